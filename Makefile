@@ -1,0 +1,142 @@
+# vqct: an image-tokenization service. `make help` lists what can be made.
+#
+# Objects go to build/CONFIG, one folder for each of release, asan, ubsan and tsan.
+
+VERSION := 0.1.0
+CONFIG  ?= release
+PREFIX  ?= /usr/local
+CC      ?= cc
+PYTHON  ?= /usr/bin/python3
+B       := build/$(CONFIG)
+
+LIB_PACKAGES    := openblas jansson libpng libjpeg zlib
+SERVER_PACKAGES := libmicrohttpd libuv
+
+# ---- flags ------------------------------------------------------------------------------------
+WARNINGS  := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wvla
+OPTIMIZE  := -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast
+SANITIZE_asan  := -fsanitize=address -fno-omit-frame-pointer
+SANITIZE_ubsan := -fsanitize=undefined -fno-sanitize-recover=undefined
+SANITIZE_tsan  := -fsanitize=thread
+SANITIZE  := $(SANITIZE_$(CONFIG))
+ifneq ($(CI),)
+WARNINGS  += -Werror
+endif
+CFLAGS    ?= -g
+BASE_FLAGS = -std=c11 $(WARNINGS) $(OPTIMIZE) $(SANITIZE) -fPIC -pthread -MMD -MP \
+             -D_POSIX_C_SOURCE=200809L -DVQCT_VERSION='"$(VERSION)"' -Iinclude
+PKG_FLAGS  = $(shell pkg-config --cflags $(LIB_PACKAGES) $(SERVER_PACKAGES))
+LIB_LIBS   = $(shell pkg-config --libs $(LIB_PACKAGES)) -lm -pthread
+ALL_LIBS   = $(LIB_LIBS) $(shell pkg-config --libs $(SERVER_PACKAGES))
+
+# Which rooms a room's files may include: what is not on its path does not compile.
+ROOMS_base      := core/base
+ROOMS_kernels   := core/kernels core/base
+ROOMS_image     := core/image core/base
+ROOMS_io        := core/io core/base
+ROOMS_transfer  := core/transfer core/kernels core/io core/base
+ROOMS_model     := core/model core/transfer core/kernels core/io core/base
+ROOMS_eval      := core/eval core/base
+ROOMS_train     := core/train core/model core/transfer core/image core/eval core/kernels core/io core/base
+ROOMS_CORE      := $(ROOMS_train)
+ROOMS_SERVER    := config server/http server/api server/sched server/metrics server/web
+ROOMS_EVERY     := $(ROOMS_CORE) $(ROOMS_SERVER) server/command
+rooms           = $(addprefix -I,$(1))
+ROOM_FLAGS      = $(call rooms,$(or \
+    $(if $(filter core/%,$<),$(ROOMS_$(word 2,$(subst /, ,$<)))), \
+    $(if $(filter config/%,$<),config), \
+    $(if $(filter server/main.c server/command/%,$<),$(ROOMS_EVERY)), \
+    $(if $(filter server/%,$<),$(ROOMS_SERVER)), \
+    $(ROOMS_EVERY)))
+
+# ---- what there is ----------------------------------------------------------------------------
+LIB_SOURCES    := $(wildcard core/*/*.c)
+SIMD_SOURCES   := $(wildcard core/kernels/simd/*.c)
+SERVER_SOURCES := $(wildcard config/*.c server/*/*.c)
+UNIT_SOURCES   := $(wildcard tests/unit/*/test_*.c)
+
+# A file of core/kernels/simd is compiled once for each instruction set, chosen at run time.
+ISAS := baseline
+ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
+ISAS += avx2 avx512
+endif
+ISA_FLAGS_avx2   := -mavx2 -mfma
+ISA_FLAGS_avx512 := -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512
+SIMD_OBJECTS := $(foreach isa,$(ISAS),$(SIMD_SOURCES:%.c=$(B)/%.$(isa).o))
+
+LIB_OBJECTS    := $(LIB_SOURCES:%.c=$(B)/%.o) $(SIMD_OBJECTS)
+SERVER_OBJECTS := $(SERVER_SOURCES:%.c=$(B)/%.o)
+UNIT_TESTS     := $(UNIT_SOURCES:%.c=$(B)/%)
+
+.PHONY: all help serve test check-test bench bench-peers bench-serve asan ubsan tsan lint format install deps deps-test clean
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: $(B)/vqct $(B)/libvqct.a $(B)/libvqct.so ## build the command and the library
+
+help: ## list these targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
+
+# ---- building ---------------------------------------------------------------------------------
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(BASE_FLAGS) $(PKG_FLAGS) $(ROOM_FLAGS) $(CFLAGS) -c $< -o $@
+
+define isa_rule
+$(B)/core/kernels/simd/%.$(1).o: core/kernels/simd/%.c
+	@mkdir -p $$(@D)
+	$$(CC) $$(BASE_FLAGS) $$(PKG_FLAGS) $$(ROOM_FLAGS) $$(CFLAGS) $(ISA_FLAGS_$(1)) -DSIMD_ISA=$(1) -DSIMD_ISA_$(1) -c $$< -o $$@
+endef
+$(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
+
+$(B)/libvqct.a: $(LIB_OBJECTS)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(B)/libvqct.so: $(LIB_OBJECTS) core/libvqct.map
+	$(CC) $(SANITIZE) -shared -Wl,-soname,libvqct.so.0 -Wl,--version-script=core/libvqct.map \
+	  -o $@ $(LIB_OBJECTS) $(LIB_LIBS)
+
+# The same objects with every symbol visible, for tests that compare inner parts with PyTorch.
+$(B)/libvqct-internal.so: $(LIB_OBJECTS)
+	$(CC) $(SANITIZE) -shared -o $@ $(LIB_OBJECTS) $(LIB_LIBS)
+
+$(B)/vqct: $(B)/server/main.o $(SERVER_OBJECTS) $(B)/libvqct.a
+	$(CC) $(SANITIZE) -o $@ $^ $(ALL_LIBS)
+
+$(B)/tests/%: $(B)/tests/%.o $(SERVER_OBJECTS) $(B)/libvqct.a
+	$(CC) $(SANITIZE) -o $@ $^ $(ALL_LIBS) $(shell pkg-config --libs check)
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+# ---- testing ----------------------------------------------------------------------------------
+test: deps-test check-test ## install what tests need and run them all
+
+check-test: all $(UNIT_TESTS) $(B)/libvqct-internal.so
+	$(PYTHON) tests/run.py --build $(B) $(ONLY)
+
+asan ubsan tsan: ## build with a sanitizer and run the unit and command tests
+	$(MAKE) CONFIG=$@ check-test ONLY="unit integration"
+
+# ---- packages ---------------------------------------------------------------------------------
+BUILD_DEBS := build-essential pkg-config libmicrohttpd-dev libuv1-dev libjansson-dev \
+              libopenblas-pthread-dev libpng-dev libjpeg-dev zlib1g-dev
+TEST_DEBS  := check python3-torch python3-numpy python3-pil curl
+
+deps: ## install the packages that building needs
+	@config/install-packages $(BUILD_DEBS)
+
+deps-test: ## install the packages that building and testing need
+	@config/install-packages $(BUILD_DEBS) $(TEST_DEBS)
+
+lint: ## compile with warnings as errors and run the linters
+	$(MAKE) CI=1 all
+	cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 \
+	  -Iinclude $(addprefix -I,$(ROOMS_EVERY)) core server config
+	clang-format --dry-run --Werror $(shell git ls-files '*.c' '*.h')
+
+format: ## put every C file into the project's form
+	clang-format -i $(shell git ls-files '*.c' '*.h')
+
+clean: ## remove everything built
+	rm -rf build

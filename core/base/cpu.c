@@ -1,0 +1,41 @@
+#define _GNU_SOURCE
+#include "cpu.h"
+
+#include <sched.h>
+#include <stdio.h>
+
+enum cpu_isa cpu_best_isa(void) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    return CPU_AVX512;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    return CPU_AVX2;
+#endif
+  return CPU_BASELINE;
+}
+
+const char *cpu_isa_name(enum cpu_isa isa) {
+  static const char *const names[CPU_ISA_COUNT] = {"baseline", "avx2", "avx512"};
+  return names[isa];
+}
+
+/* The processors' worth of time that the cgroup (version 2) grants, rounded up; 0: no quota. */
+static unsigned quota_count(void) {
+  FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
+  if (!file)
+    return 0;
+  unsigned long quota = 0, period = 0;
+  int fields = fscanf(file, "%lu %lu", &quota, &period);
+  fclose(file);
+  return fields == 2 && period ? (unsigned)((quota + period - 1) / period) : 0;
+}
+
+unsigned cpu_count(void) {
+  cpu_set_t set;
+  unsigned count = sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+  unsigned quota = quota_count();
+  if (quota && quota < count)
+    count = quota;
+  return count ? count : 1;
+}

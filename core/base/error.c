@@ -1,0 +1,76 @@
+#include "error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#ifndef VQCT_VERSION
+#error "VQCT_VERSION comes from the Makefile"
+#endif
+
+static const struct {
+  const char *name;
+  int exit_status;
+  const char *meaning;
+} statuses[] = {
+#define STATUS_ROW(name, exit_status, meaning) {#name, exit_status, meaning},
+    VQCT_STATUS_MAP(STATUS_ROW)
+#undef STATUS_ROW
+};
+
+static unsigned status_index(enum vqct_status status) {
+  unsigned index = (unsigned)status;
+  return index < sizeof statuses / sizeof *statuses ? index : VQCT_INTERNAL;
+}
+
+const char *vqct_status_name(enum vqct_status status) {
+  return statuses[status_index(status)].name;
+}
+
+const char *vqct_status_meaning(enum vqct_status status) {
+  return statuses[status_index(status)].meaning;
+}
+
+int vqct_status_exit(enum vqct_status status) {
+  return statuses[status_index(status)].exit_status;
+}
+
+const char *vqct_version(void) {
+  return VQCT_VERSION;
+}
+
+static void clean_text(char *text) {
+  for (char *c = text; *c; c++)
+    if ((unsigned char)*c < 0x20 || *c == 0x7f)
+      *c = '?';
+}
+
+enum vqct_status error_set(struct vqct_error *error, enum vqct_status status, const char *format,
+                           ...) {
+  if (!error)
+    return status;
+  va_list args;
+  va_start(args, format);
+  vsnprintf(error->message, sizeof error->message, format, args);
+  va_end(args);
+  clean_text(error->message);
+  error->status = status;
+  return status;
+}
+
+enum vqct_status error_prefix(struct vqct_error *error, const char *format, ...) {
+  if (!error)
+    return VQCT_INTERNAL;
+  char text[2 * sizeof error->message];
+  va_list args;
+  va_start(args, format);
+  int length = vsnprintf(text, sizeof error->message, format, args);
+  va_end(args);
+  size_t used = length < 0 ? 0 : strlen(text);
+  memcpy(text + used, ": ", 2);
+  memcpy(text + used + 2, error->message, sizeof error->message - 2);
+  memcpy(error->message, text, sizeof error->message - 1);
+  error->message[sizeof error->message - 1] = '\0';
+  clean_text(error->message);
+  return error->status;
+}
