@@ -39,12 +39,12 @@ ROOMS_model     := core/model core/transfer core/kernels core/io core/base
 ROOMS_eval      := core/eval core/base
 ROOMS_train     := core/train core/model core/transfer core/image core/eval core/kernels core/io core/base
 ROOMS_CORE      := $(ROOMS_train)
-ROOMS_SERVER    := config server/http server/api server/sched server/metrics server/web
+ROOMS_SERVER    := config core/base server/http server/api server/sched server/metrics server/web
 ROOMS_EVERY     := $(ROOMS_CORE) $(ROOMS_SERVER) server/command
 rooms           = $(addprefix -I,$(1))
 ROOM_FLAGS      = $(call rooms,$(or \
     $(if $(filter core/%,$<),$(ROOMS_$(word 2,$(subst /, ,$<)))), \
-    $(if $(filter config/%,$<),config), \
+    $(if $(filter config/%,$<),config core/base), \
     $(if $(filter server/main.c server/command/%,$<),$(ROOMS_EVERY)), \
     $(if $(filter server/%,$<),$(ROOMS_SERVER)), \
     $(ROOMS_EVERY)))

@@ -1,0 +1,47 @@
+/* The program `vqct`: finds the subcommand, runs it, prints its error and turns the status into the
+ * exit code. */
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+
+static const struct command *const commands[] = {
+    NULL,
+};
+
+static void print_help(FILE *out) {
+  fputs("usage: vqct COMMAND [ARGUMENT...]\n\nImages to discrete tokens and back.\n\n", out);
+  for (size_t i = 0; commands[i]; i++)
+    fprintf(out, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
+  fputs("\n`vqct COMMAND --help` tells more. Exit codes:\n\n", out);
+#define EXIT_ROW(name, exit_status, meaning) fprintf(out, "  %2d  %s\n", exit_status, meaning);
+  VQCT_STATUS_MAP(EXIT_ROW)
+#undef EXIT_ROW
+}
+
+int main(int argc, char **argv) {
+  if (argc >= 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+    print_help(stdout);
+    return 0;
+  }
+  if (argc >= 2 && !strcmp(argv[1], "--version")) {
+    printf("vqct %s\n", vqct_version());
+    return 0;
+  }
+  if (argc < 2) {
+    print_help(stderr);
+    return vqct_status_exit(VQCT_INVALID);
+  }
+  for (size_t i = 0; commands[i]; i++) {
+    if (strcmp(commands[i]->name, argv[1]))
+      continue;
+    struct vqct_error error = {VQCT_OK, ""};
+    enum vqct_status status = commands[i]->run(argc - 2, argv + 2, &error);
+    if (status != VQCT_OK)
+      fprintf(stderr, "vqct %s: %s\n", argv[1],
+              *error.message ? error.message : vqct_status_meaning(status));
+    return vqct_status_exit(status);
+  }
+  fprintf(stderr, "vqct: '%.80s' is not a command; `vqct --help` lists them\n", argv[1]);
+  return vqct_status_exit(VQCT_INVALID);
+}
