@@ -1,0 +1,74 @@
+#include "presets.h"
+
+#include <string.h>
+
+static const struct model_preset presets[] = {
+    /* The paper's network and the size of its vocabulary. How many of its 6,207 words are
+     * adjectives is not published: the share is that of our captions' vocabulary. A prior replaces
+     * both numbers. */
+    {.summary = "the paper's network: 16 pixels a token, 72 M parameters, 6,207 codes",
+     .config = {.name = "vqct-f16",
+                .quantizer = QUANTIZER_VQCT,
+                .image_channels = 3,
+                .channels = 128,
+                .levels = 5,
+                .multipliers = {1, 1, 2, 2, 4},
+                .encoder_blocks = 2,
+                .decoder_blocks = 3,
+                .attention = {false, false, false, false, true},
+                .middle_attention = true,
+                .z_channels = 256,
+                .code_dimension = 256,
+                .adjective_k = 1,
+                .groups = 32,
+                .adjectives = 1471,
+                .nouns = 4736}},
+    /* Small enough to ship and to train on a processor. No attention, so that the cost stays
+     * proportional to the pixels and pictures of any size are treated alike. */
+    {.summary = "small and quick: 8 pixels a token, 3 M parameters, 3,800 codes",
+     .config = {.name = "vqct-f8-small",
+                .quantizer = QUANTIZER_VQCT,
+                .image_channels = 3,
+                .channels = 32,
+                .levels = 4,
+                .multipliers = {1, 2, 2, 4},
+                .encoder_blocks = 1,
+                .decoder_blocks = 2,
+                .attention = {false},
+                .middle_attention = false,
+                .z_channels = 64,
+                .code_dimension = 64,
+                .adjective_k = 1,
+                .groups = 8,
+                .adjectives = 900,
+                .nouns = 2900}},
+    /* Every feature of the architecture in as few numbers as will do. */
+    {.summary = "for tests: 4 pixels a token, every feature, 32 codes",
+     .config = {.name = "vqct-tiny",
+                .quantizer = QUANTIZER_VQCT,
+                .image_channels = 3,
+                .channels = 8,
+                .levels = 3,
+                .multipliers = {1, 2, 2},
+                .encoder_blocks = 1,
+                .decoder_blocks = 2,
+                .attention = {false, false, true},
+                .middle_attention = true,
+                .z_channels = 12,
+                .code_dimension = 8,
+                .adjective_k = 2,
+                .groups = 4,
+                .adjectives = 12,
+                .nouns = 20}},
+};
+
+const struct model_preset *model_preset(size_t index) {
+  return index < sizeof presets / sizeof *presets ? &presets[index] : NULL;
+}
+
+const struct model_preset *model_preset_find(const char *name) {
+  for (size_t i = 0; i < sizeof presets / sizeof *presets; i++)
+    if (strcmp(name, presets[i].config.name) == 0)
+      return &presets[i];
+  return NULL;
+}

@@ -1,0 +1,161 @@
+/* Configurations: what JSON is taken, what is refused and with which words, and the presets. */
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+#include "parameters.h"
+#include "presets.h"
+
+static struct model_config tiny(void) {
+  return model_preset_find("vqct-tiny")->config;
+}
+
+START_TEST(test_round_trip) {
+  const struct model_preset *preset = model_preset((size_t)_i);
+  struct model_config read;
+  struct vqct_error error;
+  char *json = model_config_json(&preset->config);
+  ck_assert_ptr_nonnull(json);
+  ck_assert_msg(model_config_parse(json, strlen(json), &read, &error) == VQCT_OK, "%s",
+                error.message);
+  ck_assert_mem_eq(&read, &preset->config, sizeof read);
+  free(json);
+}
+END_TEST
+
+/* One text of the tiny configuration replaced by another, and a part of the message it gives. */
+static const struct {
+  const char *from, *to, *message;
+} refused[] = {
+    {"\"channels\":8", "\"channels\":0", "channels must be there as a whole number, 1 to 1024"},
+    {"\"channels\":8", "\"channels\":8.0", "channels must be there"},
+    {"\"channels\":8", "\"channels\":4294967304", "channels must be there"},
+    {"\"channels\":8", "\"channels\":6", "groups 4 does not divide channels 6"},
+    {"\"channels\":8", "\"chanels\":8", "unknown key \"chanels\""},
+    {"\"channels\":8,", "", "channels must be there"},
+    {"\"channels\":8", "\"channels\":8,\"channels\":8", "duplicate"},
+    {"[1,2,2]", "[1,2]", "lists of one length"},
+    {"[1,2,2]", "[1,2,-2]", "multipliers[2] must be a whole number, 1 to 64"},
+    {"[1,2,2]", "[1,2,65]", "multipliers[2]"},
+    {"[1,2,2]", "{}", "lists of one length"},
+    {"[false,false,true]", "[false,false,1]", "attention[2] must be true or false"},
+    {"\"quantizer\":\"vqct\"", "\"quantizer\":\"vq\"", "quantizer must be"},
+    {"\"quantizer\":\"vqct\"", "\"quantizer\":\"plain\"", "a plain quantizer has adjectives 0"},
+    {"\"l2_normalize\":false", "\"l2_normalize\":true", "only for the plain quantizer"},
+    {"\"l2_normalize\":false", "\"l2_normalize\":0", "l2_normalize must be there as true or false"},
+    {"\"adjectives\":12", "\"adjectives\":1", "less than adjective_k, 2"},
+    {"\"adjective_k\":2", "\"adjective_k\":3", "adjective_k must be there"},
+    {"\"nouns\":20", "\"nouns\":16777217", "nouns must be there as a whole number, 1 to 16777216"},
+    {"\"name\":\"vqct-tiny\"", "\"name\":\"\"", "name must be"},
+    {"\"name\":\"vqct-tiny\"", "\"name\":\"a\\nb\"", "name must be 1 to 63 printable"},
+    {"\"name\":\"vqct-tiny\"", "\"name\":7", "name must be there as a string"},
+    {"{\"name\"", "[{\"name\"", "line 1"},
+    {"{\"name\"", "7{\"name\"", "line 1"},
+};
+
+START_TEST(test_refused) {
+  struct model_config config = tiny(), read;
+  char *json = model_config_json(&config), changed[1024];
+  const char *at = strstr(json, refused[_i].from);
+  ck_assert_ptr_nonnull(at);
+  snprintf(changed, sizeof changed, "%.*s%s%s", (int)(at - json), json, refused[_i].to,
+           at + strlen(refused[_i].from));
+  struct vqct_error error = {VQCT_OK, ""};
+  ck_assert_int_eq(model_config_parse(changed, strlen(changed), &read, &error), VQCT_MODEL);
+  ck_assert_msg(strstr(error.message, refused[_i].message) != NULL, "%s", error.message);
+  free(json);
+}
+END_TEST
+
+/* Counted from a PyTorch re-implementation of the same networks. */
+START_TEST(test_parameter_counts) {
+  struct parameter_list list;
+  struct model_config config = model_preset_find("vqct-f16")->config;
+  ck_assert_int_eq(parameter_list_init(&config, &list, NULL), VQCT_OK);
+  size_t encoder = 0, decoder = 0, offset = 0;
+  for (size_t i = 0; i < list.count; i++) {
+    const struct parameter *p = &list.parameter[i];
+    ck_assert_uint_eq(p->offset, offset);
+    offset += p->count;
+    ck_assert_ptr_eq(parameter_find(&list, p->name), p);
+    bool first_half = strncmp(p->name, "encoder.", 8) == 0 || strncmp(p->name, "quant_", 6) == 0;
+    *(first_half ? &encoder : &decoder) += p->count;
+  }
+  ck_assert_uint_eq(offset, list.total);
+  ck_assert_uint_eq(encoder, 29429760);
+  ck_assert_uint_eq(decoder, 42581123);
+  ck_assert_uint_eq(list.largest, 512u * 512 * 9);
+  parameter_list_free(&list);
+  parameter_list_free(&list);
+}
+END_TEST
+
+/* The longest names and the most parameters that a configuration can give. */
+START_TEST(test_largest_configuration) {
+  struct model_config config = tiny();
+  config.levels = MODEL_LEVELS_MAX;
+  config.encoder_blocks = config.decoder_blocks = 16;
+  for (int level = 0; level < config.levels; level++) {
+    config.multipliers[level] = 1 + level % 2;
+    config.attention[level] = true;
+  }
+  ck_assert_int_eq(model_config_check(&config, NULL), VQCT_OK);
+  struct parameter_list list;
+  ck_assert_int_eq(parameter_list_init(&config, &list, NULL), VQCT_OK);
+  ck_assert_ptr_nonnull(parameter_find(&list, "encoder.down.7.block.15.conv2.weight"));
+  ck_assert_ptr_nonnull(parameter_find(&list, "decoder.up.7.attn.15.proj_out.weight"));
+  ck_assert_ptr_null(parameter_find(&list, "decoder.up.7.block.0.nin_shortcut.weight"));
+  ck_assert_ptr_nonnull(parameter_find(&list, "decoder.up.6.block.0.nin_shortcut.weight"));
+  parameter_list_free(&list);
+}
+END_TEST
+
+START_TEST(test_initial_values) {
+  struct parameter_list list;
+  struct model_config config = tiny();
+  ck_assert_int_eq(parameter_list_init(&config, &list, NULL), VQCT_OK);
+  float *block = malloc(list.total * sizeof *block);
+  float *other = malloc(list.total * sizeof *block);
+  parameters_initialize(&list, 1, block);
+  parameters_initialize(&list, 2, other);
+  for (size_t i = 0; i < list.count; i++) {
+    const struct parameter *p = &list.parameter[i];
+    double sum = 0, square = 0, bound = p->fan_in ? 1 / sqrt(p->fan_in) : 0;
+    for (size_t n = 0; n < p->count; n++) {
+      double value = block[p->offset + n];
+      ck_assert(p->fan_in ? fabs(value) <= bound : value == (p->role == PARAMETER_SCALE));
+      sum += value;
+      square += value * value;
+    }
+    if (p->count < 1000)
+      continue;
+    /* A uniform variable: mean 0, variance bound^2 / 3; five standard errors are allowed. */
+    double count = (double)p->count;
+    ck_assert_double_lt(fabs(sum / count), 5 * bound / sqrt(3 * count));
+    ck_assert_double_lt(fabs(3 * square / count / (bound * bound) - 1), 5 * 0.9 / sqrt(count));
+    ck_assert(memcmp(block + p->offset, other + p->offset, p->count * sizeof *block) != 0);
+  }
+  free(block);
+  free(other);
+  parameter_list_free(&list);
+}
+END_TEST
+
+int main(void) {
+  Suite *suite = suite_create("config");
+  TCase *cases = tcase_create("config");
+  tcase_add_loop_test(cases, test_round_trip, 0, 3);
+  tcase_add_loop_test(cases, test_refused, 0, sizeof refused / sizeof *refused);
+  tcase_add_test(cases, test_parameter_counts);
+  tcase_add_test(cases, test_largest_configuration);
+  tcase_add_test(cases, test_initial_values);
+  suite_add_tcase(suite, cases);
+  SRunner *runner = srunner_create(suite);
+  srunner_run_all(runner, CK_NORMAL);
+  int failed = srunner_ntests_failed(runner);
+  srunner_free(runner);
+  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
