@@ -24,7 +24,7 @@ WARNINGS  += -Werror
 endif
 CFLAGS    ?= -g
 BASE_FLAGS = -std=c11 $(WARNINGS) $(OPTIMIZE) $(SANITIZE) -fPIC -pthread -MMD -MP \
-             -D_POSIX_C_SOURCE=200809L -DVQCT_VERSION='"$(VERSION)"' -Iinclude
+             -D_POSIX_C_SOURCE=200809L -DVQCT_VERSION='"$(VERSION)"' -Iinclude -Icore/embed
 PKG_FLAGS  = $(shell pkg-config --cflags $(LIB_PACKAGES) $(SERVER_PACKAGES))
 LIB_LIBS   = $(shell pkg-config --libs $(LIB_PACKAGES)) -lm -pthread
 ALL_LIBS   = $(LIB_LIBS) $(shell pkg-config --libs $(SERVER_PACKAGES))

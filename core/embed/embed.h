@@ -1,0 +1,32 @@
+/* Files of the source tree inside the program.
+ *
+ *   EMBED_FILE(page, "server/web/page.html")
+ *   ...
+ *   write(fd, page_data, embed_size(page));
+ *
+ * EMBED_FILE stands at file scope and defines page_data and page_end for that file only; the bytes
+ * are followed by one zero byte that is not counted. The path is relative to the top of the tree,
+ * where the compiler runs. The Makefile must say that the object depends on the embedded file:
+ * gcc's dependency list does not name what the assembler reads.
+ *
+ * This header stands apart from base/ because the server, which sees no other header of the
+ * library, embeds files too. */
+#ifndef EMBED_EMBED_H
+#define EMBED_EMBED_H
+
+#include <stddef.h>
+
+#define EMBED_FILE(name, path)                                                                     \
+  extern const unsigned char name##_data[], name##_end[];                                          \
+  __asm__(".pushsection .rodata\n"                                                                 \
+          ".balign 64\n"                                                                           \
+          ".local " #name "_data\n"                                                                \
+          ".local " #name "_end\n" #name "_data:\n"                                                \
+          ".incbin \"" path "\"\n" #name "_end:\n"                                                 \
+          ".byte 0\n"                                                                              \
+          ".popsection\n");
+
+/** Bytes of a file embedded in this source file. */
+#define embed_size(name) ((size_t)(name##_end - name##_data))
+
+#endif
