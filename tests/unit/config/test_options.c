@@ -60,7 +60,7 @@ START_TEST(defaults_are_read_from_the_table) {
 END_TEST
 
 START_TEST(flags_take_every_form) {
-  ck_assert_int_eq(read_words("-f --size=9 --rate 1 -oX word --mode none --max-bytes 2M --wait 2m "
+  ck_assert_int_eq(read_words("-f --size=9 --rate 1 -oX word --mode none --max-bytes 2M --wait 1m "
                               "--key b,c --key d"),
                    VQCT_OK);
   ck_assert(settings.fast);
@@ -69,7 +69,7 @@ START_TEST(flags_take_every_form) {
   ck_assert_str_eq(settings.output, "X");
   ck_assert_int_eq(settings.mode, 2);
   ck_assert_int_eq(settings.bytes, 2 << 20);
-  ck_assert_double_eq(settings.wait, 120);
+  ck_assert_double_eq(settings.wait, 60);
   ck_assert_uint_eq(settings.keys.count, 3);
   ck_assert_str_eq(settings.keys.items[0], "b");
   ck_assert_str_eq(settings.keys.items[2], "d");
