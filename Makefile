@@ -7,6 +7,7 @@ CONFIG  ?= release
 PREFIX  ?= /usr/local
 CC      ?= cc
 PYTHON  ?= /usr/bin/python3
+MODEL   ?= models/vqct-small.safetensors
 B       := build/$(CONFIG)
 
 LIB_PACKAGES    := openblas jansson libpng libjpeg zlib
@@ -107,16 +108,21 @@ $(B)/vqct: $(B)/server/main.o $(SERVER_OBJECTS) $(B)/libvqct.a
 $(B)/tests/%: $(B)/tests/%.o $(SERVER_OBJECTS) $(B)/libvqct.a
 	$(CC) $(SANITIZE) -o $@ $^ $(ALL_LIBS) $(shell pkg-config --libs check)
 
+serve: deps ## build, and run the service with the model that ships
+	@$(MAKE) --no-print-directory all
+	$(B)/vqct serve --model $(MODEL)
+
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 # ---- testing ----------------------------------------------------------------------------------
-test: deps-test check-test ## install what tests need and run them all
+test: deps-test ## install what tests need and run them all
+	@$(MAKE) --no-print-directory check-test
 
 check-test: all $(UNIT_TESTS) $(B)/libvqct-internal.so
 	$(PYTHON) tests/run.py --build $(B) $(ONLY)
 
 asan ubsan tsan: ## build with a sanitizer and run the unit and command tests
-	$(MAKE) CONFIG=$@ check-test ONLY="unit integration"
+	$(MAKE) CONFIG=$@ check-test ONLY="$(or $(ONLY),unit integration)"
 
 # ---- packages ---------------------------------------------------------------------------------
 BUILD_DEBS := build-essential pkg-config libmicrohttpd-dev libuv1-dev libjansson-dev \
@@ -134,6 +140,22 @@ lint: ## compile with warnings as errors and run the linters
 	cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 \
 	  -Iinclude $(addprefix -I,$(ROOMS_EVERY)) core server config
 	clang-format --dry-run --Werror $(shell git ls-files '*.c' '*.h')
+
+# ---- installing -------------------------------------------------------------------------------
+INSTALL_TO = $(DESTDIR)$(PREFIX)
+
+install: all ## install under PREFIX (and DESTDIR, for packagers)
+	install -d $(INSTALL_TO)/bin $(INSTALL_TO)/lib/pkgconfig $(INSTALL_TO)/include/vqct \
+	  $(INSTALL_TO)/share/vqct/models
+	install -m 755 $(B)/vqct $(INSTALL_TO)/bin/vqct
+	install -m 644 $(B)/libvqct.a $(INSTALL_TO)/lib/libvqct.a
+	install -m 755 $(B)/libvqct.so $(INSTALL_TO)/lib/libvqct.so.$(VERSION)
+	ln -sf libvqct.so.$(VERSION) $(INSTALL_TO)/lib/libvqct.so.0
+	ln -sf libvqct.so.0 $(INSTALL_TO)/lib/libvqct.so
+	install -m 644 include/vqct/*.h $(INSTALL_TO)/include/vqct
+	install -m 644 $(wildcard models/*) $(INSTALL_TO)/share/vqct/models
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@LIBS@|$(LIB_PACKAGES)|' \
+	  config/vqct.pc.in >$(INSTALL_TO)/lib/pkgconfig/vqct.pc
 
 format: ## put every C file into the project's form
 	clang-format -i $(shell git ls-files '*.c' '*.h')
