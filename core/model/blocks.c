@@ -1,0 +1,207 @@
+#include "blocks.h"
+
+#include "attention.h"
+#include "error.h"
+#include "norm.h"
+#include "size.h"
+
+int block_in_channels(const struct block *block) {
+  return block->layer[0].shape.in_channels;
+}
+
+int block_out_channels(const struct block *block) {
+  return block->layer[block->kind == BLOCK_ATTENTION ? ATTENTION_OUTPUT : 0].shape.out_channels;
+}
+
+void block_output_shape(const struct block *block, const struct activation *x,
+                        struct activation *y) {
+  const struct conv_shape *shape = &block->layer[0].shape;
+  int times = block->upsample ? 2 : 1;
+  y->images = x->images;
+  y->height = conv_output_size(shape, times * x->height);
+  y->width = conv_output_size(shape, times * x->width);
+  y->channels = block_out_channels(block);
+}
+
+static uint64_t layer_flops(const struct layer *layer, uint64_t positions) {
+  const struct conv_shape *s = &layer->shape;
+  return 2 * positions * (uint64_t)s->out_channels * (uint64_t)s->in_channels *
+         (uint64_t)s->kernel * (uint64_t)s->kernel;
+}
+
+uint64_t block_flops(const struct block *block, int height, int width) {
+  struct activation x = {.images = 1, .height = height, .width = width}, y;
+  block_output_shape(block, &x, &y);
+  uint64_t positions = (uint64_t)y.height * (uint64_t)y.width, flops = 0;
+  for (int i = 0; i < block->layers; i++)
+    flops += layer_flops(&block->layer[i], positions);
+  if (block->kind == BLOCK_ATTENTION)
+    flops += 4 * positions * positions * (uint64_t)block_out_channels(block);
+  return flops;
+}
+
+size_t activation_image_size(const struct activation *activation) {
+  return (size_t)activation->height * (size_t)activation->width * (size_t)activation->channels;
+}
+
+static enum vqct_status no_memory(const struct activation *a, struct vqct_error *error) {
+  return error_set(error, VQCT_MEMORY, "no memory for %d activations of %d x %d x %d", a->images,
+                   a->height, a->width, a->channels);
+}
+
+enum vqct_status activation_allocate(struct activation *activation, int groups, struct arena *arena,
+                                     struct vqct_error *error) {
+  size_t images = (size_t)activation->images, bytes, sums = images * (size_t)groups;
+  activation->sums = activation->squares = NULL;
+  if (!size_multiply(activation_image_size(activation), images * sizeof(float), &bytes))
+    return no_memory(activation, error);
+  activation->data = arena_alloc(arena, bytes);
+  if (groups) {
+    activation->sums = arena_alloc(arena, sums * sizeof *activation->sums);
+    activation->squares = arena_alloc(arena, sums * sizeof *activation->squares);
+  }
+  if (!activation->data || (groups && !(activation->sums && activation->squares)))
+    return no_memory(activation, error);
+  return VQCT_OK;
+}
+
+/* What a convolution reads when x is normalised on the way: fills scale and shift of `input`. */
+static enum vqct_status read_normalized(const struct block *block, const struct norm *norm,
+                                        const struct activation *x, bool swish,
+                                        struct conv_input *input, struct arena *arena) {
+  size_t images = (size_t)x->images, channels = (size_t)x->channels;
+  float *scale = arena_alloc(arena, images * channels * sizeof *scale);
+  float *shift = arena_alloc(arena, images * channels * sizeof *shift);
+  if (!scale || !shift)
+    return VQCT_MEMORY;
+  group_norm_scale(x->sums, x->squares, norm->gamma, norm->beta, images,
+                   (size_t)x->height * (size_t)x->width, channels, (size_t)block->groups, scale,
+                   shift);
+  input->scale = scale;
+  input->shift = shift;
+  input->swish = swish;
+  return VQCT_OK;
+}
+
+static struct conv_input read_plain(const struct activation *x) {
+  return (struct conv_input){
+      .x = x->data, .images = x->images, .height = x->height, .width = x->width};
+}
+
+/* Writes y with its sums where y has memory for them. */
+static struct conv_output write_activation(const struct block *block, const struct activation *y,
+                                           const float *residual) {
+  return (struct conv_output){.y = y->data,
+                              .residual = residual,
+                              .groups = block->groups,
+                              .sums = y->sums,
+                              .squares = y->squares};
+}
+
+static enum vqct_status convolution_forward(const struct block *block, const struct activation *x,
+                                            const struct activation *y, const struct exec *exec) {
+  struct conv_input input = read_plain(x);
+  struct conv_output output = write_activation(block, y, NULL);
+  input.upsample = block->upsample;
+  enum vqct_status status = VQCT_OK;
+  if (block->norms)
+    status = read_normalized(block, &block->norm[0], x, true, &input, exec->arena);
+  if (status == VQCT_OK)
+    status = conv_forward(block->layer[0].conv, &input, &output, exec);
+  return status;
+}
+
+/* The second half of a residual block. The shortcut goes into y first, so that conv2 adds it. */
+static enum vqct_status residual_close(const struct block *block, const struct activation *x,
+                                       const struct activation *hidden, const struct activation *y,
+                                       const struct exec *exec) {
+  const float *residual = x->data;
+  struct conv_input input = read_plain(hidden);
+  enum vqct_status status =
+      read_normalized(block, &block->norm[1], hidden, true, &input, exec->arena);
+  if (status == VQCT_OK && block->layers > RESIDUAL_SHORTCUT) {
+    struct conv_input straight = read_plain(x);
+    struct conv_output output = {.y = y->data};
+    status = conv_forward(block->layer[RESIDUAL_SHORTCUT].conv, &straight, &output, exec);
+    residual = y->data;
+  }
+  if (status == VQCT_OK) {
+    struct conv_output output = write_activation(block, y, residual);
+    status = conv_forward(block->layer[RESIDUAL_CONV2].conv, &input, &output, exec);
+  }
+  return status;
+}
+
+static enum vqct_status residual_forward(const struct block *block, const struct activation *x,
+                                         const struct activation *y, struct activation *hidden,
+                                         const struct exec *exec, struct vqct_error *error) {
+  struct conv_input input = read_plain(x);
+  *hidden = *y;
+  enum vqct_status status = activation_allocate(hidden, block->groups, exec->arena, error);
+  if (status == VQCT_OK)
+    status = read_normalized(block, &block->norm[0], x, true, &input, exec->arena);
+  if (status == VQCT_OK) {
+    struct conv_output output = write_activation(block, hidden, NULL);
+    status = conv_forward(block->layer[RESIDUAL_CONV1].conv, &input, &output, exec);
+  }
+  if (status == VQCT_OK)
+    status = residual_close(block, x, hidden, y, exec);
+  return status;
+}
+
+static enum vqct_status attention_block_forward(const struct block *block,
+                                                const struct activation *x,
+                                                const struct activation *y, float *inner[4],
+                                                const struct exec *exec) {
+  size_t size = (size_t)x->images * activation_image_size(x);
+  struct conv_input input = read_plain(x);
+  enum vqct_status status = read_normalized(block, &block->norm[0], x, false, &input, exec->arena);
+  for (int i = 0; i < 4 && status == VQCT_OK; i++) {
+    inner[i] = arena_alloc(exec->arena, size * sizeof *inner[i]);
+    status = inner[i] ? VQCT_OK : VQCT_MEMORY;
+  }
+  for (int i = ATTENTION_QUERY; i <= ATTENTION_VALUE && status == VQCT_OK; i++) {
+    struct conv_output output = {.y = inner[i]};
+    status = conv_forward(block->layer[i].conv, &input, &output, exec);
+  }
+  if (status == VQCT_OK)
+    status = attention_forward(inner[0], inner[1], inner[2], (size_t)x->images,
+                               (size_t)x->height * (size_t)x->width, (size_t)x->channels, inner[3],
+                               exec);
+  if (status == VQCT_OK) {
+    struct conv_output output = write_activation(block, y, x->data);
+    input = read_plain(x);
+    input.x = inner[3];
+    status = conv_forward(block->layer[ATTENTION_OUTPUT].conv, &input, &output, exec);
+  }
+  return status;
+}
+
+enum vqct_status block_forward(const struct block *block, const struct activation *x,
+                               const struct activation *y, struct block_tape *tape,
+                               const struct exec *exec, struct vqct_error *error) {
+  struct arena_mark mark = arena_mark(exec->arena);
+  struct block_tape kept = {.input = *x};
+  float *inner[4] = {NULL};
+  enum vqct_status status = VQCT_INTERNAL;
+  switch (block->kind) {
+  case BLOCK_CONVOLUTION:
+    status = convolution_forward(block, x, y, exec);
+    break;
+  case BLOCK_RESIDUAL:
+    status = residual_forward(block, x, y, &kept.hidden, exec, error);
+    break;
+  case BLOCK_ATTENTION:
+    status = attention_block_forward(block, x, y, inner, exec);
+    break;
+  }
+  kept.query = inner[0];
+  kept.key = inner[1];
+  kept.value = inner[2];
+  kept.mixed = inner[3];
+  if (tape)
+    *tape = kept;
+  else
+    arena_release(exec->arena, mark);
+  return status == VQCT_OK ? VQCT_OK : no_memory(y, error);
+}
