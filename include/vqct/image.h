@@ -58,8 +58,12 @@ enum vqct_status vqct_image_probe(const void *data, size_t size,
                                   struct vqct_image_header *header, struct vqct_error *error);
 
 /** Decodes a PNG (any colour type and depth, transparency over white) or a JPEG (grey, YCbCr, CMYK,
- * progressive, EXIF orientation applied) to 3 channels. The format is told from the first bytes.
- * Errors: IMAGE (damaged, truncated or of another format), LIMIT, MEMORY; image is then empty. */
+ * progressive, EXIF orientation applied) to 3 channels, the values as stored: gamma and colour
+ * profiles are not applied, and of 16-bit samples the upper 8 bits are kept. The format is told
+ * from the first bytes; bytes after the picture's end are ignored. A damaged file gives no picture:
+ * of libjpeg's warnings, those that mean lost pixels are errors here. Beside the file and the
+ * result, a progressive JPEG takes up to 8 bytes a pixel. Errors: IMAGE (damaged, truncated or of
+ * another format), LIMIT, MEMORY; image is then empty. */
 enum vqct_status vqct_image_decode(const void *data, size_t size,
                                    const struct vqct_image_limits *limits, struct vqct_image *image,
                                    struct vqct_error *error);
@@ -70,28 +74,38 @@ struct vqct_bytes {
   size_t size;
 };
 
-/** Encodes as PNG (lossless), 1 or 3 channels. Errors: INVALID, MEMORY. */
+/** Encodes as PNG (lossless), 1 or 3 channels, sides of 1 to 65,500. Errors: INVALID, MEMORY; the
+ * file is then empty. */
 enum vqct_status vqct_image_encode_png(const struct vqct_image *image, struct vqct_bytes *file,
                                        struct vqct_error *error);
 
-/** Encodes as baseline JPEG, quality 1 to 100, 4:2:0 below 90 and 4:4:4 from there on. */
+/** Encodes as baseline JPEG, quality 1 to 100, 4:2:0 below 90 and 4:4:4 from there on; otherwise
+ * as vqct_image_encode_png. */
 enum vqct_status vqct_image_encode_jpeg(const struct vqct_image *image, int quality,
                                         struct vqct_bytes *file, struct vqct_error *error);
 
 enum vqct_resize {
-  VQCT_RESIZE_COVER,   /* short side to the target, centre-cropped to exactly width x height */
-  VQCT_RESIZE_CONTAIN, /* fitted inside width x height, aspect kept */
-  VQCT_RESIZE_NONE     /* left alone: width and height are not used */
+  /* Scaled so that the target is just covered (for a square, the short side gets its length), the
+   * other side rounded down, and cropped from the centre to exactly width x height: the pixels of
+   * torchvision's Resize and CenterCrop on a Pillow picture. */
+  VQCT_RESIZE_COVER,
+  /* Scaled up or down to fit inside width x height, the aspect kept, as Pillow's ImageOps.contain
+   * does; a side is at least 1. */
+  VQCT_RESIZE_CONTAIN,
+  /* Copied: width and height are not used. */
+  VQCT_RESIZE_NONE
 };
 
-/** Resizes with Pillow's antialiased bicubic filter, within one grey level of Pillow 9 and later.
- * The result is a new image. Errors: INVALID (a target of 0 or over 65,535), MEMORY. */
+/** Resizes with the antialiased bicubic filter (a = -0.5) of Pillow 9 and later, in its fixed-point
+ * arithmetic. The result is a new image; it is empty after an error. Errors: INVALID (no pixels,
+ * other than 1 or 3 channels, a target of 0 or over 65,535), MEMORY. */
 enum vqct_status vqct_image_resize(const struct vqct_image *image, enum vqct_resize mode,
                                    uint32_t width, uint32_t height, struct vqct_image *result,
                                    struct vqct_error *error);
 
-/** Trims right and bottom (cropping from the centre) so that both sides are multiples of `factor`,
- * as the network needs. Errors: INVALID (a side shorter than factor), MEMORY. */
+/** Crops from the centre (the odd pixel goes at the right and bottom) so that both sides are
+ * multiples of `factor`, as the network needs. Errors: INVALID (a side shorter than factor, or a
+ * factor of 0), MEMORY. */
 enum vqct_status vqct_image_crop_to_multiple(const struct vqct_image *image, uint32_t factor,
                                              struct vqct_image *result, struct vqct_error *error);
 

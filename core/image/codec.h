@@ -1,0 +1,57 @@
+/* One picture format each behind image.c: what png.c and jpeg.c offer, and what they share. */
+#ifndef IMAGE_CODEC_H
+#define IMAGE_CODEC_H
+
+#include <stdbool.h>
+
+#include "vqct/image.h"
+
+/** An image with room for its pixels, which are not cleared. Errors: MEMORY; image is then empty.
+ */
+enum vqct_status image_new(uint32_t width, uint32_t height, uint32_t channels,
+                           struct vqct_image *image, struct vqct_error *error);
+
+/** Whether an image can be written to a file: it has pixels, 1 or 3 channels, and sides of at most
+ * 65,500, which is what JPEG holds. Errors: INVALID. */
+enum vqct_status image_check_encodable(const struct vqct_image *image, struct vqct_error *error);
+
+/** Makes room for `more` bytes behind the file's size; *room is how many its block holds, 0 at
+ * first. The block doubles, so that a long file is copied few times. False, and nothing changed,
+ * where memory is exhausted. */
+bool bytes_reserve(struct vqct_bytes *file, size_t *room, size_t more);
+
+/** Reads the size from a PNG file's header. Errors: IMAGE. */
+enum vqct_status codec_png_header(const uint8_t *data, size_t size,
+                                  struct vqct_image_header *header, struct vqct_error *error);
+
+/** Decodes a PNG file whose header has been read and found within the limits. Errors: IMAGE, LIMIT
+ * (a chunk), MEMORY; image is then empty. */
+enum vqct_status codec_png_decode(const uint8_t *data, size_t size,
+                                  const struct vqct_image_limits *limits,
+                                  const struct vqct_image_header *header, struct vqct_image *image,
+                                  struct vqct_error *error);
+
+/** What the segments before the first scan of a JPEG file say. */
+struct jpeg_segments {
+  uint32_t width, height; /* as stored; either may be 0 in a hostile file */
+  unsigned orientation;   /* of EXIF, 1 to 8; 1 where the file does not say */
+};
+
+/** Whether an orientation exchanges width and height. */
+static inline bool jpeg_orientation_swaps(unsigned orientation) {
+  return orientation >= 5;
+}
+
+/** Walks the segments of a JPEG file up to its first scan. Errors: IMAGE, LIMIT (a segment). */
+enum vqct_status jpeg_segments_read(const uint8_t *data, size_t size,
+                                    const struct vqct_image_limits *limits,
+                                    struct jpeg_segments *segments, struct vqct_error *error);
+
+/** Decodes a JPEG file whose segments have been read and found within the limits. Errors: IMAGE,
+ * LIMIT (scans), MEMORY; image is then empty. */
+enum vqct_status codec_jpeg_decode(const uint8_t *data, size_t size,
+                                   const struct vqct_image_limits *limits,
+                                   const struct jpeg_segments *segments, struct vqct_image *image,
+                                   struct vqct_error *error);
+
+#endif

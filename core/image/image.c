@@ -1,0 +1,134 @@
+/* The image record, and the way from a file's first bytes to the codec that reads it. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec.h"
+#include "error.h"
+#include "size.h"
+
+void vqct_image_free(struct vqct_image *image) {
+  free(image->pixels);
+  *image = (struct vqct_image){0};
+}
+
+enum vqct_status image_new(uint32_t width, uint32_t height, uint32_t channels,
+                           struct vqct_image *image, struct vqct_error *error) {
+  size_t bytes;
+  *image = (struct vqct_image){0};
+  if (size_multiply(width, height, &bytes) && size_multiply(bytes, channels, &bytes))
+    image->pixels = malloc(bytes);
+  if (!image->pixels)
+    return error_set(error, VQCT_MEMORY, "no memory for a picture of %" PRIu32 " x %" PRIu32, width,
+                     height);
+  image->width = width;
+  image->height = height;
+  image->channels = channels;
+  return VQCT_OK;
+}
+
+enum vqct_status image_check_encodable(const struct vqct_image *image, struct vqct_error *error) {
+  enum { SIDE_MAX = 65500 };
+  if (image->pixels && image->width && image->height && image->width <= SIDE_MAX &&
+      image->height <= SIDE_MAX && (image->channels == 1 || image->channels == 3))
+    return VQCT_OK;
+  return error_set(error, VQCT_INVALID,
+                   "a picture of %" PRIu32 " x %" PRIu32 " with %" PRIu32
+                   " channels cannot be encoded: sides are 1 to %d, channels 1 or 3",
+                   image->width, image->height, image->channels, SIDE_MAX);
+}
+
+bool bytes_reserve(struct vqct_bytes *file, size_t *room, size_t more) {
+  size_t need, doubled;
+  if (!size_add(file->size, more, &need) || !size_multiply(need, 2, &doubled))
+    return false;
+  if (need <= *room)
+    return true;
+  uint8_t *data = realloc(file->data, doubled);
+  if (!data)
+    return false;
+  file->data = data;
+  *room = doubled;
+  return true;
+}
+
+static enum vqct_image_format format_of(const uint8_t *data, size_t size) {
+  static const uint8_t png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+  static const uint8_t jpeg[3] = {0xff, 0xd8, 0xff};
+  if (size >= sizeof png && memcmp(data, png, sizeof png) == 0)
+    return VQCT_IMAGE_PNG;
+  if (size >= sizeof jpeg && memcmp(data, jpeg, sizeof jpeg) == 0)
+    return VQCT_IMAGE_JPEG;
+  return VQCT_IMAGE_UNKNOWN;
+}
+
+static enum vqct_status check_size(const struct vqct_image_header *header,
+                                   const struct vqct_image_limits *limits,
+                                   struct vqct_error *error) {
+  uint32_t width = header->width, height = header->height;
+  if (width == 0 || height == 0)
+    return error_set(error, VQCT_IMAGE, "the picture is empty: %" PRIu32 " x %" PRIu32 " pixels",
+                     width, height);
+  if (width > limits->side || height > limits->side)
+    return error_set(error, VQCT_LIMIT,
+                     "the picture of %" PRIu32 " x %" PRIu32 " pixels is over the limit of %" PRIu32
+                     " a side",
+                     width, height, limits->side);
+  if ((uint64_t)width * height > limits->pixels)
+    return error_set(error, VQCT_LIMIT,
+                     "the picture of %" PRIu32 " x %" PRIu32 " is over the limit of %" PRIu64
+                     " pixels",
+                     width, height, limits->pixels);
+  return VQCT_OK;
+}
+
+/* The header and, for a JPEG, what its decoder needs besides. */
+static enum vqct_status read_header(const uint8_t *data, size_t size,
+                                    const struct vqct_image_limits *limits,
+                                    struct vqct_image_header *header,
+                                    struct jpeg_segments *segments, struct vqct_error *error) {
+  enum vqct_status status;
+  *header = (struct vqct_image_header){.format = format_of(data, size)};
+  if (size > limits->bytes)
+    return error_set(error, VQCT_LIMIT,
+                     "the picture file of %zu bytes is over the limit of %" PRIu64, size,
+                     limits->bytes);
+  switch (header->format) {
+  case VQCT_IMAGE_PNG:
+    status = codec_png_header(data, size, header, error);
+    break;
+  case VQCT_IMAGE_JPEG:
+    status = jpeg_segments_read(data, size, limits, segments, error);
+    if (status == VQCT_OK) {
+      bool swaps = jpeg_orientation_swaps(segments->orientation);
+      header->width = swaps ? segments->height : segments->width;
+      header->height = swaps ? segments->width : segments->height;
+    }
+    break;
+  default:
+    return error_set(error, VQCT_IMAGE,
+                     size ? "the file is neither PNG nor JPEG" : "the picture file is empty");
+  }
+  return status == VQCT_OK ? check_size(header, limits, error) : status;
+}
+
+enum vqct_status vqct_image_probe(const void *data, size_t size,
+                                  const struct vqct_image_limits *limits,
+                                  struct vqct_image_header *header, struct vqct_error *error) {
+  struct jpeg_segments segments;
+  return read_header(data, size, limits, header, &segments, error);
+}
+
+enum vqct_status vqct_image_decode(const void *data, size_t size,
+                                   const struct vqct_image_limits *limits, struct vqct_image *image,
+                                   struct vqct_error *error) {
+  struct vqct_image_header header;
+  struct jpeg_segments segments;
+  *image = (struct vqct_image){0};
+  enum vqct_status status = read_header(data, size, limits, &header, &segments, error);
+  if (status != VQCT_OK)
+    return status;
+  if (header.format == VQCT_IMAGE_PNG)
+    return codec_png_decode(data, size, limits, &header, image, error);
+  return codec_jpeg_decode(data, size, limits, &segments, image, error);
+}
