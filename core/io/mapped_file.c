@@ -1,0 +1,48 @@
+#include "mapped_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "error.h"
+
+enum vqct_status mapped_file_open(const char *path, struct mapped_file *file,
+                                  struct vqct_error *error) {
+  *file = (struct mapped_file){0};
+  enum vqct_status status = VQCT_OK;
+  struct stat facts;
+  /* Not blocking, or opening a named pipe would wait for a writer. */
+  int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0)
+    return error_set(error, VQCT_READ, "%s: %s", path, strerror(errno));
+  if (fstat(descriptor, &facts) != 0) {
+    status = error_set(error, VQCT_READ, "%s: %s", path, strerror(errno));
+    goto done;
+  }
+  if (!S_ISREG(facts.st_mode)) {
+    status = error_set(error, VQCT_READ, "%s: not a regular file", path);
+    goto done;
+  }
+  if (facts.st_size == 0)
+    goto done;
+  void *data = mmap(NULL, (size_t)facts.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+  if (data == MAP_FAILED) {
+    status = error_set(error, VQCT_READ, "%s: %s", path, strerror(errno));
+    goto done;
+  }
+  file->data = data;
+  file->size = (size_t)facts.st_size;
+done:
+  close(descriptor);
+  return status;
+}
+
+void mapped_file_close(struct mapped_file *file) {
+  if (file->data)
+    munmap((void *)(uintptr_t)file->data, file->size);
+  *file = (struct mapped_file){0};
+}

@@ -1,0 +1,23 @@
+/* A file's bytes in memory, read through the page cache. */
+#ifndef IO_MAPPED_FILE_H
+#define IO_MAPPED_FILE_H
+
+#include <stddef.h>
+
+#include "vqct/status.h"
+
+struct mapped_file {
+  const unsigned char *data; /* NULL for an empty file */
+  size_t size;
+};
+
+/** Maps a regular file for reading. It may be replaced (by rename) or removed meanwhile, but must
+ * not be shortened in place: the kernel ends a process that reads past the new end. Errors: READ,
+ * naming the file; the record is then empty. */
+enum vqct_status mapped_file_open(const char *path, struct mapped_file *file,
+                                  struct vqct_error *error);
+
+/** Unmaps and clears; may be called again. */
+void mapped_file_close(struct mapped_file *file);
+
+#endif
