@@ -24,10 +24,6 @@
 #define FORMAT  "vqct-prior"
 #define VERSION "1"
 
-static const char *part_name(const struct prior *prior, size_t row) {
-  return vqct_part_of_speech_name(row < prior->adjectives ? VQCT_ADJECTIVE : VQCT_NOUN);
-}
-
 static enum vqct_status check_word(const struct prior *prior, size_t row, struct word_table *seen,
                                    struct vqct_error *error) {
   const char *word = prior->word[row];
@@ -46,8 +42,8 @@ static enum vqct_status check_word(const struct prior *prior, size_t row, struct
   if (!word_table_add(seen, word, length, &id))
     return error_set(error, VQCT_MEMORY, "no memory for the words of the prior");
   if (id != before)
-    return error_set(error, VQCT_MODEL, "the prior has the %s '%.80s' twice", part_name(prior, row),
-                     word);
+    return error_set(error, VQCT_MODEL, "the prior has the %s '%.80s' twice",
+                     row < prior->adjectives ? "adjective" : "noun", word);
   return VQCT_OK;
 }
 
