@@ -1,0 +1,194 @@
+/* With u = x * scale + shift (normalisation as one scale and shift per image and channel) and du
+ * the gradient for u, everything follows from two sums per image and channel, A = sum du,   B = sum
+ * du * x, since dbeta = sum A, dgamma = sum (B - mean A) / deviation, and dx = du * scale + x *
+ * slope + offset with a slope and an offset per image and group. The first pass over memory turns
+ * da into du and sums; the second writes dx.
+ */
+#include "norm_backward.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "norm.h"
+
+/* Positions a task sums: few enough that float sums stay exact to 1e-6, and that x and da of a
+ * block stay in the cache. Depends on the layer alone. */
+#define BLOCK_POSITIONS 64
+
+struct backward {
+  const struct norm_pass *pass;
+  float *da, *dx;
+  bool accumulate;
+  float *scale, *shift;  /* N,C */
+  float *slope, *offset; /* N,C */
+  float *partial;        /* N,blocks,2,C: A and B of each block */
+  double *totals;        /* N,2,C: A and B */
+  size_t blocks;         /* of positions, per image */
+};
+
+/* Block of positions that a task works on: where it begins and how long it is. */
+static size_t block_begin(const struct backward *work, size_t task, size_t *count) {
+  size_t positions = work->pass->positions;
+  size_t begin = task % work->blocks * BLOCK_POSITIONS;
+  *count = positions - begin < BLOCK_POSITIONS ? positions - begin : BLOCK_POSITIONS;
+  return task / work->blocks * positions + begin;
+}
+
+/* du = da * swish'(u), where swish'(u) = s * (1 + u * (1 - s)) and s = sigmoid(u). */
+static void swish_backward(const float *restrict x, const float *restrict scale,
+                           const float *restrict shift, size_t channels, float *restrict da) {
+  for (size_t c = 0; c < channels; c++) {
+    float u = x[c] * scale[c] + shift[c];
+    float s = 1.0F / (1.0F + expf(-u));
+    da[c] *= s * (1.0F + u * (1.0F - s));
+  }
+}
+
+static void add_row(const float *restrict x, const float *restrict du, size_t channels,
+                    float *restrict a, float *restrict b) {
+  for (size_t c = 0; c < channels; c++) {
+    a[c] += du[c];
+    b[c] += du[c] * x[c];
+  }
+}
+
+static void sum_block(void *argument, size_t task, unsigned worker) {
+  (void)worker;
+  const struct backward *work = argument;
+  const struct norm_pass *pass = work->pass;
+  size_t channels = pass->channels, count, first = block_begin(work, task, &count);
+  size_t image = task / work->blocks;
+  float *a = work->partial + task * 2 * channels, *b = a + channels;
+  memset(a, 0, 2 * channels * sizeof *a);
+  for (size_t p = first; p < first + count; p++) {
+    const float *x = pass->x + p * channels;
+    float *da = work->da + p * channels;
+    if (pass->swish)
+      swish_backward(x, work->scale + image * channels, work->shift + image * channels, channels,
+                     da);
+    add_row(x, da, channels, a, b);
+  }
+}
+
+static void write_block(void *argument, size_t task, unsigned worker) {
+  (void)worker;
+  const struct backward *work = argument;
+  size_t channels = work->pass->channels, count, first = block_begin(work, task, &count);
+  size_t image = task / work->blocks;
+  const float *restrict scale = work->scale + image * channels;
+  const float *restrict slope = work->slope + image * channels;
+  const float *restrict offset = work->offset + image * channels;
+  for (size_t p = first; p < first + count; p++) {
+    const float *x = work->pass->x + p * channels, *du = work->da + p * channels;
+    float *dx = work->dx + p * channels;
+    if (work->accumulate)
+      for (size_t c = 0; c < channels; c++)
+        dx[c] += du[c] * scale[c] + (x[c] * slope[c] + offset[c]);
+    else
+      for (size_t c = 0; c < channels; c++)
+        dx[c] = du[c] * scale[c] + (x[c] * slope[c] + offset[c]);
+  }
+}
+
+/* Adds up A and B of every image and channel over its blocks. */
+static void sum_channels(const struct backward *work) {
+  size_t row = 2 * work->pass->channels;
+  for (size_t image = 0; image < work->pass->images; image++)
+    for (size_t c = 0; c < row; c++) {
+      double sum = 0;
+      for (size_t block = 0; block < work->blocks; block++)
+        sum += (double)work->partial[(image * work->blocks + block) * row + c];
+      work->totals[image * row + c] = sum;
+    }
+}
+
+/* What the sums say of one group. */
+struct group {
+  double mean, inverse, count; /* inverse of the deviation; numbers that the mean is over */
+  size_t begin, end;           /* channels */
+};
+
+static struct group group_at(const struct norm_pass *pass, size_t image, size_t index) {
+  size_t width = pass->channels / pass->groups, at = image * pass->groups + index;
+  int ranks = pass->reduction ? pass->reduction->ranks : 1;
+  struct group group = {.begin = index * width, .end = (index + 1) * width};
+  group.count = (double)(pass->positions * width) * ranks;
+  group.mean = pass->sums[at] / group.count;
+  double variance = pass->squares[at] / group.count - group.mean * group.mean;
+  group.inverse = 1.0 / sqrt((variance < 0 ? 0 : variance) + NORM_EPSILON);
+  return group;
+}
+
+/* This process's share of dgamma and dbeta. */
+static void add_parameter_gradients(const struct backward *work, size_t image,
+                                    const struct group *group, float *dgamma, float *dbeta) {
+  const double *a = work->totals + image * 2 * work->pass->channels, *b = a + work->pass->channels;
+  for (size_t c = group->begin; c < group->end; c++) {
+    dgamma[c] += (float)((b[c] - group->mean * a[c]) * group->inverse);
+    dbeta[c] += (float)a[c];
+  }
+}
+
+/* Slope and offset of a group, from the sums over all processes. */
+static void find_slope(const struct backward *work, size_t image, const struct group *group) {
+  size_t channels = work->pass->channels;
+  const double *a = work->totals + image * 2 * channels, *b = a + channels;
+  const float *gamma = work->pass->gamma;
+  double sum = 0, product = 0; /* of gamma du, and of gamma du times the normalised x */
+  for (size_t c = group->begin; c < group->end; c++) {
+    sum += (double)gamma[c] * a[c];
+    product += (double)gamma[c] * (b[c] - group->mean * a[c]) * group->inverse;
+  }
+  double slope = -group->inverse * group->inverse * product / group->count;
+  double offset = -group->inverse * sum / group->count - slope * group->mean;
+  for (size_t c = group->begin; c < group->end; c++) {
+    work->slope[image * channels + c] = (float)slope;
+    work->offset[image * channels + c] = (float)offset;
+    work->scale[image * channels + c] = (float)(gamma[c] * group->inverse);
+  }
+}
+
+static void finish(const struct backward *work, float *dgamma, float *dbeta) {
+  const struct norm_pass *pass = work->pass;
+  const struct reduction *reduction = pass->reduction;
+  for (size_t i = 0; i < pass->images * pass->groups; i++) {
+    struct group group = group_at(pass, i / pass->groups, i % pass->groups);
+    if (dgamma)
+      add_parameter_gradients(work, i / pass->groups, &group, dgamma, dbeta);
+  }
+  if (reduction)
+    reduction->sum(reduction->context, work->totals, pass->images * 2 * pass->channels);
+  for (size_t i = 0; i < pass->images * pass->groups; i++) {
+    struct group group = group_at(pass, i / pass->groups, i % pass->groups);
+    find_slope(work, i / pass->groups, &group);
+  }
+}
+
+enum vqct_status group_norm_backward(const struct norm_pass *pass, float *da, float *dx,
+                                     bool accumulate, float *dgamma, float *dbeta,
+                                     const struct exec *exec) {
+  struct arena_mark mark = arena_mark(exec->arena);
+  size_t rows = pass->images * pass->channels;
+  struct backward work = {.pass = pass, .da = da, .dx = dx, .accumulate = accumulate};
+  work.blocks = (pass->positions + BLOCK_POSITIONS - 1) / BLOCK_POSITIONS;
+  float *vectors = arena_alloc(exec->arena, 4 * rows * sizeof *vectors);
+  work.partial = arena_alloc(exec->arena, 2 * rows * work.blocks * sizeof *work.partial);
+  work.totals = arena_alloc(exec->arena, 2 * rows * sizeof *work.totals);
+  if (!vectors || !work.partial || !work.totals) {
+    arena_release(exec->arena, mark);
+    return VQCT_MEMORY;
+  }
+  work.scale = vectors;
+  work.shift = vectors + rows;
+  work.slope = vectors + 2 * rows;
+  work.offset = vectors + 3 * rows;
+  if (pass->swish)
+    group_norm_scale(pass->sums, pass->squares, pass->gamma, pass->beta, pass->images,
+                     pass->positions, pass->channels, pass->groups, work.scale, work.shift);
+  pool_run(exec->pool, pass->images * work.blocks, sum_block, &work);
+  sum_channels(&work);
+  finish(&work, dgamma, dbeta);
+  pool_run(exec->pool, pass->images * work.blocks, write_block, &work);
+  arena_release(exec->arena, mark);
+  return VQCT_OK;
+}
