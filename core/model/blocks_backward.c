@@ -1,0 +1,279 @@
+#include "blocks_backward.h"
+
+#include <string.h>
+
+#include "attention_backward.h"
+#include "error.h"
+#include "norm.h"
+#include "norm_backward.h"
+
+/* What every step of one block's backward pass needs. */
+struct pass {
+  const struct block *block;
+  const struct parameter_gradients *parameters;
+  const struct exec *exec;
+};
+
+static size_t activation_size(const struct activation *x) {
+  return (size_t)x->images * activation_image_size(x);
+}
+
+static float *take(const struct pass *pass, size_t count) {
+  return arena_alloc(pass->exec->arena, count * sizeof(float));
+}
+
+static const float *parameter_values(const struct pass *pass, int index) {
+  return pass->parameters->values + pass->parameters->list->parameter[index].offset;
+}
+
+static float *parameter_gradient(const struct pass *pass, int index) {
+  return pass->parameters->gradients + pass->parameters->list->parameter[index].offset;
+}
+
+/* What a layer read: x after `norm` (NULL: as it is), as the forward pass told conv_forward. The
+ * scale and shift are taken from the arena. */
+static enum vqct_status read_through(const struct block *block, const struct activation *x,
+                                     const struct norm *norm, bool swish, struct conv_input *input,
+                                     const struct exec *exec) {
+  *input = (struct conv_input){x->data, x->images, x->height, x->width, NULL, NULL, swish, false};
+  if (!norm)
+    return VQCT_OK;
+  size_t rows = (size_t)x->images * (size_t)x->channels;
+  float *scale = arena_alloc(exec->arena, 2 * rows * sizeof *scale);
+  if (!scale)
+    return VQCT_MEMORY;
+  group_norm_scale(x->sums, x->squares, norm->gamma, norm->beta, (size_t)x->images,
+                   (size_t)(x->height * x->width), (size_t)x->channels, (size_t)block->groups,
+                   scale, scale + rows);
+  input->scale = scale;
+  input->shift = scale + rows;
+  return VQCT_OK;
+}
+
+/* Adds a layer's weight gradients and, where da is given, writes that of what it read. */
+static enum vqct_status layer_backward(const struct pass *pass, const struct layer *layer,
+                                       const struct conv_input *input, const float *dy, float *da) {
+  int factor = input->upsample ? 2 : 1;
+  enum vqct_status status =
+      conv_backward_weight(&layer->shape, input, dy, parameter_gradient(pass, layer->weight),
+                           parameter_gradient(pass, layer->bias), pass->exec);
+  if (status == VQCT_OK && da)
+    status =
+        conv_backward_input(&layer->shape, parameter_values(pass, layer->weight), dy, input->images,
+                            input->height * factor, input->width * factor, da, pass->exec);
+  return status;
+}
+
+/* From the gradient da of the normalised x to that of x; dx may be da. */
+static enum vqct_status norm_step(const struct pass *pass, const struct activation *x,
+                                  const struct norm *norm, bool swish, float *da, float *dx,
+                                  bool accumulate) {
+  const struct norm_pass step = {
+      .x = x->data,
+      .sums = x->sums,
+      .squares = x->squares,
+      .gamma = norm->gamma,
+      .beta = norm->beta,
+      .images = (size_t)x->images,
+      .positions = (size_t)(x->height * x->width),
+      .channels = (size_t)x->channels,
+      .groups = (size_t)pass->block->groups,
+      .swish = swish,
+  };
+  return group_norm_backward(&step, da, dx, accumulate, parameter_gradient(pass, norm->weight),
+                             parameter_gradient(pass, norm->bias), pass->exec);
+}
+
+struct fold {
+  const float *wide;
+  float *dx;
+  size_t width, channels; /* of dx */
+};
+
+/* One row of dx: the sums over the 2 x 2 positions that each position was copied to. */
+static void fold_row(void *argument, size_t task, unsigned worker) {
+  (void)worker;
+  const struct fold *fold = argument;
+  size_t channels = fold->channels, row = fold->width * channels;
+  const float *top = fold->wide + task * 4 * row, *bottom = top + 2 * row;
+  float *dx = fold->dx + task * row;
+  for (size_t x = 0; x < fold->width; x++)
+    for (size_t c = 0; c < channels; c++) {
+      size_t left = 2 * x * channels + c, right = left + channels;
+      dx[x * channels + c] = (top[left] + top[right]) + (bottom[left] + bottom[right]);
+    }
+}
+
+static enum vqct_status convolution_backward(const struct pass *pass, const struct block_tape *tape,
+                                             const float *dy, float *dx) {
+  const struct block *block = pass->block;
+  const struct activation *x = &tape->input;
+  const struct norm *norm = block->norms ? &block->norm[0] : NULL;
+  struct conv_input input;
+  enum vqct_status status = read_through(block, x, norm, norm != NULL, &input, pass->exec);
+  input.upsample = block->upsample;
+  float *wide = dx;
+  if (status == VQCT_OK && dx && block->upsample && !(wide = take(pass, 4 * activation_size(x))))
+    status = VQCT_MEMORY;
+  if (status == VQCT_OK)
+    status = layer_backward(pass, &block->layer[0], &input, dy, wide);
+  if (status == VQCT_OK && wide != dx) {
+    struct fold fold = {wide, dx, (size_t)x->width, (size_t)x->channels};
+    pool_run(pass->exec->pool, (size_t)(x->images * x->height), fold_row, &fold);
+  }
+  if (status == VQCT_OK && norm && dx)
+    status = norm_step(pass, x, norm, true, dx, dx, false);
+  return status;
+}
+
+static enum vqct_status residual_backward(const struct pass *pass, const struct block_tape *tape,
+                                          const float *dy, float *dx) {
+  const struct block *block = pass->block;
+  const struct activation *x = &tape->input, *h = &tape->hidden;
+  const struct layer *layer = block->layer;
+  struct conv_input read_x, read_h, plain;
+  float *dh = take(pass, activation_size(h)), *da = take(pass, activation_size(x));
+  enum vqct_status status = dh && da ? VQCT_OK : VQCT_MEMORY;
+  if (status == VQCT_OK)
+    status = read_through(block, h, &block->norm[1], true, &read_h, pass->exec);
+  if (status == VQCT_OK)
+    status = layer_backward(pass, &layer[RESIDUAL_CONV2], &read_h, dy, dh);
+  if (status == VQCT_OK)
+    status = norm_step(pass, h, &block->norm[1], true, dh, dh, false);
+  if (status == VQCT_OK)
+    status = read_through(block, x, &block->norm[0], true, &read_x, pass->exec);
+  if (status == VQCT_OK)
+    status = layer_backward(pass, &layer[RESIDUAL_CONV1], &read_x, dh, da);
+  if (status == VQCT_OK && block->layers > RESIDUAL_SHORTCUT) {
+    status = read_through(block, x, NULL, false, &plain, pass->exec);
+    if (status == VQCT_OK)
+      status = layer_backward(pass, &layer[RESIDUAL_SHORTCUT], &plain, dy, dx);
+  } else if (status == VQCT_OK) {
+    memcpy(dx, dy, activation_size(x) * sizeof *dx);
+  }
+  if (status == VQCT_OK)
+    status = norm_step(pass, x, &block->norm[0], true, da, dx, true);
+  return status;
+}
+
+struct addition {
+  float *sum;
+  const float *term;
+  size_t count;
+};
+
+#define ADDITION_BLOCK ((size_t)1 << 14) /* numbers a task */
+
+static void add_block(void *argument, size_t task, unsigned worker) {
+  (void)worker;
+  const struct addition *addition = argument;
+  size_t begin = task * ADDITION_BLOCK, end = begin + ADDITION_BLOCK;
+  for (size_t i = begin; i < end && i < addition->count; i++)
+    addition->sum[i] += addition->term[i];
+}
+
+static void add(float *sum, const float *term, size_t count, const struct exec *exec) {
+  struct addition addition = {sum, term, count};
+  pool_run(exec->pool, (count + ADDITION_BLOCK - 1) / ADDITION_BLOCK, add_block, &addition);
+}
+
+static enum vqct_status attention_block_backward(const struct pass *pass,
+                                                 const struct block_tape *tape, const float *dy,
+                                                 float *dx) {
+  const struct block *block = pass->block;
+  const struct activation *x = &tape->input;
+  size_t count = activation_size(x), positions = (size_t)(x->height * x->width);
+  float *da = take(pass, count), *dmixed = take(pass, count), *gradient = take(pass, 3 * count);
+  struct conv_input normalised,
+      mixed = {tape->mixed, x->images, x->height, x->width, NULL, NULL, false, false};
+  enum vqct_status status = da && dmixed && gradient ? VQCT_OK : VQCT_MEMORY;
+  if (status == VQCT_OK)
+    status = read_through(block, x, &block->norm[0], false, &normalised, pass->exec);
+  if (status == VQCT_OK)
+    status = layer_backward(pass, &block->layer[ATTENTION_OUTPUT], &mixed, dy, dmixed);
+  if (status == VQCT_OK)
+    status = attention_backward(tape->query, tape->key, tape->value, dmixed, (size_t)x->images,
+                                positions, (size_t)x->channels, gradient, gradient + count,
+                                gradient + 2 * count, pass->exec);
+  for (int i = ATTENTION_QUERY; i <= ATTENTION_VALUE && status == VQCT_OK; i++) {
+    float *part = i == ATTENTION_QUERY ? da : dmixed; /* dmixed has served by now */
+    status = layer_backward(pass, &block->layer[i], &normalised,
+                            gradient + (size_t)(i - ATTENTION_QUERY) * count, part);
+    if (status == VQCT_OK && part != da)
+      add(da, part, count, pass->exec);
+  }
+  if (status != VQCT_OK)
+    return status;
+  memcpy(dx, dy, count * sizeof *dx);
+  return norm_step(pass, x, &block->norm[0], false, da, dx, true);
+}
+
+enum vqct_status block_backward(const struct block *block, const struct block_tape *tape,
+                                const struct parameter_gradients *parameters, const float *dy,
+                                float *dx, const struct exec *exec, struct vqct_error *error) {
+  const struct pass pass = {block, parameters, exec};
+  struct arena_mark mark = arena_mark(exec->arena);
+  enum vqct_status status = VQCT_INTERNAL;
+  switch (block->kind) {
+  case BLOCK_CONVOLUTION:
+    status = convolution_backward(&pass, tape, dy, dx);
+    break;
+  case BLOCK_RESIDUAL:
+    status = residual_backward(&pass, tape, dy, dx);
+    break;
+  case BLOCK_ATTENTION:
+    status = attention_block_backward(&pass, tape, dy, dx);
+    break;
+  }
+  arena_release(exec->arena, mark);
+  if (status != VQCT_OK)
+    return error_set(error, status, "no memory for the gradients of a block");
+  return VQCT_OK;
+}
+
+enum vqct_status chain_backward(const struct chain *chain, const struct block_tape *tape,
+                                const struct parameter_gradients *parameters, const float *dy,
+                                float *dx, const struct exec *exec, struct vqct_error *error) {
+  struct arena_mark mark = arena_mark(exec->arena);
+  size_t largest = 0;
+  for (int i = 0; i < chain->blocks; i++)
+    if (activation_size(&tape[i].input) > largest)
+      largest = activation_size(&tape[i].input);
+  float *buffer[2];
+  for (int i = 0; i < 2; i++)
+    buffer[i] = arena_alloc(exec->arena, largest * sizeof(float));
+  enum vqct_status status = VQCT_OK;
+  if (!buffer[0] || !buffer[1])
+    status = error_set(error, VQCT_MEMORY, "no memory for the gradients of a chain of blocks");
+  for (int i = chain->blocks - 1; i >= 0 && status == VQCT_OK; i--) {
+    float *into = i == 0 ? dx : buffer[i % 2];
+    status = block_backward(&chain->block[i], &tape[i], parameters, dy, into, exec, error);
+    dy = into;
+  }
+  arena_release(exec->arena, mark);
+  return status;
+}
+
+enum vqct_status chain_last_weight_gradient(const struct chain *chain,
+                                            const struct block_tape *tape, const float *dy,
+                                            float *dweight, const struct exec *exec,
+                                            struct vqct_error *error) {
+  const struct block *block = &chain->block[chain->blocks - 1];
+  const struct activation *x = &tape[chain->blocks - 1].input;
+  const struct norm *norm = block->norms ? &block->norm[0] : NULL;
+  struct arena_mark mark = arena_mark(exec->arena);
+  struct conv_input input;
+  enum vqct_status status = read_through(block, x, norm, norm != NULL, &input, exec);
+  input.upsample = block->upsample;
+  if (status == VQCT_OK)
+    status = conv_backward_weight(&block->layer[0].shape, &input, dy, dweight, NULL, exec);
+  arena_release(exec->arena, mark);
+  if (status != VQCT_OK)
+    return error_set(error, status, "no memory for the gradient of the last weights");
+  return VQCT_OK;
+}
+
+size_t chain_last_weight_count(const struct chain *chain) {
+  const struct conv_shape *shape = &chain->block[chain->blocks - 1].layer[0].shape;
+  return (size_t)(shape->out_channels * shape->in_channels * shape->kernel * shape->kernel);
+}
