@@ -1,24 +1,19 @@
-"""The library's inner functions for tests, through ctypes."""
+"""The library's inner functions for Python tests: the records that kernels run with, and arrays."""
 import ctypes
 import json
 import os
+import struct
 
 import numpy as np
 
 LIB = ctypes.CDLL(os.path.join(os.environ["VQCT_BUILD"], "libvqct-internal.so"))
 FLOATS = ctypes.POINTER(ctypes.c_float)
 DOUBLES = ctypes.POINTER(ctypes.c_double)
-UINTS = ctypes.POINTER(ctypes.c_uint32)
-KINDS = {np.dtype(np.float32): FLOATS, np.dtype(np.float64): DOUBLES, np.dtype(np.uint32): UINTS}
 
 
 class Arena(ctypes.Structure):
     _fields_ = [("first", ctypes.c_void_p), ("current", ctypes.c_void_p),
                 ("limit", ctypes.c_size_t), ("total", ctypes.c_size_t)]
-
-
-class Mark(ctypes.Structure):
-    _fields_ = [("chunk", ctypes.c_void_p), ("used", ctypes.c_size_t)]
 
 
 class Exec(ctypes.Structure):
@@ -30,139 +25,61 @@ class Error(ctypes.Structure):
     _fields_ = [("status", ctypes.c_int), ("message", ctypes.c_char * 512)]
 
 
-class Config(ctypes.Structure):
-    _fields_ = [("bytes", ctypes.c_char * 1024)]  # opaque here, and longer than the real one
-
-
-class Parameter(ctypes.Structure):
-    _fields_ = [("name", ctypes.c_char * 64), ("role", ctypes.c_int), ("dims", ctypes.c_int),
-                ("shape", ctypes.c_int * 4), ("fan_in", ctypes.c_int), ("count", ctypes.c_size_t),
-                ("offset", ctypes.c_size_t)]
-
-
-class ParameterList(ctypes.Structure):
-    _fields_ = [("parameter", ctypes.POINTER(Parameter)), ("count", ctypes.c_size_t),
-                ("total", ctypes.c_size_t), ("largest", ctypes.c_size_t)]
-
-
-GET = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(FLOATS),
-                       ctypes.POINTER(Error))
-
-
-class Source(ctypes.Structure):
-    _fields_ = [("get", GET), ("release", ctypes.c_void_p), ("context", ctypes.c_void_p)]
-
-
-class Activation(ctypes.Structure):
-    _fields_ = [("data", FLOATS)] + \
-        [(name, ctypes.c_int) for name in ("images", "height", "width", "channels")] + \
-        [("sums", DOUBLES), ("squares", DOUBLES)]
-
-
-class Chain(ctypes.Structure):
-    _fields_ = [("block", ctypes.c_void_p), ("blocks", ctypes.c_int)]
-
-
-class NetworkStruct(ctypes.Structure):
-    _fields_ = [("encoder", Chain), ("decoder", Chain), ("groups", ctypes.c_int)]
-
-
-def pointer(array):
-    """To the numbers of a contiguous array; NULL for None."""
-    return None if array is None else array.ctypes.data_as(KINDS[array.dtype])
-
-
-def nhwc(tensor):
-    return np.ascontiguousarray(tensor.detach().permute(0, 2, 3, 1).numpy(), dtype=np.float32)
-
-
-def check(status, error):
-    if status != 0:
-        raise RuntimeError(error.message.decode())
-
-
 class Team:
-    """An exec with its threads (1: none) and arena; use as a context."""
+    """A pool, an arena and the exec of both; use in a with statement."""
 
-    def __init__(self, threads=1):
-        self.arena, self.pool = Arena(), ctypes.c_void_p()
-        LIB.arena_init(ctypes.byref(self.arena), ctypes.c_size_t(0))
-        if threads > 1:
-            LIB.pool_new(threads, ctypes.byref(self.pool), None)
-        self.exec = Exec(self.pool, ctypes.pointer(self.arena), None)
+    def __init__(self, threads=2):
+        self.threads = threads
 
     def __enter__(self):
-        return self
+        self.arena = Arena()
+        LIB.arena_init(ctypes.byref(self.arena), ctypes.c_size_t(0))
+        self.pool = ctypes.c_void_p()
+        assert LIB.pool_new(self.threads, ctypes.byref(self.pool), None) == 0
+        self.exec = Exec(self.pool, ctypes.pointer(self.arena), None)
+        return ctypes.byref(self.exec)
 
     def __exit__(self, *_):
         LIB.pool_free(self.pool)
         LIB.arena_free(ctypes.byref(self.arena))
 
 
-class Network:
-    """struct network with the weights of a torch_vqct.Network, and the quantizer."""
+def floats(array):
+    """An array as a C pointer; None stays NULL. The array must be contiguous float32."""
+    if array is None:
+        return None
+    assert array.dtype == np.float32 and array.flags.c_contiguous
+    return array.ctypes.data_as(FLOATS)
 
-    def __init__(self, config, module, codebook):
-        self.config, self.error, text = Config(), Error(), json.dumps(config).encode()
-        check(LIB.model_config_parse(text, ctypes.c_size_t(len(text)), ctypes.byref(self.config),
-                                     ctypes.byref(self.error)), self.error)
-        self.list = ParameterList()
-        check(LIB.parameter_list_init(ctypes.byref(self.config), ctypes.byref(self.list), None),
-              self.error)
-        names = [self.list.parameter[i].name.decode() for i in range(self.list.count)]
-        state = module.state_dict()
-        assert sorted(names) == sorted(state), "names differ from taming's"
-        self.values = [np.ascontiguousarray(state[name].numpy(), dtype=np.float32)
-                       for name in names]
-        self.get = GET(self._get)
-        source = Source(self.get, None, None)
-        self.handle = ctypes.POINTER(NetworkStruct)()
-        check(LIB.network_new(ctypes.byref(self.config), ctypes.byref(self.list),
-                              ctypes.byref(source), ctypes.byref(self.handle),
-                              ctypes.byref(self.error)), self.error)
-        self.codebook = np.ascontiguousarray(codebook, dtype=np.float32)
-        self.quantizer = ctypes.create_string_buffer(1024)
-        check(LIB.quantizer_init(self.quantizer, ctypes.byref(self.config),
-                                 pointer(self.codebook), ctypes.byref(self.error)), self.error)
-        self.planes = LIB.model_config_planes(ctypes.byref(self.config))
 
-    def _get(self, _, index, values, __):
-        values[0] = pointer(self.values[index])
-        return 0
+def doubles(array):
+    assert array.dtype == np.float64 and array.flags.c_contiguous
+    return array.ctypes.data_as(DOUBLES)
 
-    def close(self):
-        LIB.network_free(self.handle)
-        LIB.quantizer_free(self.quantizer)
-        LIB.parameter_list_free(ctypes.byref(self.list))
 
-    def run(self, chain, x, team, keep=False):
-        """N,H,W,C through 'encoder' or 'decoder'; keep: with a tape, as training runs it."""
-        chain = getattr(self.handle.contents, chain)
-        images, height, width, channels = x.shape
-        given, result = Activation(pointer(x), images, height, width, channels), Activation()
-        tape = ctypes.create_string_buffer(256 * chain.blocks) if keep else None
-        LIB.arena_mark.restype = Mark
-        mark = LIB.arena_mark(team.exec.arena)
-        check(LIB.chain_forward(ctypes.byref(chain), ctypes.byref(given), ctypes.byref(result),
-                                tape, ctypes.byref(team.exec), ctypes.byref(self.error)),
-              self.error)
-        shape = (result.images, result.height, result.width, result.channels)
-        y = np.ctypeslib.as_array(result.data, shape=shape).copy()
-        LIB.arena_release(team.exec.arena, mark)
-        return y
+def nhwc(tensor):
+    """A PyTorch tensor N,C,H,W as a float32 array N,H,W,C."""
+    return np.ascontiguousarray(tensor.detach().permute(0, 2, 3, 1).numpy(), dtype=np.float32)
 
-    def tokens(self, z, team):
-        """h,w,Z of one image to P,h,w."""
-        tokens = np.zeros((self.planes, *z.shape[:2]), np.uint32)
-        check(LIB.quantizer_encode(self.quantizer, pointer(z), ctypes.c_size_t(tokens[0].size),
-                                   pointer(tokens), ctypes.byref(team.exec),
-                                   ctypes.byref(self.error)), self.error)
-        return tokens
 
-    def code_values(self, tokens, channels):
-        """P,h,w to h,w,Z."""
-        values = np.full((*tokens.shape[1:], channels), np.nan, np.float32)
-        check(LIB.quantizer_decode(self.quantizer, pointer(tokens),
-                                   ctypes.c_size_t(tokens[0].size), pointer(values),
-                                   ctypes.byref(self.error)), self.error)
-        return values
+def relative(ours, theirs):
+    """The largest error as a part of the largest value."""
+    theirs = np.asarray(theirs)
+    return np.abs(np.asarray(ours) - theirs).max() / max(np.abs(theirs).max(), 1e-30)
+
+
+def write_safetensors(path, tensors, metadata=None):
+    """Writes float32 arrays under their names."""
+    header, offset = {}, 0
+    if metadata:
+        header["__metadata__"] = metadata
+    for name, array in tensors.items():
+        header[name] = {"dtype": "F32", "shape": list(array.shape),
+                        "data_offsets": [offset, offset + array.nbytes]}
+        offset += array.nbytes
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for array in tensors.values():
+            file.write(np.ascontiguousarray(array, dtype="<f4").tobytes())

@@ -1,0 +1,92 @@
+/* PatchGAN: the network that learns to tell made pictures from real ones, patch by patch.
+ *
+ * Source: Isola et al. 2017, as taming-transformers' NLayerDiscriminator: convolutions of 4x4 with
+ * padding 1, `layers` of stride 2 and two of stride 1, channels doubling up to eight times the
+ * first; BatchNorm after every convolution but the first and the last, LeakyReLU 0.2 after every
+ * one but the last. BatchNorm always uses the statistics of the batch, since the network is never
+ * run outside training.
+ *
+ * Shapes: N pictures, H rows, W columns; pictures N,H,W,C in [-1,1].
+ */
+#ifndef TRAIN_DISCRIMINATOR_H
+#define TRAIN_DISCRIMINATOR_H
+
+#include <stdint.h>
+
+#include "exec.h"
+#include "reduction.h"
+#include "vqct/status.h"
+
+#define DISCRIMINATOR_LAYERS_MAX 5
+
+struct discriminator_settings {
+  int image_channels; /* 1 to 3 */
+  int channels;       /* after the first convolution; 1 to 512 */
+  int layers;         /* of stride 2; 1 to DISCRIMINATOR_LAYERS_MAX */
+};
+
+struct discriminator;
+
+/** One parameter of the flat block. */
+struct discriminator_parameter {
+  char name[32]; /* as in taming, such as "main.3.weight" */
+  int dims;
+  int shape[4];
+  size_t count, offset;
+};
+
+/** What one forward pass kept; its memory belongs to exec's arena. */
+struct discriminator_pass {
+  int images, height, width;
+  const float *x;
+  struct discriminator_kept {
+    float *convolved, *active; /* N,h,w,c: before and after BatchNorm and LeakyReLU */
+    double *sums, *squares;    /* c: of convolved, over all processes */
+    int height, width;
+  } kept[DISCRIMINATOR_LAYERS_MAX + 2];
+  float *logit; /* of every patch */
+  size_t logits;
+};
+
+/** Errors: INVALID (a setting), MEMORY; *discriminator is then NULL. */
+enum vqct_status discriminator_new(const struct discriminator_settings *settings,
+                                   struct discriminator **discriminator, struct vqct_error *error);
+
+/** NULL is allowed. */
+void discriminator_free(struct discriminator *discriminator);
+
+/** Numbers in the flat block of parameters. */
+size_t discriminator_size(const struct discriminator *discriminator);
+
+/** Parameter number `index`, or NULL past the last. */
+const struct discriminator_parameter *
+discriminator_parameter(const struct discriminator *discriminator, size_t index);
+
+/** Fills a block as taming does: kernels normal (0, 0.02), BatchNorm weights normal (1, 0.02), and
+ * biases as PyTorch's default. */
+void discriminator_initialize(const struct discriminator *discriminator, uint64_t seed,
+                              float *block);
+
+/** Packs the parameters of a block, which must stay where it is and is read by the backward pass.
+ * Errors: MEMORY. */
+enum vqct_status discriminator_load(struct discriminator *discriminator, const float *block,
+                                    struct vqct_error *error);
+
+/** Judges N pictures. x must outlive the pass. reduction: NULL for a single process. Errors:
+ * INVALID (pictures too small), MEMORY. */
+enum vqct_status discriminator_forward(const struct discriminator *discriminator, const float *x,
+                                       int images, int height, int width,
+                                       const struct reduction *reduction,
+                                       struct discriminator_pass *pass, const struct exec *exec,
+                                       struct vqct_error *error);
+
+/** From dlogit (pass->logits) to the gradients of the parameters (added to `gradients`, a block, or
+ * NULL) and of the pictures (overwriting dx, N,H,W,C, or NULL). A pass may be used several times.
+ * Errors: MEMORY. */
+enum vqct_status discriminator_backward(const struct discriminator *discriminator,
+                                        const struct discriminator_pass *pass, const float *dlogit,
+                                        float *gradients, float *dx,
+                                        const struct reduction *reduction, const struct exec *exec,
+                                        struct vqct_error *error);
+
+#endif

@@ -1,0 +1,29 @@
+/* The losses that compare pixels, and the hinge losses of the adversarial game. Every function
+ * gives a mean and adds its gradient, scaled, to a block of the same shape; sums run in a fixed
+ * order in double. */
+#ifndef TRAIN_LOSS_H
+#define TRAIN_LOSS_H
+
+#include <stddef.h>
+
+#include "exec.h"
+#include "vqct/status.h"
+
+enum pixel_loss { PIXEL_L1, PIXEL_L2 };
+
+/** mean |y - x| or mean (y - x)^2 over `count` numbers, in *loss; scale times its gradient for y is
+ * added to dy. Where y = x the gradient of L1 is 0. Errors: MEMORY (scratch). */
+enum vqct_status loss_pixels(enum pixel_loss kind, const float *x, const float *y, size_t count,
+                             float scale, double *loss, float *dy, const struct exec *exec);
+
+/* Which side of the hinge: the discriminator on real and on made pictures, and the generator. */
+enum hinge {
+  HINGE_REAL,     /* mean relu(1 - logit) */
+  HINGE_MADE,     /* mean relu(1 + logit) */
+  HINGE_GENERATOR /* mean -logit */
+};
+
+/** The loss of `count` logits; scale times its gradient overwrites dlogit. */
+double loss_hinge(enum hinge side, const float *logit, size_t count, float scale, float *dlogit);
+
+#endif

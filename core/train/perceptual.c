@@ -1,0 +1,401 @@
+/* Both pictures of a pair travel through the network in one batch, x in the first half and y in the
+ * second; only y's half has a backward pass. Every stage's output is kept until the end. */
+#include "perceptual.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "error.h"
+#include "max_pool.h"
+#include "perceptual_network.h"
+
+#define LENGTH_EPSILON 1e-10F /* added to the length that activations are divided by */
+
+/* The published means and deviations of the pictures' channels, for values in [-1,1]. */
+static const float input_shift[3] = {-.030F, -.088F, -.188F};
+static const float input_scale[3] = {.458F, .448F, .450F};
+
+/* Activations of one stage: images,height,width,channels for x and y together. */
+struct kept {
+  float *data, *squeezed; /* squeezed: of a fire module, what expand reads */
+  int height, width, channels;
+};
+
+struct run {
+  const struct perceptual *network;
+  const struct exec *exec;
+  int images;                                  /* pairs */
+  struct kept kept[PERCEPTUAL_STAGES_MAX + 1]; /* kept[0] is what the network reads */
+};
+
+static size_t positions(const struct kept *kept) {
+  return (size_t)kept->height * (size_t)kept->width;
+}
+
+static size_t image_size(const struct kept *kept) {
+  return positions(kept) * (size_t)kept->channels;
+}
+
+/* Numbers of y's half. */
+static size_t half(const struct run *run, const struct kept *kept) {
+  return (size_t)run->images * image_size(kept);
+}
+
+static float *take(const struct run *run, size_t count) {
+  return arena_alloc(run->exec->arena, count * sizeof(float));
+}
+
+/* ---- elementwise steps, row by row ------------------------------------------------------------
+ */
+
+struct rows {
+  float *wide, *first, *second; /* second NULL: wide is first alone, and may be the same memory */
+  const float *value;           /* of the forward pass, where a backward step needs it */
+  size_t width;                 /* numbers of a row of first (and of second) */
+  size_t count;                 /* rows */
+};
+
+#define ROWS_A_TASK 64
+
+static void relu_rows(void *argument, size_t task, unsigned worker) {
+  (void)worker;
+  const struct rows *rows = argument;
+  size_t end = (task + 1) * ROWS_A_TASK < rows->count ? (task + 1) * ROWS_A_TASK : rows->count;
+  size_t parts = rows->second ? 2 : 1;
+  for (size_t row = task * ROWS_A_TASK; row < end; row++)
+    for (size_t part = 0; part < parts; part++) {
+      const float *from = (part ? rows->second : rows->first) + row * rows->width;
+      float *to = rows->wide + (row * parts + part) * rows->width;
+      for (size_t i = 0; i < rows->width; i++)
+        to[i] = from[i] > 0 ? from[i] : 0;
+    }
+}
+
+static void relu_rows_backward(void *argument, size_t task, unsigned worker) {
+  (void)worker;
+  const struct rows *rows = argument;
+  size_t end = (task + 1) * ROWS_A_TASK < rows->count ? (task + 1) * ROWS_A_TASK : rows->count;
+  size_t parts = rows->second ? 2 : 1;
+  for (size_t row = task * ROWS_A_TASK; row < end; row++)
+    for (size_t part = 0; part < parts; part++) {
+      size_t at = (row * parts + part) * rows->width;
+      const float *from = rows->wide + at, *value = rows->value + at;
+      float *to = (part ? rows->second : rows->first) + row * rows->width;
+      for (size_t i = 0; i < rows->width; i++)
+        to[i] = value[i] > 0 ? from[i] : 0;
+    }
+}
+
+static void run_rows(const struct run *run, pool_task *task, struct rows rows) {
+  pool_run(run->exec->pool, (rows.count + ROWS_A_TASK - 1) / ROWS_A_TASK, task, &rows);
+}
+
+/* ---- forward ----------------------------------------------------------------------------------
+ */
+
+static enum vqct_status convolve(const struct run *run,
+                                 const struct perceptual_convolution *convolution, const float *x,
+                                 int height, int width, float *y) {
+  const struct conv_input input = {x, 2 * run->images, height, width, NULL, NULL, false, false};
+  const struct conv_output output = {.y = y};
+  return conv_forward(convolution->conv, &input, &output, run->exec);
+}
+
+static enum vqct_status fire_forward(const struct run *run, const struct stage *stage,
+                                     const struct kept *in, struct kept *out) {
+  const struct perceptual_convolution *convolution = stage->convolution;
+  size_t rows = 2 * (size_t)run->images * positions(in);
+  size_t squeeze = (size_t)convolution[FIRE_SQUEEZE].shape.out_channels;
+  size_t expand = (size_t)stage->channels / 2;
+  int height = in->height, width = in->width;
+  if (!(out->squeezed = take(run, rows * squeeze)))
+    return VQCT_MEMORY;
+  struct arena_mark mark = arena_mark(run->exec->arena);
+  float *expanded = take(run, 2 * rows * expand);
+  enum vqct_status status = expanded ? VQCT_OK : VQCT_MEMORY;
+  if (status == VQCT_OK)
+    status = convolve(run, &convolution[FIRE_SQUEEZE], in->data, height, width, out->squeezed);
+  if (status == VQCT_OK)
+    run_rows(run, relu_rows,
+             (struct rows){out->squeezed, out->squeezed, NULL, NULL, squeeze, rows});
+  if (status == VQCT_OK)
+    status = convolve(run, &convolution[FIRE_EXPAND1], out->squeezed, height, width, expanded);
+  if (status == VQCT_OK)
+    status = convolve(run, &convolution[FIRE_EXPAND3], out->squeezed, height, width,
+                      expanded + rows * expand);
+  if (status == VQCT_OK)
+    run_rows(run, relu_rows,
+             (struct rows){out->data, expanded, expanded + rows * expand, NULL, expand, rows});
+  arena_release(run->exec->arena, mark);
+  return status;
+}
+
+static struct max_pool stage_pool(const struct run *run, const struct kept *in, int images) {
+  return (struct max_pool){run->network->pool_kernel,
+                           run->network->pool_ceiling,
+                           images,
+                           in->height,
+                           in->width,
+                           in->channels};
+}
+
+/* Sets the shape of what a stage writes; a height or width of 0 where its input is too small. */
+static void shape_after(const struct run *run, const struct stage *stage, const struct kept *in,
+                        struct kept *out) {
+  out->channels = stage->channels;
+  if (stage->kind == STAGE_POOL) {
+    struct max_pool pool = stage_pool(run, in, 1);
+    out->height = max_pool_output_size(&pool, in->height);
+    out->width = max_pool_output_size(&pool, in->width);
+  } else {
+    const struct conv_shape *shape = &stage->convolution[FIRE_SQUEEZE].shape;
+    out->height = conv_output_size(shape, in->height);
+    out->width = conv_output_size(shape, in->width);
+  }
+}
+
+static enum vqct_status stage_forward(struct run *run, int index) {
+  const struct stage *stage = &run->network->stage[index];
+  const struct kept *in = &run->kept[index];
+  struct kept *out = &run->kept[index + 1];
+  if (!(out->data = take(run, 2 * half(run, out))))
+    return VQCT_MEMORY;
+  if (stage->kind == STAGE_FIRE)
+    return fire_forward(run, stage, in, out);
+  if (stage->kind == STAGE_POOL) {
+    struct max_pool pool = stage_pool(run, in, 2 * run->images);
+    max_pool_forward(&pool, in->data, out->data, run->exec);
+    return VQCT_OK;
+  }
+  enum vqct_status status =
+      convolve(run, &stage->convolution[0], in->data, in->height, in->width, out->data);
+  if (status == VQCT_OK)
+    run_rows(run, relu_rows,
+             (struct rows){out->data, out->data, NULL, NULL, (size_t)out->channels,
+                           2 * (size_t)run->images * positions(out)});
+  return status;
+}
+
+static enum vqct_status forward(struct run *run, const float *x, const float *y,
+                                struct vqct_error *error) {
+  struct kept *in = &run->kept[0];
+  for (int i = 0; i < run->network->stages; i++) {
+    shape_after(run, &run->network->stage[i], &run->kept[i], &run->kept[i + 1]);
+    if (!run->kept[i + 1].height || !run->kept[i + 1].width)
+      return error_set(error, VQCT_INVALID, "LPIPS: %d x %d pixels are too few for this network",
+                       in->width, in->height);
+  }
+  enum vqct_status status = VQCT_OK;
+  size_t count = half(run, in);
+  if (!(in->data = take(run, 2 * count)))
+    status = VQCT_MEMORY;
+  for (size_t i = 0; status == VQCT_OK && i < count; i++) {
+    in->data[i] = (x[i] - input_shift[i % 3]) / input_scale[i % 3];
+    in->data[count + i] = (y[i] - input_shift[i % 3]) / input_scale[i % 3];
+  }
+  for (int i = 0; i < run->network->stages && status == VQCT_OK; i++)
+    status = stage_forward(run, i);
+  if (status != VQCT_OK)
+    return error_set(error, status, "no memory for LPIPS of %d pictures of %d x %d", run->images,
+                     in->width, in->height);
+  return VQCT_OK;
+}
+
+/* ---- comparing --------------------------------------------------------------------------------
+ */
+
+struct tap {
+  const struct kept *kept;
+  const float *head;
+  size_t images;
+  float scale;  /* of the gradient of one position; unused without dy */
+  float *dy;    /* added to; NULL: only the distance is wanted */
+  double *sums; /* one a task: a row of positions of one image */
+};
+
+static float length_of(const float *v, size_t channels) {
+  double sum = 0;
+  for (size_t c = 0; c < channels; c++)
+    sum += (double)v[c] * (double)v[c];
+  return (float)sqrt(sum);
+}
+
+/* The gradient of one position: first for the vector of length 1, then through the scaling. */
+static void tap_backward(const float *x, const float *y, float inverse_x, float length_y,
+                         const struct tap *tap, float *dy) {
+  size_t channels = (size_t)tap->kept->channels;
+  float inverse_y = 1 / (length_y + LENGTH_EPSILON);
+  double along = 0;
+  for (size_t c = 0; c < channels; c++) {
+    float gradient = 2 * tap->scale * tap->head[c] * (y[c] * inverse_y - x[c] * inverse_x);
+    along += (double)gradient * (double)y[c];
+    dy[c] += gradient * inverse_y;
+  }
+  float back = length_y > 0 ? (float)along * inverse_y * inverse_y / length_y : 0;
+  for (size_t c = 0; c < channels; c++)
+    dy[c] -= back * y[c];
+}
+
+static void tap_row(void *argument, size_t task, unsigned worker) {
+  (void)worker;
+  const struct tap *tap = argument;
+  size_t channels = (size_t)tap->kept->channels, width = (size_t)tap->kept->width;
+  size_t count = tap->images * image_size(tap->kept);
+  double sum = 0;
+  for (size_t p = task * width; p < (task + 1) * width; p++) {
+    const float *x = tap->kept->data + p * channels, *y = x + count;
+    float length_x = length_of(x, channels), length_y = length_of(y, channels);
+    float inverse_x = 1 / (length_x + LENGTH_EPSILON), inverse_y = 1 / (length_y + LENGTH_EPSILON);
+    for (size_t c = 0; c < channels; c++) {
+      float difference = y[c] * inverse_y - x[c] * inverse_x;
+      sum += (double)(tap->head[c] * difference * difference);
+    }
+    if (tap->dy)
+      tap_backward(x, y, inverse_x, length_y, tap, tap->dy + p * channels);
+  }
+  tap->sums[task] = sum;
+}
+
+/* Adds one depth's share to each pair's distance, where that is wanted, and to dy. */
+static enum vqct_status compare(const struct run *run, int index, float scale, float *dy,
+                                double *distance) {
+  const struct kept *kept = &run->kept[index + 1];
+  struct arena_mark mark = arena_mark(run->exec->arena);
+  size_t images = (size_t)run->images, height = (size_t)kept->height;
+  struct tap tap = {kept, run->network->stage[index].head, images, 0, dy, NULL};
+  tap.scale = scale / (float)positions(kept);
+  if (!(tap.sums = arena_alloc(run->exec->arena, images * height * sizeof *tap.sums)))
+    return VQCT_MEMORY;
+  pool_run(run->exec->pool, images * height, tap_row, &tap);
+  for (size_t i = 0; i < images * height; i++)
+    distance[i / height] += tap.sums[i] / (double)positions(kept);
+  arena_release(run->exec->arena, mark);
+  return VQCT_OK;
+}
+
+/* ---- backward ---------------------------------------------------------------------------------
+ */
+
+static enum vqct_status convolve_backward(const struct run *run,
+                                          const struct perceptual_convolution *convolution,
+                                          const float *dy, const struct kept *in, float *dx) {
+  return conv_backward_input(&convolution->shape, convolution->weight, dy, run->images, in->height,
+                             in->width, dx, run->exec);
+}
+
+static enum vqct_status fire_backward(const struct run *run, const struct stage *stage,
+                                      const struct kept *in, const struct kept *out, float *dy,
+                                      float *dx) {
+  const struct perceptual_convolution *convolution = stage->convolution;
+  size_t rows = (size_t)run->images * positions(in), expand = (size_t)stage->channels / 2;
+  size_t squeeze = (size_t)convolution[FIRE_SQUEEZE].shape.out_channels;
+  const float *squeezed = out->squeezed + rows * squeeze;
+  struct arena_mark mark = arena_mark(run->exec->arena);
+  float *expanded = take(run, 2 * rows * expand), *ds = take(run, 2 * rows * squeeze);
+  enum vqct_status status = expanded && ds ? VQCT_OK : VQCT_MEMORY;
+  if (status == VQCT_OK) {
+    run_rows(run, relu_rows_backward,
+             (struct rows){dy, expanded, expanded + rows * expand, out->data + half(run, out),
+                           expand, rows});
+    status = convolve_backward(run, &convolution[FIRE_EXPAND1], expanded, in, ds);
+  }
+  if (status == VQCT_OK)
+    status = convolve_backward(run, &convolution[FIRE_EXPAND3], expanded + rows * expand, in,
+                               ds + rows * squeeze);
+  if (status == VQCT_OK) {
+    for (size_t i = 0; i < rows * squeeze; i++)
+      ds[i] = squeezed[i] > 0 ? ds[i] + ds[rows * squeeze + i] : 0;
+    status = convolve_backward(run, &convolution[FIRE_SQUEEZE], ds, in, dx);
+  }
+  arena_release(run->exec->arena, mark);
+  return status;
+}
+
+/* From the gradient of a stage's output, which it may overwrite, to that of its input. */
+static enum vqct_status stage_backward(const struct run *run, int index, float *dy, float *dx) {
+  const struct stage *stage = &run->network->stage[index];
+  const struct kept *in = &run->kept[index], *out = &run->kept[index + 1];
+  if (stage->kind == STAGE_FIRE)
+    return fire_backward(run, stage, in, out, dy, dx);
+  if (stage->kind == STAGE_POOL) {
+    struct max_pool pool = stage_pool(run, in, run->images);
+    max_pool_backward(&pool, in->data + half(run, in), dy, dx, run->exec);
+    return VQCT_OK;
+  }
+  run_rows(run, relu_rows_backward,
+           (struct rows){dy, dy, NULL, out->data + half(run, out), (size_t)out->channels,
+                         (size_t)run->images * positions(out)});
+  return convolve_backward(run, &stage->convolution[0], dy, in, dx);
+}
+
+/* Walks back through the stages, adding each depth's gradient on the way, to dy of the pictures. */
+static enum vqct_status backward(const struct run *run, float scale, double *distance, float *dy) {
+  const struct perceptual *network = run->network;
+  size_t largest = 0;
+  for (int i = 0; i <= network->stages; i++)
+    if (half(run, &run->kept[i]) > largest)
+      largest = half(run, &run->kept[i]);
+  float *buffer[2] = {take(run, largest), take(run, largest)};
+  if (!buffer[0] || !buffer[1])
+    return VQCT_MEMORY;
+  enum vqct_status status = VQCT_OK;
+  memset(buffer[network->stages % 2], 0, half(run, &run->kept[network->stages]) * sizeof(float));
+  for (int i = network->stages - 1; i >= 0 && status == VQCT_OK; i--) {
+    float *gradient = buffer[(i + 1) % 2];
+    if (network->stage[i].head)
+      status = compare(run, i, scale, gradient, distance);
+    if (status == VQCT_OK)
+      status = stage_backward(run, i, gradient, buffer[i % 2]);
+  }
+  for (size_t i = 0; status == VQCT_OK && i < half(run, &run->kept[0]); i++)
+    dy[i] += buffer[0][i] / input_scale[i % 3];
+  return status;
+}
+
+/* Both public functions: with dy the backward pass as well. */
+static enum vqct_status measure(const struct perceptual *perceptual, const float *x, const float *y,
+                                int images, int height, int width, float scale, double *distance,
+                                float *dy, const struct exec *exec, struct vqct_error *error) {
+  struct arena_mark mark = arena_mark(exec->arena);
+  struct run run = {.network = perceptual, .exec = exec, .images = images};
+  run.kept[0] = (struct kept){NULL, NULL, height, width, 3};
+  for (int n = 0; n < images; n++)
+    distance[n] = 0;
+  enum vqct_status status = forward(&run, x, y, error);
+  if (status == VQCT_OK) {
+    if (dy)
+      status = backward(&run, scale, distance, dy);
+    for (int i = 0; !dy && i < perceptual->stages && status == VQCT_OK; i++)
+      if (perceptual->stage[i].head)
+        status = compare(&run, i, 0, NULL, distance);
+    if (status != VQCT_OK)
+      error_set(error, status, "no memory for LPIPS of %d pictures of %d x %d", images, width,
+                height);
+  }
+  arena_release(exec->arena, mark);
+  return status;
+}
+
+enum vqct_status perceptual_distance(const struct perceptual *perceptual, const float *x,
+                                     const float *y, int images, int height, int width,
+                                     double *distance, const struct exec *exec,
+                                     struct vqct_error *error) {
+  return measure(perceptual, x, y, images, height, width, 0, distance, NULL, exec, error);
+}
+
+enum vqct_status perceptual_loss(const struct perceptual *perceptual, const float *x,
+                                 const float *y, int images, int height, int width, float scale,
+                                 double *loss, float *dy, const struct exec *exec,
+                                 struct vqct_error *error) {
+  struct arena_mark mark = arena_mark(exec->arena);
+  double *distance = arena_alloc(exec->arena, (size_t)images * sizeof *distance);
+  if (!distance)
+    return error_set(error, VQCT_MEMORY, "no memory for LPIPS");
+  enum vqct_status status = measure(perceptual, x, y, images, height, width, scale / (float)images,
+                                    distance, dy, exec, error);
+  *loss = 0;
+  for (int n = 0; n < images && status == VQCT_OK; n++)
+    *loss += distance[n] / images;
+  arena_release(exec->arena, mark);
+  return status;
+}
