@@ -20,7 +20,7 @@
 #define CONV_KERNEL_MAX 4
 
 /** A layer's shape. Zeros surround the input: pad_before rows above and columns left, pad_after
- * below and right. kernel 1 to 4, stride 1 or 2, 0 <= pad < kernel. */
+ * below and right. stride 1 or 2, kernel from the stride to 4, 0 <= pad < kernel. */
 struct conv_shape {
   int in_channels, out_channels, kernel, stride, pad_before, pad_after;
 };

@@ -1,0 +1,179 @@
+#include "layer.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "size.h"
+
+#define WINOGRAD_CHANNELS_MIN 8   /* below, the transforms cost more than they save */
+#define WINOGRAD_CHANNELS_MAX 256 /* above, the weights no longer stay in the cache */
+#define TASKS_WANTED          8   /* for one image, so that several processors have work */
+#define SLICE_PANELS_MIN      2
+
+void layer_choose(struct layer *layer) {
+  layer->winograd = layer->kernel_rows == 3 && layer->kernel_columns == 3 && layer->stride == 1 &&
+                    layer->in_channels >= WINOGRAD_CHANNELS_MIN &&
+                    layer->in_channels <= WINOGRAD_CHANNELS_MAX &&
+                    layer->out_channels <= WINOGRAD_CHANNELS_MAX;
+}
+
+static size_t points_or_taps(const struct layer *layer) {
+  return layer->winograd ? WINOGRAD_POINTS : (size_t)(layer->kernel_rows * layer->kernel_columns);
+}
+
+bool layer_sizes(const struct layer *layer, size_t *weights, size_t *bias) {
+  size_t panels = simd_panels(layer->simd, layer->out_channels);
+  *bias = panels * layer->simd->panel;
+  return size_multiply(points_or_taps(layer), layer->in_channels, weights) &&
+         size_multiply(*weights, *bias, weights) && *weights < SIZE_MAX / sizeof(float);
+}
+
+/* Panel, row of taps, tap, input channel, output channel of the panel. */
+static void direct_pack(const struct layer *layer, const struct weight_view *view) {
+  size_t depth = points_or_taps(layer) * layer->in_channels;
+  for (size_t panel = 0; panel < simd_panels(layer->simd, layer->out_channels); panel++) {
+    size_t first = panel * layer->simd->panel;
+    size_t width = simd_panel_vectors(layer->simd, layer->out_channels, panel) * layer->simd->lanes;
+    size_t real = layer->out_channels - first < width ? layer->out_channels - first : width;
+    float *to = layer->weights + first * depth;
+    memset(to, 0, depth * width * sizeof *to);
+    for (size_t o = 0; o < real; o++)
+      for (size_t k = 0; k < depth; k++) {
+        size_t tap = k / layer->in_channels, i = k % layer->in_channels;
+        ptrdiff_t row = (ptrdiff_t)tap / layer->kernel_columns;
+        ptrdiff_t column = (ptrdiff_t)tap % layer->kernel_columns;
+        to[k * width + o] =
+            view->first[(ptrdiff_t)(first + o) * view->out + (ptrdiff_t)i * view->in +
+                        row * view->row + column * view->column];
+      }
+  }
+}
+
+void layer_pack(const struct layer *layer, const struct weight_view *view, const float *bias) {
+  if (layer->winograd)
+    winograd_pack(layer, view);
+  else
+    direct_pack(layer, view);
+  size_t panels = simd_panels(layer->simd, layer->out_channels);
+  memset(layer->bias, 0, panels * layer->simd->panel * sizeof *layer->bias);
+  if (bias)
+    memcpy(layer->bias, bias, layer->out_channels * sizeof *bias);
+}
+
+static int divide_up(int a, int b) {
+  return (a + b - 1) / b;
+}
+
+void layer_split(const struct layer *layer, int rows, int columns, int most, int most_across,
+                 struct layer_split *split) {
+  int across = divide_up(columns, most_across);
+  split->block_columns = divide_up(columns, across);
+  split->block_rows = most / split->block_columns < 1 ? 1 : most / split->block_columns;
+  split->block_rows = divide_up(rows, divide_up(rows, split->block_rows));
+  split->blocks_down = divide_up(rows, split->block_rows);
+  split->blocks_across = divide_up(columns, split->block_columns);
+  split->panels = simd_panels(layer->simd, layer->out_channels);
+  size_t blocks = (size_t)split->blocks_down * (size_t)split->blocks_across;
+  split->slices = 1;
+  while (blocks * split->slices < TASKS_WANTED &&
+         split->panels / (split->slices * 2) >= SLICE_PANELS_MIN)
+    split->slices *= 2;
+}
+
+struct layer_task layer_task_at(const struct layer_job *job, size_t number, int rows, int columns) {
+  const struct layer_split *s = &job->split;
+  size_t slice = number % s->slices, block = number / s->slices;
+  size_t per_slice = (s->panels + s->slices - 1) / s->slices;
+  size_t blocks = (size_t)s->blocks_down * (size_t)s->blocks_across;
+  struct layer_task task = {.image = block / blocks, .first_panel = slice * per_slice};
+  task.end_panel =
+      task.first_panel + per_slice < s->panels ? task.first_panel + per_slice : s->panels;
+  int place = (int)(block % blocks);
+  task.row = place / s->blocks_across * s->block_rows;
+  task.column = place % s->blocks_across * s->block_columns;
+  task.rows = rows - task.row < s->block_rows ? rows - task.row : s->block_rows;
+  task.columns =
+      columns - task.column < s->block_columns ? columns - task.column : s->block_columns;
+  if (job->statistics) {
+    size_t channels = layer_slice_channels(job);
+    task.sums = job->statistics + number * 2 * channels;
+    task.squares = task.sums + channels;
+  }
+  return task;
+}
+
+/* Adds the tasks' sums, in their order, into the groups'. */
+static void add_statistics(const struct layer_job *job) {
+  const struct conv_output *out = job->target->output;
+  const struct layer_split *s = &job->split;
+  size_t blocks = (size_t)s->blocks_down * (size_t)s->blocks_across;
+  size_t channels = job->layer->out_channels, slice_channels = layer_slice_channels(job);
+  size_t groups = (size_t)out->groups, width = channels / groups;
+  for (size_t image = 0; image < (size_t)job->input->images; image++)
+    for (size_t group = 0; group < groups; group++) {
+      double sum = 0, square = 0;
+      for (size_t c = group * width; c < (group + 1) * width; c++)
+        for (size_t block = 0; block < blocks; block++) {
+          size_t task = (image * blocks + block) * s->slices + c / slice_channels;
+          const double *sums = job->statistics + task * 2 * slice_channels;
+          sum += sums[c % slice_channels];
+          square += sums[slice_channels + c % slice_channels];
+        }
+      out->sums[image * groups + group] = sum;
+      out->squares[image * groups + group] = square;
+    }
+}
+
+enum vqct_status layer_job_run(struct layer_job *job, pool_task *task, const struct exec *exec) {
+  const struct layer_split *s = &job->split;
+  size_t tasks =
+      (size_t)job->input->images * (size_t)s->blocks_down * (size_t)s->blocks_across * s->slices;
+  struct arena_mark mark = arena_mark(exec->arena);
+  enum vqct_status status = VQCT_MEMORY;
+  size_t bytes;
+  if (!size_multiply(job->worker_floats, pool_workers(exec->pool) * sizeof(float), &bytes) ||
+      !(job->scratch = arena_alloc(exec->arena, bytes)))
+    goto done;
+  if (job->target->output->sums &&
+      !(job->statistics =
+            arena_calloc(exec->arena, tasks, 2 * layer_slice_channels(job) * sizeof(double))))
+    goto done;
+  pool_run(exec->pool, tasks, task, job);
+  if (job->statistics)
+    add_statistics(job);
+  status = VQCT_OK;
+done:
+  arena_release(exec->arena, mark);
+  return status;
+}
+
+void layer_epilogue(const struct layer_job *job, const struct layer_task *task, size_t panel,
+                    int row, int column, int rows, int columns, struct epilogue *e) {
+  const struct layer_target *t = job->target;
+  const struct layer *layer = job->layer;
+  size_t first = panel * layer->simd->panel, local = first - task->first_panel * layer->simd->panel;
+  size_t line = (task->image * (size_t)t->height + (size_t)(t->first_row + row * t->step)) *
+                    (size_t)t->width +
+                (size_t)(t->first_column + column * t->step);
+  size_t at = line * layer->out_channels + first;
+  size_t left = layer->out_channels - first;
+  *e = (struct epilogue){
+      .y = t->output->y + at,
+      .residual = t->output->residual ? t->output->residual + at : NULL,
+      .row_stride = (size_t)t->width * layer->out_channels * (size_t)t->step,
+      .pixel_stride = layer->out_channels * (size_t)t->step,
+      .rows = (size_t)rows,
+      .columns = (size_t)columns,
+      .channels = left < layer->simd->panel ? left : layer->simd->panel,
+      .bias = layer->bias + first,
+      .sums = task->sums ? task->sums + local : NULL,
+      .squares = task->squares ? task->squares + local : NULL,
+  };
+}
+
+enum vqct_status layer_run(const struct layer *layer, const struct conv_input *input,
+                           const struct layer_target *target, const struct exec *exec) {
+  if (target->rows <= 0 || target->columns <= 0 || input->images <= 0)
+    return VQCT_OK;
+  return (layer->winograd ? winograd_run : direct_run)(layer, input, target, exec);
+}

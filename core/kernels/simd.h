@@ -1,0 +1,94 @@
+/* The inner loops, compiled once for each instruction set and chosen at run time.
+ *
+ * A vector has `lanes` numbers; a panel is one or two vectors of neighbouring columns. Shapes and
+ * strides count floats. No function here allocates, and any thread may call them.
+ */
+#ifndef KERNELS_SIMD_H
+#define KERNELS_SIMD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cpu.h"
+
+#define WINOGRAD_TILE   4  /* output rows and columns of a tile */
+#define WINOGRAD_WINDOW 6  /* input rows and columns that a tile reads */
+#define WINOGRAD_POINTS 36 /* numbers of a transformed tile */
+
+/** C = A B or C += A B for one panel of columns. Element (m, k) of A is a[m * a_row + k * a_step],
+ * of which one stride is 1; row k of B is b[k * b_row ...], row m of C is c[m * c_row ...]. Each
+ * element of C is one chain of multiply-adds in the order of k. */
+struct product {
+  size_t rows, depth;
+  size_t vectors; /* of the panel: 1 or 2 */
+  const float *a;
+  size_t a_row, a_step;
+  const float *b;
+  size_t b_row;
+  float *c;
+  size_t c_row;
+  bool accumulate;
+};
+
+/** to = swish(x * scale + shift) for a run of pixels, as far as asked for. The to_stride - channels
+ * numbers after each pixel become 0. */
+struct prologue {
+  const float *x;
+  size_t pixels, x_stride, channels;
+  const float *scale, *shift; /* channels each, or both NULL */
+  bool swish;
+  float *to;
+  size_t to_stride;
+};
+
+/** Where a panel of output goes: y = value + bias + residual for a rectangle of pixels. */
+struct epilogue {
+  float *y;
+  const float *residual;           /* laid out as y, or NULL */
+  size_t row_stride, pixel_stride; /* of y and residual */
+  size_t rows, columns;            /* of the rectangle */
+  size_t channels;                 /* of the panel that exist, at most 2 vectors */
+  const float *bias;               /* a whole panel, padded with zeros */
+  double *sums, *squares;          /* a whole panel each, added to; or both NULL */
+};
+
+struct simd {
+  enum cpu_isa isa;
+  size_t lanes;
+  size_t panel; /* numbers of a panel of two vectors */
+  void (*product)(const struct product *);
+  void (*prologue)(const struct prologue *);
+  /** Values of a rectangle, pixel after pixel, `value_stride` apart, into y. */
+  void (*epilogue)(const float *values, size_t value_stride, const struct epilogue *);
+  /** Window of 6 x 6 pixels to 36 points of `channels` (whole vectors) each: B' d B. */
+  void (*winograd_input)(const float *window, size_t row_stride, size_t pixel_stride,
+                         size_t channels, float *points, size_t point_stride);
+  /** 36 points of a panel to a tile of at most 4 x 4 pixels of y: A' m A. */
+  void (*winograd_output)(const float *points, size_t point_stride, const struct epilogue *);
+  /** Gradient of a tile, 4 x 4 pixels, to 36 points of `channels` (whole vectors) each: A g A'. */
+  void (*winograd_gradient)(const float *tile, size_t row_stride, size_t pixel_stride,
+                            size_t channels, float *points, size_t point_stride);
+};
+
+/** The kernels for an instruction set; NULL where this machine cannot run them. */
+const struct simd *simd_get(enum cpu_isa isa);
+
+/** The best kernels that this machine runs, or those given unless they are NULL. */
+const struct simd *simd_best(const struct simd *given);
+
+/** How many panels hold a number of columns. The last one has one vector where that is enough. */
+static inline size_t simd_panels(const struct simd *simd, size_t columns) {
+  return (columns + simd->panel - 1) / simd->panel;
+}
+
+/** Vectors of panel number `panel`: 2, or 1 for a last panel that needs no more. */
+static inline size_t simd_panel_vectors(const struct simd *simd, size_t columns, size_t panel) {
+  return columns - panel * simd->panel > simd->lanes ? 2 : 1;
+}
+
+/** `count` rounded up to whole vectors. */
+static inline size_t simd_round(const struct simd *simd, size_t count) {
+  return (count + simd->lanes - 1) / simd->lanes * simd->lanes;
+}
+
+#endif

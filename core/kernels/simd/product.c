@@ -1,0 +1,98 @@
+/* The inner product of matrices: a block of up to ROWS rows and one panel stays in registers while
+ * it runs along the depth. Every block size runs the same chain of multiply-adds for an element, so
+ * that results do not depend on how rows are grouped. */
+#include "vector.h"
+
+ALWAYS_INLINE void block(const size_t rows, const size_t vectors, const bool by_row,
+                         const struct product *p, const float *a, float *c) {
+  vector sum[ROWS][2];
+  const size_t a_row = by_row ? p->a_row : 1, a_step = by_row ? 1 : p->a_step;
+  UNROLL for (size_t i = 0; i < rows; i++) {
+    UNROLL for (size_t v = 0; v < vectors; v++) {
+      sum[i][v] = p->accumulate ? load(c + i * p->c_row + v * LANES) : (vector){0};
+    }
+  }
+  const float *b = p->b;
+  for (size_t k = 0; k < p->depth; k++, a += a_step, b += p->b_row) {
+    vector right[2];
+    UNROLL for (size_t v = 0; v < vectors; v++) {
+      right[v] = load(b + v * LANES);
+    }
+    UNROLL for (size_t i = 0; i < rows; i++) {
+      float left = a[i * a_row];
+      UNROLL for (size_t v = 0; v < vectors; v++) {
+        sum[i][v] += left * right[v];
+      }
+    }
+  }
+  UNROLL for (size_t i = 0; i < rows; i++) {
+    UNROLL for (size_t v = 0; v < vectors; v++) {
+      store(c + i * p->c_row + v * LANES, sum[i][v]);
+    }
+  }
+}
+
+#define BLOCK_CASE(number)                                                                         \
+  case number:                                                                                     \
+    block(number, vectors, by_row, p, a, c);                                                       \
+    break;
+
+ALWAYS_INLINE void block_of(size_t rows, const size_t vectors, const bool by_row,
+                            const struct product *p, const float *a, float *c) {
+  switch (rows) {
+    BLOCK_CASE(1)
+    BLOCK_CASE(2)
+    BLOCK_CASE(3)
+    BLOCK_CASE(4)
+#if ROWS >= 6
+    BLOCK_CASE(5)
+    BLOCK_CASE(6)
+#endif
+#if ROWS >= 12
+    BLOCK_CASE(7)
+    BLOCK_CASE(8)
+    BLOCK_CASE(9)
+    BLOCK_CASE(10)
+    BLOCK_CASE(11)
+    BLOCK_CASE(12)
+#endif
+#if ROWS >= 14
+    BLOCK_CASE(13)
+    BLOCK_CASE(14)
+#endif
+  default:
+    break;
+  }
+}
+
+/* Blocks of nearly equal size: 16 rows go as 8 and 8 rather than 14 and 2. */
+ALWAYS_INLINE void all_blocks(const size_t vectors, const bool by_row, const struct product *p) {
+  size_t blocks = (p->rows + ROWS - 1) / ROWS;
+  for (size_t i = 0; i < blocks; i++) {
+    size_t first = p->rows * i / blocks, end = p->rows * (i + 1) / blocks;
+    block_of(end - first, vectors, by_row, p, p->a + first * p->a_row, p->c + first * p->c_row);
+  }
+}
+
+static void by_row_one(const struct product *p) {
+  all_blocks(1, true, p);
+}
+
+static void by_row_two(const struct product *p) {
+  all_blocks(2, true, p);
+}
+
+static void by_column_one(const struct product *p) {
+  all_blocks(1, false, p);
+}
+
+static void by_column_two(const struct product *p) {
+  all_blocks(2, false, p);
+}
+
+void SIMD_NAME(product)(const struct product *p) {
+  if (p->a_step == 1)
+    (p->vectors == 1 ? by_row_one : by_row_two)(p);
+  else
+    (p->vectors == 1 ? by_column_one : by_column_two)(p);
+}

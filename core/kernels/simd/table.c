@@ -1,0 +1,20 @@
+#include "vector.h"
+
+#define ISA_baseline CPU_BASELINE
+#define ISA_avx2     CPU_AVX2
+#define ISA_avx512   CPU_AVX512
+#define ISA_OF2(isa) ISA_##isa
+#define ISA_OF(isa)  ISA_OF2(isa)
+
+extern const struct simd SIMD_NAME(simd_table);
+const struct simd SIMD_NAME(simd_table) = {
+    .isa = ISA_OF(SIMD_ISA),
+    .lanes = LANES,
+    .panel = (size_t)2 * LANES,
+    .product = SIMD_NAME(product),
+    .prologue = SIMD_NAME(prologue),
+    .epilogue = SIMD_NAME(epilogue),
+    .winograd_input = SIMD_NAME(winograd_input),
+    .winograd_output = SIMD_NAME(winograd_output),
+    .winograd_gradient = SIMD_NAME(winograd_gradient),
+};

@@ -1,0 +1,124 @@
+/* Transforms of Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray, CVPR 2016), with the
+ * interpolation points 0, 1, -1, 2, -2 and infinity. Channels run along the vectors. */
+#include "emit.h"
+
+/* B' d: 6 numbers to 6. */
+ALWAYS_INLINE void input_step(const vector d[6], vector t[6]) {
+  vector even = d[4] - 4.0F * d[2], odd = d[3] - 4.0F * d[1];
+  vector even2 = d[4] - d[2], odd2 = 2.0F * (d[3] - d[1]);
+  t[0] = 4.0F * d[0] - 5.0F * d[2] + d[4];
+  t[1] = even + odd;
+  t[2] = even - odd;
+  t[3] = even2 + odd2;
+  t[4] = even2 - odd2;
+  t[5] = 4.0F * d[1] - 5.0F * d[3] + d[5];
+}
+
+/* A' m: 6 numbers to 4. */
+ALWAYS_INLINE void output_step(const vector m[6], vector y[4]) {
+  vector sum = m[1] + m[2], difference = m[1] - m[2];
+  vector sum2 = m[3] + m[4], difference2 = m[3] - m[4];
+  y[0] = m[0] + sum + sum2;
+  y[1] = difference + 2.0F * difference2;
+  y[2] = sum + 4.0F * sum2;
+  y[3] = difference + 8.0F * difference2 + m[5];
+}
+
+/* A g: 4 numbers to 6. */
+ALWAYS_INLINE void gradient_step(const vector g[4], vector t[6]) {
+  vector even = g[0] + g[2], odd = g[1] + g[3];
+  vector even2 = g[0] + 4.0F * g[2], odd2 = 2.0F * g[1] + 8.0F * g[3];
+  t[0] = g[0];
+  t[1] = even + odd;
+  t[2] = even - odd;
+  t[3] = even2 + odd2;
+  t[4] = even2 - odd2;
+  t[5] = g[3];
+}
+
+void SIMD_NAME(winograd_input)(const float *window, size_t row_stride, size_t pixel_stride,
+                               size_t channels, float *points, size_t point_stride) {
+  for (size_t c = 0; c < channels; c += LANES) {
+    vector half[6][6];
+    UNROLL for (size_t j = 0; j < 6; j++) {
+      vector column[6], result[6];
+      UNROLL for (size_t i = 0; i < 6; i++) {
+        column[i] = load(window + i * row_stride + j * pixel_stride + c);
+      }
+      input_step(column, result);
+      UNROLL for (size_t i = 0; i < 6; i++) {
+        half[i][j] = result[i];
+      }
+    }
+    UNROLL for (size_t i = 0; i < 6; i++) {
+      vector result[6];
+      input_step(half[i], result);
+      UNROLL for (size_t j = 0; j < 6; j++) {
+        store(points + (i * 6 + j) * point_stride + c, result[j]);
+      }
+    }
+  }
+}
+
+void SIMD_NAME(winograd_gradient)(const float *tile, size_t row_stride, size_t pixel_stride,
+                                  size_t channels, float *points, size_t point_stride) {
+  for (size_t c = 0; c < channels; c += LANES) {
+    vector half[6][4];
+    UNROLL for (size_t j = 0; j < 4; j++) {
+      vector column[4], result[6];
+      UNROLL for (size_t i = 0; i < 4; i++) {
+        column[i] = load(tile + i * row_stride + j * pixel_stride + c);
+      }
+      gradient_step(column, result);
+      UNROLL for (size_t i = 0; i < 6; i++) {
+        half[i][j] = result[i];
+      }
+    }
+    UNROLL for (size_t i = 0; i < 6; i++) {
+      vector result[6];
+      gradient_step(half[i], result);
+      UNROLL for (size_t j = 0; j < 6; j++) {
+        store(points + (i * 6 + j) * point_stride + c, result[j]);
+      }
+    }
+  }
+}
+
+/* One vector of channels of a tile: 4 x 4 numbers. */
+ALWAYS_INLINE void output_tile(const float *points, size_t point_stride, vector tile[4][4]) {
+  vector half[4][6];
+  UNROLL for (size_t j = 0; j < 6; j++) {
+    vector column[6], result[4];
+    UNROLL for (size_t i = 0; i < 6; i++) {
+      column[i] = load(points + (i * 6 + j) * point_stride);
+    }
+    output_step(column, result);
+    UNROLL for (size_t i = 0; i < 4; i++) {
+      half[i][j] = result[i];
+    }
+  }
+  UNROLL for (size_t i = 0; i < 4; i++) {
+    output_step(half[i], tile[i]);
+  }
+}
+
+void SIMD_NAME(winograd_output)(const float *points, size_t point_stride,
+                                const struct epilogue *e) {
+  for (size_t c = 0; c < e->channels; c += LANES) {
+    vector tile[4][4], bias = load(e->bias + c);
+    struct short_sums sums = {{0}, {0}};
+    output_tile(points + c, point_stride, tile);
+    if (e->rows == 4 && e->columns == 4 && e->channels - c >= LANES) {
+      UNROLL for (size_t i = 0; i < 4; i++) {
+        UNROLL for (size_t j = 0; j < 4; j++) {
+          emit(e, i, j, c, tile[i][j] + bias, &sums);
+        }
+      }
+    } else {
+      for (size_t i = 0; i < e->rows; i++)
+        for (size_t j = 0; j < e->columns; j++)
+          emit(e, i, j, c, tile[i][j] + bias, &sums);
+    }
+    flush_sums(e, c, &sums);
+  }
+}

@@ -1,0 +1,168 @@
+/* The Winograd form of a layer. A task takes a block of tiles: it gathers and transforms their
+ * input channels bit by bit into 36 matrices (tiles x input channels), and for each panel of output
+ * channels multiplies all 36 by the transformed weights and transforms the result back. */
+#include <string.h>
+
+#include "gather.h"
+#include "layer.h"
+
+#define BLOCK_TILES   64 /* transformed, they about fill the second cache */
+#define BLOCK_ACROSS  8  /* tiles side by side: a square has the least border to gather twice */
+#define CHANNELS_ONCE 64 /* gathered at a time; a multiple of every vector's lanes */
+#define AVOID_ALIASING                                                                             \
+  16 /* floats between the matrices, which a power of two would let collide                        \
+      */
+
+/* How a worker's scratch is laid out, in floats from its start: gathered pixels, points of the
+ * input, points of one panel of output. */
+struct workspace {
+  float *pixels;
+  size_t input, output, end;
+  size_t input_row, input_step, output_step;
+};
+
+static struct workspace workspace_of(const struct layer_job *job) {
+  const struct simd *simd = job->layer->simd;
+  size_t rows = (size_t)job->split.block_rows, columns = (size_t)job->split.block_columns;
+  size_t once = simd_round(simd, job->layer->in_channels);
+  once = once < CHANNELS_ONCE ? once : CHANNELS_ONCE;
+  struct workspace w = {.input_row = simd_round(simd, job->layer->in_channels)};
+  w.input_step = rows * columns * w.input_row + AVOID_ALIASING;
+  w.output_step = rows * columns * simd->panel + AVOID_ALIASING;
+  w.input = (rows * WINOGRAD_TILE + 2) * (columns * WINOGRAD_TILE + 2) * once;
+  w.output = w.input + WINOGRAD_POINTS * w.input_step;
+  w.end = w.output + WINOGRAD_POINTS * w.output_step;
+  return w;
+}
+
+/* Gathers and transforms the input of a task's tiles. */
+static void transform_input(const struct layer_job *job, const struct layer_task *task,
+                            const struct workspace *w) {
+  const struct layer *layer = job->layer;
+  struct region region = {
+      .row = task->row * WINOGRAD_TILE - layer->top,
+      .column = task->column * WINOGRAD_TILE - layer->left,
+      .rows = task->rows * WINOGRAD_TILE + 2,
+      .columns = task->columns * WINOGRAD_TILE + 2,
+  };
+  for (size_t first = 0; first < layer->in_channels; first += CHANNELS_ONCE) {
+    size_t left = layer->in_channels - first;
+    region.first_channel = first;
+    region.channels = left < CHANNELS_ONCE ? left : CHANNELS_ONCE;
+    size_t stride = simd_round(layer->simd, region.channels);
+    size_t line = (size_t)region.columns * stride;
+    gather(layer->simd, job->input, layer->in_channels, task->image, &region, stride, w->pixels);
+    for (size_t row = 0; row < (size_t)task->rows; row++)
+      for (size_t column = 0; column < (size_t)task->columns; column++)
+        layer->simd->winograd_input(
+            w->pixels + row * WINOGRAD_TILE * line + column * WINOGRAD_TILE * stride, line, stride,
+            stride,
+            w->pixels + w->input + (row * (size_t)task->columns + column) * w->input_row + first,
+            w->input_step);
+  }
+}
+
+static void multiply_points(const struct layer *layer, size_t tiles, size_t panel,
+                            const struct workspace *w) {
+  size_t vectors = simd_panel_vectors(layer->simd, layer->out_channels, panel);
+  size_t width = vectors * layer->simd->lanes;
+  const float *weights = layer_panel(layer, panel, WINOGRAD_POINTS * layer->in_channels);
+  for (size_t point = 0; point < WINOGRAD_POINTS; point++) {
+    struct product product = {
+        .rows = tiles,
+        .depth = layer->in_channels,
+        .vectors = vectors,
+        .a = w->pixels + w->input + point * w->input_step,
+        .a_row = w->input_row,
+        .a_step = 1,
+        .b = weights + point * layer->in_channels * width,
+        .b_row = width,
+        .c = w->pixels + w->output + point * w->output_step,
+        .c_row = width,
+    };
+    layer->simd->product(&product);
+  }
+}
+
+/* Writes one panel of the block's output. */
+static void transform_output(const struct layer_job *job, const struct layer_task *task,
+                             size_t panel, const struct workspace *w) {
+  const struct layer *layer = job->layer;
+  size_t width = simd_panel_vectors(layer->simd, layer->out_channels, panel) * layer->simd->lanes;
+  for (int i = 0; i < task->rows; i++)
+    for (int j = 0; j < task->columns; j++) {
+      int row = (task->row + i) * WINOGRAD_TILE, column = (task->column + j) * WINOGRAD_TILE;
+      int rows = job->target->rows - row, columns = job->target->columns - column;
+      struct epilogue epilogue;
+      layer_epilogue(job, task, panel, row, column, rows < WINOGRAD_TILE ? rows : WINOGRAD_TILE,
+                     columns < WINOGRAD_TILE ? columns : WINOGRAD_TILE, &epilogue);
+      layer->simd->winograd_output(w->pixels + w->output + (size_t)(i * task->columns + j) * width,
+                                   w->output_step, &epilogue);
+    }
+}
+
+static int tiles_in(int pixels) {
+  return (pixels + WINOGRAD_TILE - 1) / WINOGRAD_TILE;
+}
+
+static void winograd_task(void *argument, size_t number, unsigned worker) {
+  const struct layer_job *job = argument;
+  struct layer_task task =
+      layer_task_at(job, number, tiles_in(job->target->rows), tiles_in(job->target->columns));
+  struct workspace w = workspace_of(job);
+  w.pixels = job->scratch + worker * job->worker_floats;
+  transform_input(job, &task, &w);
+  for (size_t panel = task.first_panel; panel < task.end_panel; panel++) {
+    multiply_points(job->layer, (size_t)(task.rows * task.columns), panel, &w);
+    transform_output(job, &task, panel, &w);
+  }
+}
+
+enum vqct_status winograd_run(const struct layer *layer, const struct conv_input *input,
+                              const struct layer_target *target, const struct exec *exec) {
+  struct layer_job job = {.layer = layer, .input = input, .target = target};
+  layer_split(layer, tiles_in(target->rows), tiles_in(target->columns), BLOCK_TILES, BLOCK_ACROSS,
+              &job.split);
+  job.worker_floats = simd_round(layer->simd, workspace_of(&job).end);
+  return layer_job_run(&job, winograd_task, exec);
+}
+
+/* G w: 3 numbers to 6. */
+static void weight_step(float w0, float w1, float w2, float t[6]) {
+  float ends = (w0 + w2) * (1.0F / 6), ends2 = w0 * (1.0F / 24) + w2 * (1.0F / 6);
+  t[0] = w0 * 0.25F;
+  t[1] = -ends - w1 * (1.0F / 6);
+  t[2] = -ends + w1 * (1.0F / 6);
+  t[3] = ends2 + w1 * (1.0F / 12);
+  t[4] = ends2 - w1 * (1.0F / 12);
+  t[5] = w2;
+}
+
+static void transform_weight(const struct weight_view *view, const float *w, float points[36]) {
+  float half[3][6]; /* of each column of taps */
+  for (int c = 0; c < 3; c++)
+    weight_step(w[c * view->column], w[view->row + c * view->column],
+                w[2 * view->row + c * view->column], half[c]);
+  for (int i = 0; i < 6; i++)
+    weight_step(half[0][i], half[1][i], half[2][i], points + (ptrdiff_t)i * 6);
+}
+
+void winograd_pack(const struct layer *layer, const struct weight_view *view) {
+  size_t depth = WINOGRAD_POINTS * layer->in_channels;
+  for (size_t panel = 0; panel < simd_panels(layer->simd, layer->out_channels); panel++) {
+    size_t first = panel * layer->simd->panel;
+    size_t width = simd_panel_vectors(layer->simd, layer->out_channels, panel) * layer->simd->lanes;
+    size_t real = layer->out_channels - first < width ? layer->out_channels - first : width;
+    float *to = layer->weights + first * depth;
+    memset(to, 0, depth * width * sizeof *to);
+    for (size_t i = 0; i < layer->in_channels; i++)
+      for (size_t o = 0; o < real; o++) {
+        float points[WINOGRAD_POINTS];
+        transform_weight(view,
+                         view->first + (ptrdiff_t)(first + o) * view->out + (ptrdiff_t)i * view->in,
+                         points);
+        for (size_t p = 0; p < WINOGRAD_POINTS; p++)
+          to[(p * layer->in_channels + i) * width + o] = points[p];
+      }
+  }
+}
