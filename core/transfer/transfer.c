@@ -1,0 +1,355 @@
+#include "transfer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "gcn.h"
+#include "linear.h"
+#include "rng.h"
+#include "size.h"
+#include "sparse.h"
+
+#define CODE_DIMENSION_MAX ((size_t)4096)
+#define PARAMETERS_MAX     4
+#define MLP_SLOPE          0.1F
+
+/* Streams of the configuration's seed; those of the dropout are (step, row) and so below these. */
+#define STREAM_PROJECTION UINT64_MAX
+#define STREAM_CODEBOOK   (UINT64_MAX - 1)
+
+struct transfer {
+  struct transfer_config config;
+  size_t inputs;       /* D; d for SIMVQ; 0 for FREE */
+  float *input;        /* GCN: S X. MLP: X. SIMVQ: the frozen codebook. FIXED: the codes themselves.
+                        * N,D or N,d; NULL for FREE */
+  struct sparse graph; /* GCN only */
+  struct gcn_tape tape;
+  struct transfer_parameter parameter[PARAMETERS_MAX];
+  size_t parameter_count, parameter_total;
+};
+
+static const struct {
+  const char *name;
+  bool needs_prior;
+} kinds[] = {
+#define KIND_ROW(name, text, prior, meaning) {text, prior},
+    TRANSFER_KIND_MAP(KIND_ROW)
+#undef KIND_ROW
+};
+
+const char *transfer_kind_name(enum transfer_kind kind) {
+  return (unsigned)kind < TRANSFER_KIND_COUNT ? kinds[kind].name : "unknown";
+}
+
+bool transfer_kind_parse(const char *name, enum transfer_kind *kind) {
+  for (unsigned i = 0; i < TRANSFER_KIND_COUNT; i++)
+    if (!strcmp(kinds[i].name, name)) {
+      *kind = (enum transfer_kind)i;
+      return true;
+    }
+  return false;
+}
+
+/* ---- parameters ------------------------------------------------------------------------------ */
+
+static void add_parameter(struct transfer *transfer, const char *name, size_t rows,
+                          size_t columns) {
+  struct transfer_parameter *parameter = &transfer->parameter[transfer->parameter_count++];
+  snprintf(parameter->name, sizeof parameter->name, "quantize.%s", name);
+  parameter->dims = columns ? 2 : 1;
+  parameter->shape[0] = rows;
+  parameter->shape[1] = columns ? columns : 1;
+  parameter->count = rows * parameter->shape[1];
+  parameter->offset = transfer->parameter_total;
+  transfer->parameter_total += parameter->count;
+}
+
+static void list_parameters(struct transfer *transfer) {
+  size_t d = transfer->config.code_dimension;
+  switch (transfer->config.kind) {
+  case TRANSFER_GCN:
+    add_parameter(transfer, "gcn.conv1.lin.weight", d, transfer->inputs);
+    add_parameter(transfer, "gcn.conv1.bias", d, 0);
+    add_parameter(transfer, "gcn.conv2.lin.weight", d, d);
+    add_parameter(transfer, "gcn.conv2.bias", d, 0);
+    break;
+  case TRANSFER_MLP:
+    add_parameter(transfer, "mlp.0.weight", d, transfer->inputs);
+    add_parameter(transfer, "mlp.0.bias", d, 0);
+    add_parameter(transfer, "mlp.2.weight", d, d);
+    add_parameter(transfer, "mlp.2.bias", d, 0);
+    break;
+  case TRANSFER_FREE:
+    add_parameter(transfer, "embedding.weight", transfer->config.codes, d);
+    break;
+  case TRANSFER_SIMVQ:
+    add_parameter(transfer, "embedding_proj.weight", d, d);
+    add_parameter(transfer, "embedding_proj.bias", d, 0);
+    break;
+  default: /* FIXED has none */
+    break;
+  }
+}
+
+const struct transfer_parameter *transfer_parameters(const struct transfer *transfer,
+                                                     size_t *count) {
+  *count = transfer->parameter_count;
+  return transfer->parameter;
+}
+
+size_t transfer_parameter_total(const struct transfer *transfer) {
+  return transfer->parameter_total;
+}
+
+/* The first values of a parameter are uniform in +- this. */
+static double initial_range(const struct transfer *transfer, size_t index) {
+  const struct transfer_parameter *parameter = &transfer->parameter[index];
+  switch (transfer->config.kind) {
+  case TRANSFER_GCN:
+    return parameter->dims == 1 ? 0
+                                : sqrt(6.0 / (double)(parameter->shape[0] + parameter->shape[1]));
+  case TRANSFER_FREE:
+    return 1.0 / (double)transfer->config.codes;
+  default: /* linear layers; a bias follows its weight and has the same range */
+    return 1 / sqrt((double)transfer->parameter[index & ~(size_t)1].shape[1]);
+  }
+}
+
+void transfer_initialize(const struct transfer *transfer, uint64_t seed, float *parameters) {
+  for (size_t p = 0; p < transfer->parameter_count; p++) {
+    const struct transfer_parameter *parameter = &transfer->parameter[p];
+    double range = initial_range(transfer, p);
+    struct rng rng;
+    rng_seed(&rng, seed, p);
+    for (size_t i = 0; i < parameter->count; i++)
+      parameters[parameter->offset + i] = (float)(range * (2 * (double)rng_uniform(&rng) - 1));
+  }
+}
+
+/* ---- making ---------------------------------------------------------------------------------- */
+
+static enum vqct_status check_config(const struct transfer_config *config,
+                                     const struct prior *prior, struct vqct_error *error) {
+  if ((unsigned)config->kind >= TRANSFER_KIND_COUNT)
+    return error_set(error, VQCT_INVALID, "transfer: %d is not a kind", (int)config->kind);
+  if (config->codes < 1 || config->codes > PRIOR_WORDS_MAX)
+    return error_set(error, VQCT_INVALID, "transfer: %zu codes: from 1 to %zu are possible",
+                     config->codes, PRIOR_WORDS_MAX);
+  if (config->code_dimension < 1 || config->code_dimension > CODE_DIMENSION_MAX)
+    return error_set(error, VQCT_INVALID, "transfer: code dimension %zu: from 1 to %zu is possible",
+                     config->code_dimension, CODE_DIMENSION_MAX);
+  if (!(config->dropout >= 0 && config->dropout < 1))
+    return error_set(error, VQCT_INVALID, "transfer: dropout %g: from 0 to below 1 is possible",
+                     (double)config->dropout);
+  if (kinds[config->kind].needs_prior && !prior)
+    return error_set(error, VQCT_INVALID, "transfer: '%s' needs a prior", kinds[config->kind].name);
+  if (prior && prior->words != config->codes)
+    return error_set(error, VQCT_INVALID, "transfer: %zu codes, but the prior has %zu words",
+                     config->codes, prior->words);
+  return VQCT_OK;
+}
+
+/* rows * columns floats, cleared; *floats stays NULL on failure. */
+static enum vqct_status matrix_new(size_t rows, size_t columns, float **floats,
+                                   struct vqct_error *error) {
+  size_t count;
+  *floats = NULL;
+  if (size_multiply(rows, columns, &count))
+    *floats = calloc(count, sizeof **floats);
+  return *floats ? VQCT_OK
+                 : error_set(error, VQCT_MEMORY, "transfer: no memory for %zu x %zu numbers", rows,
+                             columns);
+}
+
+/* Brings each column to mean 0 and variance 1; a constant column to 0. */
+static void standardize_columns(float *x, size_t rows, size_t columns) {
+  for (size_t c = 0; c < columns; c++) {
+    double mean = 0, variance = 0;
+    for (size_t i = 0; i < rows; i++)
+      mean += (double)x[i * columns + c];
+    mean /= (double)rows;
+    for (size_t i = 0; i < rows; i++) {
+      double off = (double)x[i * columns + c] - mean;
+      variance += off * off;
+    }
+    variance /= (double)rows;
+    double scale = variance > 0 ? 1 / sqrt(variance) : 0;
+    for (size_t i = 0; i < rows; i++)
+      x[i * columns + c] = (float)(((double)x[i * columns + c] - mean) * scale);
+  }
+}
+
+/* A frozen codebook or projection: normal numbers of the given deviation. */
+static void fill_normal(float *x, size_t count, double deviation, uint64_t seed, uint64_t stream) {
+  struct rng rng;
+  rng_seed(&rng, seed, stream);
+  for (size_t i = 0; i < count; i++)
+    x[i] = (float)(deviation * (double)rng_normal(&rng));
+}
+
+/* Replaces `input`, the embeddings, by what the kind makes of them once and for all. */
+static enum vqct_status fold_input(struct transfer *transfer, const struct prior *prior,
+                                   const struct exec *exec, struct vqct_error *error) {
+  size_t rows = transfer->config.codes, d = transfer->config.code_dimension, D = transfer->inputs;
+  float *folded = NULL, *projection = NULL;
+  enum vqct_status status = VQCT_OK;
+  if (transfer->config.kind == TRANSFER_GCN) {
+    status = sparse_from_graph(rows, prior->edges, prior->edge_count, &transfer->graph, error);
+    if (status != VQCT_OK || (status = matrix_new(rows, D, &folded, error)) != VQCT_OK)
+      goto done;
+    sparse_multiply(&transfer->graph, transfer->input, D, folded, exec);
+  } else if (transfer->config.kind == TRANSFER_FIXED) {
+    if ((status = matrix_new(rows, d, &folded, error)) != VQCT_OK ||
+        (status = matrix_new(d, D, &projection, error)) != VQCT_OK)
+      goto done;
+    /* Keeps squared lengths in the mean, relative to the number of dimensions. */
+    fill_normal(projection, d * D, 1 / sqrt((double)D), transfer->config.seed, STREAM_PROJECTION);
+    struct linear layer = {D, d, projection, NULL};
+    status = linear_forward(&layer, transfer->input, rows, folded, exec);
+    if (status != VQCT_OK) {
+      error_set(error, status, "transfer: no memory for the projection");
+      goto done;
+    }
+  } else {
+    return VQCT_OK;
+  }
+  free(transfer->input);
+  transfer->input = folded;
+  folded = NULL;
+done:
+  free(projection);
+  free(folded);
+  return status;
+}
+
+static enum vqct_status take_embeddings(struct transfer *transfer, const struct prior *prior,
+                                        const struct exec *exec, struct vqct_error *error) {
+  size_t rows = prior->words, columns = prior->dimension;
+  transfer->inputs = columns;
+  enum vqct_status status = matrix_new(rows, columns, &transfer->input, error);
+  if (status != VQCT_OK)
+    return status;
+  for (size_t i = 0; i < rows * columns; i++)
+    if (!isfinite(prior->embeddings[i]))
+      return error_set(error, VQCT_NOT_FINITE, "transfer: the embedding of word %zu is not finite",
+                       i / columns);
+  memcpy(transfer->input, prior->embeddings, rows * columns * sizeof *transfer->input);
+  if (transfer->config.standardize)
+    standardize_columns(transfer->input, rows, columns);
+  return fold_input(transfer, prior, exec, error);
+}
+
+static enum vqct_status new_tape(struct transfer *transfer, struct vqct_error *error) {
+  size_t rows = transfer->config.codes, d = transfer->config.code_dimension;
+  enum vqct_status status = matrix_new(rows, d, &transfer->tape.factor, error);
+  if (status == VQCT_OK)
+    status = matrix_new(rows, d, &transfer->tape.mixed, error);
+  if (status == VQCT_OK && transfer->config.kind == TRANSFER_GCN)
+    status = matrix_new(rows, d, &transfer->tape.hidden, error);
+  return status;
+}
+
+enum vqct_status transfer_new(const struct transfer_config *config, const struct prior *prior,
+                              const struct exec *exec, struct transfer **result,
+                              struct vqct_error *error) {
+  *result = NULL;
+  enum vqct_status status = check_config(config, prior, error);
+  if (status != VQCT_OK)
+    return status;
+  struct transfer *transfer = calloc(1, sizeof *transfer);
+  if (!transfer)
+    return error_set(error, VQCT_MEMORY, "transfer: no memory");
+  transfer->config = *config;
+  size_t rows = config->codes, d = config->code_dimension;
+  if (kinds[config->kind].needs_prior) {
+    status = take_embeddings(transfer, prior, exec, error);
+  } else if (config->kind == TRANSFER_SIMVQ) {
+    transfer->inputs = d;
+    status = matrix_new(rows, d, &transfer->input, error);
+    if (status == VQCT_OK) /* rows of about unit length, as in SimVQ's code */
+      fill_normal(transfer->input, rows * d, 1 / sqrt((double)d), config->seed, STREAM_CODEBOOK);
+  }
+  if (status == VQCT_OK && (config->kind == TRANSFER_GCN || config->kind == TRANSFER_MLP))
+    status = new_tape(transfer, error);
+  if (status != VQCT_OK) {
+    transfer_free(transfer);
+    return status;
+  }
+  list_parameters(transfer);
+  *result = transfer;
+  return VQCT_OK;
+}
+
+void transfer_free(struct transfer *transfer) {
+  if (!transfer)
+    return;
+  free(transfer->tape.hidden);
+  free(transfer->tape.mixed);
+  free(transfer->tape.factor);
+  sparse_free(&transfer->graph);
+  free(transfer->input);
+  free(transfer);
+}
+
+/* ---- running --------------------------------------------------------------------------------- */
+
+static struct gcn gcn_of(const struct transfer *transfer) {
+  bool graph = transfer->config.kind == TRANSFER_GCN;
+  return (struct gcn){.rows = transfer->config.codes,
+                      .inputs = transfer->inputs,
+                      .outputs = transfer->config.code_dimension,
+                      .input = transfer->input,
+                      .graph = graph ? &transfer->graph : NULL,
+                      .slope = graph ? 0 : MLP_SLOPE,
+                      .dropout = graph ? transfer->config.dropout : 0,
+                      .seed = transfer->config.seed};
+}
+
+static struct gcn_weights weights_of(const struct transfer *transfer, const float *parameters) {
+  const struct transfer_parameter *p = transfer->parameter;
+  return (struct gcn_weights){parameters + p[0].offset, parameters + p[1].offset,
+                              parameters + p[2].offset, parameters + p[3].offset};
+}
+
+enum vqct_status transfer_forward(struct transfer *transfer, const float *parameters, bool training,
+                                  uint64_t step, float *codes, const struct exec *exec) {
+  size_t rows = transfer->config.codes, d = transfer->config.code_dimension;
+  if (transfer->config.kind == TRANSFER_FIXED || transfer->config.kind == TRANSFER_FREE) {
+    const float *from = transfer->config.kind == TRANSFER_FIXED ? transfer->input : parameters;
+    memcpy(codes, from, rows * d * sizeof *codes);
+    return VQCT_OK;
+  }
+  if (transfer->config.kind == TRANSFER_SIMVQ) {
+    struct linear layer = {d, d, parameters, parameters + transfer->parameter[1].offset};
+    return linear_forward(&layer, transfer->input, rows, codes, exec);
+  }
+  struct gcn gcn = gcn_of(transfer);
+  struct gcn_weights weights = weights_of(transfer, parameters);
+  return gcn_forward(&gcn, &weights, training, step, &transfer->tape, codes, exec);
+}
+
+enum vqct_status transfer_backward(struct transfer *transfer, const float *parameters,
+                                   const float *dcodes, float *gradients, const struct exec *exec) {
+  size_t rows = transfer->config.codes, d = transfer->config.code_dimension;
+  const struct transfer_parameter *p = transfer->parameter;
+  if (transfer->config.kind == TRANSFER_FIXED)
+    return VQCT_OK;
+  if (transfer->config.kind == TRANSFER_FREE) {
+    for (size_t i = 0; i < rows * d; i++)
+      gradients[i] += dcodes[i];
+    return VQCT_OK;
+  }
+  if (transfer->config.kind == TRANSFER_SIMVQ) {
+    struct linear layer = {d, d, parameters, parameters + p[1].offset};
+    return linear_backward(&layer, transfer->input, dcodes, rows, NULL, gradients,
+                           gradients + p[1].offset, exec);
+  }
+  struct gcn gcn = gcn_of(transfer);
+  struct gcn_weights weights = weights_of(transfer, parameters);
+  struct gcn_gradients to = {gradients + p[0].offset, gradients + p[1].offset,
+                             gradients + p[2].offset, gradients + p[3].offset};
+  return gcn_backward(&gcn, &weights, &transfer->tape, dcodes, &to, exec);
+}

@@ -1,0 +1,100 @@
+/* Codebook transfer: from the frozen prior and some trained weights to the codes.
+ *
+ *   struct transfer_config config = {.kind = TRANSFER_GCN, .codes = prior.words,
+ *                                    .code_dimension = 256, .dropout = 0.5F, .seed = 1};
+ *   if (transfer_new(&config, &prior, &exec, &transfer, &error) == VQCT_OK) {
+ *     float *parameters = malloc(transfer_parameter_total(transfer) * sizeof *parameters);
+ *     transfer_initialize(transfer, seed, parameters);
+ *     transfer_forward(transfer, parameters, true, step, codes, &exec);
+ *     ...
+ *     transfer_backward(transfer, parameters, dcodes, gradients, &exec);
+ *   }
+ *
+ * The method is TRANSFER_GCN; the others are what it is compared with. N codes of d numbers, D the
+ * dimension of the word embeddings. Results do not depend on the number of threads. A transfer
+ * keeps what the forward pass leaves for the backward pass, so one thread at a time uses it.
+ */
+#ifndef TRANSFER_TRANSFER_H
+#define TRANSFER_TRANSFER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "exec.h"
+#include "prior.h"
+
+/* X(NAME, name in configurations, needs a prior, what it is) */
+#define TRANSFER_KIND_MAP(X)                                                                       \
+  X(GCN, "gcn", true, "embeddings through a graph convolution of two layers")                      \
+  X(MLP, "mlp", true, "embeddings through two linear layers, without the graph")                   \
+  X(FIXED, "fixed", true, "embeddings through a fixed random projection, nothing trained")         \
+  X(FREE, "free", false, "a random codebook, each code trained on its own")                        \
+  X(SIMVQ, "simvq", false, "a frozen random codebook times a trained matrix")
+
+enum transfer_kind {
+#define TRANSFER_KIND_ENUM(name, text, prior, meaning) TRANSFER_##name,
+  TRANSFER_KIND_MAP(TRANSFER_KIND_ENUM)
+#undef TRANSFER_KIND_ENUM
+      TRANSFER_KIND_COUNT
+};
+
+struct transfer_config {
+  enum transfer_kind kind;
+  size_t codes;          /* N, 1 to 2^20; that of the prior where one is needed */
+  size_t code_dimension; /* d, 1 to 4096 */
+  bool standardize; /* bring each of the D columns of the embeddings to mean 0 and variance 1 over
+                     * the words, which keeps the codes' first scale apart from the embeddings' */
+  float dropout;    /* of the GCN while training, 0 to below 1; the method has 0.5 */
+  uint64_t seed;    /* of the dropout, and of what is random and frozen (FIXED, SIMVQ) */
+};
+
+struct transfer_parameter {
+  char name[64]; /* as in a state dict, such as "quantize.gcn.conv1.lin.weight" */
+  int dims;      /* 2 for a matrix, 1 for a bias */
+  size_t shape[2];
+  size_t count;  /* numbers */
+  size_t offset; /* of the first one in the flat block */
+};
+
+struct transfer;
+
+/** The name of a kind in configurations. Never NULL. */
+const char *transfer_kind_name(enum transfer_kind kind);
+
+/** The kind of that name; false where there is none. */
+bool transfer_kind_parse(const char *name, enum transfer_kind *kind);
+
+/** Prepares a transfer: the normalised graph, its product with the embeddings, the tape. The prior
+ * may be NULL where the kind needs none, and is not used afterwards. Errors: INVALID (the
+ * configuration, or a prior of other than `codes` words), MODEL (its graph), NOT_FINITE, MEMORY. */
+enum vqct_status transfer_new(const struct transfer_config *config, const struct prior *prior,
+                              const struct exec *exec, struct transfer **transfer,
+                              struct vqct_error *error);
+
+/** Frees it; NULL is allowed. */
+void transfer_free(struct transfer *transfer);
+
+/** The trained parameters, in the order in which they lie in a flat block; *count of them, 0 for
+ * TRANSFER_FIXED. They belong to the transfer. */
+const struct transfer_parameter *transfer_parameters(const struct transfer *transfer,
+                                                     size_t *count);
+
+/** Numbers in all parameters together: the length of a flat block. */
+size_t transfer_parameter_total(const struct transfer *transfer);
+
+/** Fills a flat block with first values. GCN: uniform in +-sqrt(6 / (in + out)), biases 0 (Glorot,
+ * as PyTorch Geometric does). MLP and SimVQ: uniform in +-1/sqrt(in) (PyTorch's linear layer).
+ * FREE: uniform in +-1/N (as VQGAN's codebook). */
+void transfer_initialize(const struct transfer *transfer, uint64_t seed, float *parameters);
+
+/** codes (N,d) from a flat block of parameters. Dropout applies while training only and depends on
+ * (seed, step) alone. Errors: MEMORY (scratch). */
+enum vqct_status transfer_forward(struct transfer *transfer, const float *parameters, bool training,
+                                  uint64_t step, float *codes, const struct exec *exec);
+
+/** Adds the gradients of a loss to a flat block, from its gradient dcodes (N,d) for the codes of
+ * the last transfer_forward, which must have had the same parameters. Errors: MEMORY (scratch). */
+enum vqct_status transfer_backward(struct transfer *transfer, const float *parameters,
+                                   const float *dcodes, float *gradients, const struct exec *exec);
+
+#endif
