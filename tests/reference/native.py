@@ -9,6 +9,7 @@ import numpy as np
 LIB = ctypes.CDLL(os.path.join(os.environ["VQCT_BUILD"], "libvqct-internal.so"))
 FLOATS = ctypes.POINTER(ctypes.c_float)
 DOUBLES = ctypes.POINTER(ctypes.c_double)
+UINTS = ctypes.POINTER(ctypes.c_uint32)
 
 
 class Arena(ctypes.Structure):
@@ -36,8 +37,7 @@ class Team:
         LIB.arena_init(ctypes.byref(self.arena), ctypes.c_size_t(0))
         self.pool = ctypes.c_void_p()
         assert LIB.pool_new(self.threads, ctypes.byref(self.pool), None) == 0
-        self.exec = Exec(self.pool, ctypes.pointer(self.arena), None)
-        return ctypes.byref(self.exec)
+        return ctypes.pointer(Exec(self.pool, ctypes.pointer(self.arena), None))
 
     def __exit__(self, *_):
         LIB.pool_free(self.pool)

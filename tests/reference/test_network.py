@@ -8,6 +8,7 @@ import torch
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import native  # noqa: E402
+import native_network  # noqa: E402
 import torch_vqct as vqct  # noqa: E402
 
 PLAIN = {**vqct.TINY, "quantizer": "plain", "adjectives": 0, "nouns": 50}
@@ -49,7 +50,7 @@ class AgainstTorch(unittest.TestCase):
         x = torch.rand(images, config["image_channels"], height, width) * 2 - 1
         z = module.encode(x)
         codebook *= z.std()  # so that codes lie where vectors do
-        network = native.Network(config, module, codebook)
+        network = native_network.Network(config, module, codebook)
         self.addCleanup(network.close)
         with native.Team(2) as team:
             ours = network.run("encoder", native.nhwc(x), team)
@@ -88,7 +89,7 @@ class SameBits(unittest.TestCase):
         for config, height, width in ((vqct.TINY, 24, 40), (vqct.F8_SMALL, 72, 64)):
             module = vqct.random_network(config, 3)
             codebook = torch.randn(config["adjectives"] + config["nouns"], config["code_dimension"])
-            network = native.Network(config, module, codebook)
+            network = native_network.Network(config, module, codebook)
             self.addCleanup(network.close)
             x = native.nhwc(torch.rand(5, 3, height, width) * 2 - 1)
             with native.Team(1) as alone:
@@ -108,12 +109,13 @@ class SameBits(unittest.TestCase):
 
 class Quantizer(unittest.TestCase):
     def setUp(self):
-        self.team = native.Team(2)
-        self.addCleanup(self.team.__exit__)
+        team = native.Team(2)
+        self.team = team.__enter__()
+        self.addCleanup(team.__exit__)
 
     def network(self, codebook, **changes):
         config = {**vqct.TINY, **changes}
-        network = native.Network(config, vqct.random_network(config, 1), codebook)
+        network = native_network.Network(config, vqct.random_network(config, 1), codebook)
         self.addCleanup(network.close)
         return config, network
 

@@ -1,0 +1,129 @@
+"""The library's network and quantizer for Python tests."""
+import ctypes
+import json
+
+import numpy as np
+
+from native import DOUBLES, FLOATS, LIB, UINTS, Error
+
+KINDS = {np.dtype(np.float32): FLOATS, np.dtype(np.float64): DOUBLES, np.dtype(np.uint32): UINTS}
+
+
+class Mark(ctypes.Structure):
+    _fields_ = [("chunk", ctypes.c_void_p), ("used", ctypes.c_size_t)]
+
+
+class Config(ctypes.Structure):
+    _fields_ = [("bytes", ctypes.c_char * 1024)]  # opaque here, and longer than the real one
+
+
+class Parameter(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char * 64), ("role", ctypes.c_int), ("dims", ctypes.c_int),
+                ("shape", ctypes.c_int * 4), ("fan_in", ctypes.c_int), ("count", ctypes.c_size_t),
+                ("offset", ctypes.c_size_t)]
+
+
+class ParameterList(ctypes.Structure):
+    _fields_ = [("parameter", ctypes.POINTER(Parameter)), ("count", ctypes.c_size_t),
+                ("total", ctypes.c_size_t), ("largest", ctypes.c_size_t)]
+
+
+GET = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(FLOATS),
+                       ctypes.POINTER(Error))
+
+
+class Source(ctypes.Structure):
+    _fields_ = [("get", GET), ("release", ctypes.c_void_p), ("context", ctypes.c_void_p)]
+
+
+class Activation(ctypes.Structure):
+    _fields_ = [("data", FLOATS)] + \
+        [(name, ctypes.c_int) for name in ("images", "height", "width", "channels")] + \
+        [("sums", DOUBLES), ("squares", DOUBLES)]
+
+
+class Chain(ctypes.Structure):
+    _fields_ = [("block", ctypes.c_void_p), ("blocks", ctypes.c_int)]
+
+
+class NetworkStruct(ctypes.Structure):
+    _fields_ = [("encoder", Chain), ("decoder", Chain), ("groups", ctypes.c_int)]
+
+
+def pointer(array):
+    """To the numbers of a contiguous array; NULL for None."""
+    return None if array is None else array.ctypes.data_as(KINDS[array.dtype])
+
+
+def check(status, error):
+    if status != 0:
+        raise RuntimeError(error.message.decode())
+
+
+class Network:
+    """struct network with the weights of a torch_vqct.Network, and the quantizer."""
+
+    def __init__(self, config, module, codebook):
+        self.config, self.error, text = Config(), Error(), json.dumps(config).encode()
+        check(LIB.model_config_parse(text, ctypes.c_size_t(len(text)), ctypes.byref(self.config),
+                                     ctypes.byref(self.error)), self.error)
+        self.list = ParameterList()
+        check(LIB.parameter_list_init(ctypes.byref(self.config), ctypes.byref(self.list), None),
+              self.error)
+        names = [self.list.parameter[i].name.decode() for i in range(self.list.count)]
+        state = module.state_dict()
+        assert sorted(names) == sorted(state), "names differ from taming's"
+        self.values = [np.ascontiguousarray(state[name].numpy(), dtype=np.float32)
+                       for name in names]
+        self.get = GET(self._get)
+        source = Source(self.get, None, None)
+        self.handle = ctypes.POINTER(NetworkStruct)()
+        check(LIB.network_new(ctypes.byref(self.config), ctypes.byref(self.list),
+                              ctypes.byref(source), ctypes.byref(self.handle),
+                              ctypes.byref(self.error)), self.error)
+        self.codebook = np.ascontiguousarray(codebook, dtype=np.float32)
+        self.quantizer = ctypes.create_string_buffer(1024)
+        check(LIB.quantizer_init(self.quantizer, ctypes.byref(self.config),
+                                 pointer(self.codebook), ctypes.byref(self.error)), self.error)
+        self.planes = LIB.model_config_planes(ctypes.byref(self.config))
+
+    def _get(self, _, index, values, __):
+        values[0] = pointer(self.values[index])
+        return 0
+
+    def close(self):
+        LIB.network_free(self.handle)
+        LIB.quantizer_free(self.quantizer)
+        LIB.parameter_list_free(ctypes.byref(self.list))
+
+    def run(self, chain, x, team, keep=False):
+        """N,H,W,C through 'encoder' or 'decoder'; keep: with a tape, as training runs it."""
+        chain = getattr(self.handle.contents, chain)
+        images, height, width, channels = x.shape
+        given, result = Activation(pointer(x), images, height, width, channels), Activation()
+        tape = ctypes.create_string_buffer(256 * chain.blocks) if keep else None
+        LIB.arena_mark.restype = Mark
+        mark = LIB.arena_mark(team.contents.arena)
+        check(LIB.chain_forward(ctypes.byref(chain), ctypes.byref(given), ctypes.byref(result),
+                                tape, team, ctypes.byref(self.error)),
+              self.error)
+        shape = (result.images, result.height, result.width, result.channels)
+        y = np.ctypeslib.as_array(result.data, shape=shape).copy()
+        LIB.arena_release(team.contents.arena, mark)
+        return y
+
+    def tokens(self, z, team):
+        """h,w,Z of one image to P,h,w."""
+        tokens = np.zeros((self.planes, *z.shape[:2]), np.uint32)
+        check(LIB.quantizer_encode(self.quantizer, pointer(z), ctypes.c_size_t(tokens[0].size),
+                                   pointer(tokens), team,
+                                   ctypes.byref(self.error)), self.error)
+        return tokens
+
+    def code_values(self, tokens, channels):
+        """P,h,w to h,w,Z."""
+        values = np.full((*tokens.shape[1:], channels), np.nan, np.float32)
+        check(LIB.quantizer_decode(self.quantizer, pointer(tokens),
+                                   ctypes.c_size_t(tokens[0].size), pointer(values),
+                                   ctypes.byref(self.error)), self.error)
+        return values
