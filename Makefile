@@ -10,7 +10,7 @@ PYTHON  ?= /usr/bin/python3
 MODEL   ?= models/vqct-small.safetensors
 B       := build/$(CONFIG)
 
-LIB_PACKAGES    := openblas jansson libpng libjpeg zlib
+LIB_PACKAGES    := openblas jansson libpng libjpeg zlib libcrypto
 SERVER_PACKAGES := libmicrohttpd libuv
 
 # ---- flags ------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ asan ubsan tsan: ## build with a sanitizer and run the unit and command tests
 
 # ---- packages ---------------------------------------------------------------------------------
 BUILD_DEBS := build-essential pkg-config libmicrohttpd-dev libuv1-dev libjansson-dev \
-              libopenblas-pthread-dev libpng-dev libjpeg-dev zlib1g-dev
+              libopenblas-pthread-dev libpng-dev libjpeg-dev zlib1g-dev libssl-dev
 TEST_DEBS  := check python3-torch python3-numpy python3-pil curl
 
 deps: ## install the packages that building needs

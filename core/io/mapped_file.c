@@ -1,3 +1,5 @@
+#define _DEFAULT_SOURCE /* madvise: glibc's posix_madvise ignores this advice */
+
 #include "mapped_file.h"
 
 #include <errno.h>
@@ -39,6 +41,16 @@ enum vqct_status mapped_file_open(const char *path, struct mapped_file *file,
 done:
   close(descriptor);
   return status;
+}
+
+void mapped_file_drop(const struct mapped_file *file, const void *data, size_t size) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  size_t first = (size_t)((const unsigned char *)data - file->data);
+  size_t begin = (first + page - 1) / page * page, end = first + size;
+  if (end < file->size)
+    end = end / page * page;
+  if (begin < end)
+    madvise((void *)(uintptr_t)(file->data + begin), end - begin, MADV_DONTNEED);
 }
 
 void mapped_file_close(struct mapped_file *file) {

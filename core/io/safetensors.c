@@ -256,3 +256,8 @@ const void *safetensors_bytes(const struct safetensors *file, size_t *size) {
   *size = file->size;
   return file->data;
 }
+
+void safetensors_drop_pages(const struct safetensors *file, const void *data, size_t size) {
+  if (file->mapped.data)
+    mapped_file_drop(&file->mapped, data, size);
+}
