@@ -1,57 +1,71 @@
-#include <string.h>
+#include "gradient.h"
+#include "size.h"
 
-#include "gather.h"
-#include "gemm.h"
-#include "layer.h"
+#define BIAS_POSITIONS 512 /* summed by one task */
+#define CHANNELS_MIN   8   /* below, the transforms cost more than they save */
+#define CHANNELS_MAX   256 /* above, the sums at 36 points no longer stay in the cache */
 
-enum vqct_status conv_backward_weight(const struct conv_shape *s, const struct conv_input *input,
-                                      const float *dy, float *dweight, float *dbias,
+struct bias_job {
+  const float *dy;
+  size_t positions, channels;
+  double *partial; /* per task: a sum for each channel */
+};
+
+static void sum_positions(void *argument, size_t number, unsigned worker) {
+  (void)worker;
+  const struct bias_job *job = argument;
+  double *sums = job->partial + number * job->channels;
+  size_t first = number * BIAS_POSITIONS, left = job->positions - first;
+  const float *dy = job->dy + first * job->channels;
+  for (size_t p = 0; p < left && p < BIAS_POSITIONS; p++, dy += job->channels)
+    for (size_t c = 0; c < job->channels; c++)
+      sums[c] += (double)dy[c];
+}
+
+static enum vqct_status bias_gradient(const struct gradient *g, float *dbias,
                                       const struct exec *exec) {
-  size_t in = (size_t)s->in_channels, out = (size_t)s->out_channels;
-  size_t taps = (size_t)(s->kernel * s->kernel);
-  int factor = input->upsample ? 2 : 1;
-  int height = input->height * factor, width = input->width * factor;
-  int rows = conv_output_size(s, height), columns = conv_output_size(s, width);
+  struct bias_job job = {.dy = g->dy, .channels = (size_t)g->shape->out_channels};
+  job.positions = (size_t)g->input->images * (size_t)g->height * (size_t)g->width;
+  size_t tasks = (job.positions + BIAS_POSITIONS - 1) / BIAS_POSITIONS, count;
   struct arena_mark mark = arena_mark(exec->arena);
-  struct region region = {-s->pad_before,
-                          -s->pad_before,
-                          height + s->pad_before + s->pad_after,
-                          width + s->pad_before + s->pad_after,
-                          0,
-                          in};
-  float *sums = arena_calloc(exec->arena, taps * in * out, sizeof(float));
-  float *padded =
-      arena_calloc(exec->arena, (size_t)(region.rows * region.columns) * in, sizeof(float));
-  if (!sums || !padded) {
-    arena_release(exec->arena, mark);
+  if (!size_multiply(tasks, job.channels, &count) ||
+      !(job.partial = arena_calloc(exec->arena, count, sizeof(double))))
     return VQCT_MEMORY;
+  pool_run(exec->pool, tasks, sum_positions, &job);
+  for (size_t c = 0; c < job.channels; c++) {
+    double sum = 0;
+    for (size_t task = 0; task < tasks; task++)
+      sum += job.partial[task * job.channels + c];
+    dbias[c] += (float)sum;
   }
-  for (int n = 0; n < input->images; n++) {
-    gather(simd_best(exec->simd), input, in, (size_t)n, &region, in, padded);
-    for (int y = 0; y < rows; y++)
-      for (size_t t = 0; t < taps; t++) {
-        size_t row = (size_t)(y * s->stride) + t / (size_t)s->kernel,
-               column = t % (size_t)s->kernel;
-        struct gemm gemm = {
-            in,
-            out,
-            (size_t)columns,
-            {padded + (row * (size_t)region.columns + column) * in, in * (size_t)s->stride, true},
-            {dy + ((size_t)(n * rows + y) * (size_t)columns) * out, out, false},
-            1.0F,
-            true,
-            sums + t * in * out,
-            out};
-        gemm_run(&gemm, exec);
-      }
-  }
-  for (size_t o = 0; o < out; o++)
-    for (size_t i = 0; i < in; i++)
-      for (size_t t = 0; t < taps; t++)
-        dweight[(o * in + i) * taps + t] += sums[(t * in + i) * out + o];
-  size_t positions = (size_t)input->images * (size_t)rows * (size_t)columns;
-  for (size_t i = 0; dbias && i < positions * out; i++)
-    dbias[i % out] += dy[i];
   arena_release(exec->arena, mark);
   return VQCT_OK;
+}
+
+static bool winograd_pays(const struct conv_shape *s) {
+  return s->kernel == 3 && s->stride == 1 && s->in_channels >= CHANNELS_MIN &&
+         s->out_channels >= CHANNELS_MIN && s->in_channels <= CHANNELS_MAX &&
+         s->out_channels <= CHANNELS_MAX;
+}
+
+enum vqct_status conv_backward_weight(const struct conv_shape *shape,
+                                      const struct conv_input *input, const float *dy,
+                                      float *dweight, float *dbias, const struct exec *exec) {
+  int factor = input->upsample ? 2 : 1;
+  struct gradient gradient = {
+      .shape = shape,
+      .input = input,
+      .simd = simd_best(exec->simd),
+      .dy = dy,
+      .height = conv_output_size(shape, input->height * factor),
+      .width = conv_output_size(shape, input->width * factor),
+      .dweight = dweight,
+  };
+  if (gradient.height <= 0 || gradient.width <= 0)
+    return VQCT_OK;
+  enum vqct_status status =
+      (winograd_pays(shape) ? gradient_winograd : gradient_direct)(&gradient, exec);
+  if (status == VQCT_OK && dbias)
+    status = bias_gradient(&gradient, dbias, exec);
+  return status;
 }

@@ -3,12 +3,11 @@
  * channels multiplies all 36 by the transformed weights and transforms the result back. */
 #include <string.h>
 
-#include "gather.h"
 #include "layer.h"
+#include "tiles.h"
 
-#define BLOCK_TILES   64 /* transformed, they about fill the second cache */
-#define BLOCK_ACROSS  8  /* tiles side by side: a square has the least border to gather twice */
-#define CHANNELS_ONCE 64 /* gathered at a time; a multiple of every vector's lanes */
+#define BLOCK_TILES  64 /* transformed, they about fill the second cache */
+#define BLOCK_ACROSS 8  /* tiles side by side: a square has the least border to gather twice */
 #define AVOID_ALIASING                                                                             \
   16 /* floats between the matrices, which a power of two would let collide                        \
       */
@@ -21,45 +20,27 @@ struct workspace {
   size_t input_row, input_step, output_step;
 };
 
+static struct tile_reader input_reader(const struct layer_job *job) {
+  return (struct tile_reader){job->layer->simd,
+                              job->input,
+                              job->layer->in_channels,
+                              job->layer->top,
+                              job->layer->left,
+                              WINOGRAD_WINDOW - WINOGRAD_TILE,
+                              job->layer->simd->winograd_input};
+}
+
 static struct workspace workspace_of(const struct layer_job *job) {
   const struct simd *simd = job->layer->simd;
-  size_t rows = (size_t)job->split.block_rows, columns = (size_t)job->split.block_columns;
-  size_t once = simd_round(simd, job->layer->in_channels);
-  once = once < CHANNELS_ONCE ? once : CHANNELS_ONCE;
+  struct tile_reader reader = input_reader(job);
+  size_t tiles = (size_t)(job->split.block_rows * job->split.block_columns);
   struct workspace w = {.input_row = simd_round(simd, job->layer->in_channels)};
-  w.input_step = rows * columns * w.input_row + AVOID_ALIASING;
-  w.output_step = rows * columns * simd->panel + AVOID_ALIASING;
-  w.input = (rows * WINOGRAD_TILE + 2) * (columns * WINOGRAD_TILE + 2) * once;
+  w.input_step = tiles * w.input_row + AVOID_ALIASING;
+  w.output_step = tiles * simd->panel + AVOID_ALIASING;
+  w.input = tiles_scratch(&reader, job->split.block_rows, job->split.block_columns);
   w.output = w.input + WINOGRAD_POINTS * w.input_step;
   w.end = w.output + WINOGRAD_POINTS * w.output_step;
   return w;
-}
-
-/* Gathers and transforms the input of a task's tiles. */
-static void transform_input(const struct layer_job *job, const struct layer_task *task,
-                            const struct workspace *w) {
-  const struct layer *layer = job->layer;
-  struct region region = {
-      .row = task->row * WINOGRAD_TILE - layer->top,
-      .column = task->column * WINOGRAD_TILE - layer->left,
-      .rows = task->rows * WINOGRAD_TILE + 2,
-      .columns = task->columns * WINOGRAD_TILE + 2,
-  };
-  for (size_t first = 0; first < layer->in_channels; first += CHANNELS_ONCE) {
-    size_t left = layer->in_channels - first;
-    region.first_channel = first;
-    region.channels = left < CHANNELS_ONCE ? left : CHANNELS_ONCE;
-    size_t stride = simd_round(layer->simd, region.channels);
-    size_t line = (size_t)region.columns * stride;
-    gather(layer->simd, job->input, layer->in_channels, task->image, &region, stride, w->pixels);
-    for (size_t row = 0; row < (size_t)task->rows; row++)
-      for (size_t column = 0; column < (size_t)task->columns; column++)
-        layer->simd->winograd_input(
-            w->pixels + row * WINOGRAD_TILE * line + column * WINOGRAD_TILE * stride, line, stride,
-            stride,
-            w->pixels + w->input + (row * (size_t)task->columns + column) * w->input_row + first,
-            w->input_step);
-  }
 }
 
 static void multiply_points(const struct layer *layer, size_t tiles, size_t panel,
@@ -101,17 +82,15 @@ static void transform_output(const struct layer_job *job, const struct layer_tas
     }
 }
 
-static int tiles_in(int pixels) {
-  return (pixels + WINOGRAD_TILE - 1) / WINOGRAD_TILE;
-}
-
 static void winograd_task(void *argument, size_t number, unsigned worker) {
   const struct layer_job *job = argument;
   struct layer_task task =
       layer_task_at(job, number, tiles_in(job->target->rows), tiles_in(job->target->columns));
   struct workspace w = workspace_of(job);
   w.pixels = job->scratch + worker * job->worker_floats;
-  transform_input(job, &task, &w);
+  struct tile_reader reader = input_reader(job);
+  struct tile_block block = {task.image, task.row, task.column, task.rows, task.columns};
+  tiles_read(&reader, &block, w.pixels, w.pixels + w.input, w.input_step, w.input_row);
   for (size_t panel = task.first_panel; panel < task.end_panel; panel++) {
     multiply_points(job->layer, (size_t)(task.rows * task.columns), panel, &w);
     transform_output(job, &task, panel, &w);

@@ -1,0 +1,172 @@
+/* With y = A' (B' x B . G w G') A for one tile and pair of channels, the gradient for w is
+ *     G' (sum over tiles of B' x B . A dy A') G
+ * where the sums are, for each of the 36 points, a product of two matrices over the tiles. */
+#include "gradient.h"
+#include "size.h"
+#include "tiles.h"
+
+#define BLOCK_SIDE     8   /* tiles along a block's side; a block is read by one task */
+#define BAND_TILES     256 /* the depth of one product; both its factors stay in the cache */
+#define AVOID_ALIASING 16  /* floats between the matrices, which a power of two would let collide  \
+                            */
+
+struct band_job {
+  const struct gradient *gradient;
+  struct tile_reader x, dy;
+  int block_rows, block_columns; /* tiles of a block */
+  size_t down, across;           /* blocks of an image */
+  size_t first, count;           /* blocks of this band, numbered through the batch */
+  size_t tiles;                  /* of this band */
+  size_t worker_floats;
+  float *scratch;
+  size_t in, out;         /* channels, filled up to whole vectors */
+  size_t x_step, dy_step; /* floats between points */
+  float *x_points, *dy_points;
+  float *sums; /* point, panel of input channels, output channel, panel's columns */
+};
+
+static int least(int a, int b) {
+  return a < b ? a : b;
+}
+
+static struct tile_block block_at(const struct band_job *job, size_t number) {
+  int down = tiles_in(job->gradient->height), across = tiles_in(job->gradient->width);
+  struct tile_block block = {.image = number / (job->down * job->across)};
+  block.row = (int)(number / job->across % job->down) * job->block_rows;
+  block.column = (int)(number % job->across) * job->block_columns;
+  block.rows = least(down - block.row, job->block_rows);
+  block.columns = least(across - block.column, job->block_columns);
+  return block;
+}
+
+/* Tiles of the band's blocks before block `number`. */
+static size_t tiles_before(const struct band_job *job, size_t number) {
+  size_t tiles = 0;
+  for (size_t i = job->first; i < number; i++) {
+    struct tile_block block = block_at(job, i);
+    tiles += (size_t)(block.rows * block.columns);
+  }
+  return tiles;
+}
+
+static void read_block(void *argument, size_t number, unsigned worker) {
+  const struct band_job *job = argument;
+  size_t tile = tiles_before(job, job->first + number);
+  struct tile_block block = block_at(job, job->first + number);
+  float *scratch = job->scratch + worker * job->worker_floats;
+  tiles_read(&job->x, &block, scratch, job->x_points + tile * job->in, job->x_step, job->in);
+  tiles_read(&job->dy, &block, scratch, job->dy_points + tile * job->out, job->dy_step, job->out);
+}
+
+static void multiply_point(void *argument, size_t point, unsigned worker) {
+  (void)worker;
+  const struct band_job *job = argument;
+  const struct simd *simd = job->gradient->simd;
+  size_t panels = simd_panels(simd, job->in);
+  for (size_t panel = 0; panel < panels; panel++) {
+    struct product product = {
+        .rows = job->out,
+        .depth = job->tiles,
+        .vectors = simd_panel_vectors(simd, job->in, panel),
+        .a = job->dy_points + point * job->dy_step,
+        .a_row = 1,
+        .a_step = job->out,
+        .b = job->x_points + point * job->x_step + panel * simd->panel,
+        .b_row = job->in,
+        .c = job->sums + (point * panels + panel) * job->out * simd->panel,
+        .c_row = simd->panel,
+        .accumulate = true,
+    };
+    simd->product(&product);
+  }
+}
+
+/* G' s: 6 numbers to 3. */
+static void weight_step(const float s[6], float w[3]) {
+  float sum = s[1] + s[2], sum2 = s[3] + s[4];
+  w[0] = s[0] * 0.25F - sum * (1.0F / 6) + sum2 * (1.0F / 24);
+  w[1] = (s[2] - s[1]) * (1.0F / 6) + (s[3] - s[4]) * (1.0F / 12);
+  w[2] = (sum2 - sum) * (1.0F / 6) + s[5];
+}
+
+static void add_output_channel(void *argument, size_t o, unsigned worker) {
+  (void)worker;
+  const struct band_job *job = argument;
+  size_t in = (size_t)job->gradient->shape->in_channels, panel = job->gradient->simd->panel;
+  size_t step = simd_panels(job->gradient->simd, job->in) * job->out * panel;
+  float *dweight = job->gradient->dweight + o * in * 9;
+  for (size_t i = 0; i < in; i++, dweight += 9) {
+    const float *sums = job->sums + (i / panel * job->out + o) * panel + i % panel;
+    float half[3][6];
+    for (size_t c = 0; c < 6; c++) {
+      float column[6], result[3];
+      for (size_t r = 0; r < 6; r++)
+        column[r] = sums[(r * 6 + c) * step];
+      weight_step(column, result);
+      for (size_t r = 0; r < 3; r++)
+        half[r][c] = result[r];
+    }
+    for (size_t r = 0; r < 3; r++) {
+      float result[3];
+      weight_step(half[r], result);
+      for (size_t c = 0; c < 3; c++)
+        dweight[r * 3 + c] += result[c];
+    }
+  }
+}
+
+static void run_bands(struct band_job *job, const struct exec *exec) {
+  size_t blocks = (size_t)job->gradient->input->images * job->down * job->across;
+  size_t most = BAND_TILES / (size_t)(job->block_rows * job->block_columns);
+  for (job->first = 0; job->first < blocks; job->first += job->count) {
+    job->count = blocks - job->first < most ? blocks - job->first : most;
+    job->tiles = tiles_before(job, job->first + job->count);
+    pool_run(exec->pool, job->count, read_block, job);
+    pool_run(exec->pool, WINOGRAD_POINTS, multiply_point, job);
+  }
+  pool_run(exec->pool, (size_t)job->gradient->shape->out_channels, add_output_channel, job);
+}
+
+static bool take_memory(struct band_job *job, const struct exec *exec) {
+  const struct simd *simd = job->gradient->simd;
+  size_t x = tiles_scratch(&job->x, job->block_rows, job->block_columns);
+  size_t dy = tiles_scratch(&job->dy, job->block_rows, job->block_columns);
+  size_t sums = WINOGRAD_POINTS * simd_panels(simd, job->in) * simd->panel;
+  job->worker_floats = x > dy ? x : dy;
+  job->x_step = BAND_TILES * job->in + AVOID_ALIASING;
+  job->dy_step = BAND_TILES * job->out + AVOID_ALIASING;
+  return (job->scratch = arena_alloc(exec->arena, pool_workers(exec->pool) * job->worker_floats *
+                                                      sizeof(float))) &&
+         (job->x_points =
+              arena_alloc(exec->arena, WINOGRAD_POINTS * job->x_step * sizeof(float))) &&
+         (job->dy_points =
+              arena_alloc(exec->arena, WINOGRAD_POINTS * job->dy_step * sizeof(float))) &&
+         size_multiply(sums, job->out, &sums) &&
+         (job->sums = arena_calloc(exec->arena, sums, sizeof(float)));
+}
+
+enum vqct_status gradient_winograd(const struct gradient *g, const struct exec *exec) {
+  const struct conv_shape *s = g->shape;
+  struct conv_input dy = {
+      .x = g->dy, .images = g->input->images, .height = g->height, .width = g->width};
+  struct band_job job = {
+      .gradient = g,
+      .x = {g->simd, g->input, (size_t)s->in_channels, s->pad_before, s->pad_before,
+            WINOGRAD_WINDOW - WINOGRAD_TILE, g->simd->winograd_input},
+      .dy = {g->simd, &dy, (size_t)s->out_channels, 0, 0, 0, g->simd->winograd_gradient},
+      .block_rows = least(tiles_in(g->height), BLOCK_SIDE),
+      .block_columns = least(tiles_in(g->width), BLOCK_SIDE),
+      .in = simd_round(g->simd, (size_t)s->in_channels),
+      .out = simd_round(g->simd, (size_t)s->out_channels),
+  };
+  job.down = (size_t)((tiles_in(g->height) + job.block_rows - 1) / job.block_rows);
+  job.across = (size_t)((tiles_in(g->width) + job.block_columns - 1) / job.block_columns);
+  struct arena_mark mark = arena_mark(exec->arena);
+  enum vqct_status status = VQCT_MEMORY;
+  if (take_memory(&job, exec)) {
+    run_bands(&job, exec);
+    status = VQCT_OK;
+  }
+  arena_release(exec->arena, mark);
+  return status;
+}

@@ -1,0 +1,40 @@
+/* Pictures to Winograd points: blocks of tiles gathered and transformed. */
+#ifndef KERNELS_TILES_H
+#define KERNELS_TILES_H
+
+#include "conv.h"
+#include "simd.h"
+
+#define TILES_CHANNELS 64 /* gathered at a time; a multiple of every vector's lanes */
+
+/** A tensor read in tiles of 4 x 4 pixels, each with `border` more rows and columns after it, the
+ * first from row -top and column -left on. */
+struct tile_reader {
+  const struct simd *simd;
+  const struct conv_input *input;
+  size_t channels;
+  int top, left, border;
+  void (*transform)(const float *window, size_t row_stride, size_t pixel_stride, size_t channels,
+                    float *points, size_t point_stride);
+};
+
+/** A rectangle of tiles of one image. */
+struct tile_block {
+  size_t image;
+  int row, column, rows, columns;
+};
+
+/** Floats of scratch that tiles_read needs for blocks of rows x columns tiles. */
+size_t tiles_scratch(const struct tile_reader *reader, int rows, int columns);
+
+/** Transforms a block, tile after tile: point p of tile t begins at points + p * point_stride + t *
+ * tile_stride. Channels are filled up with zeros to whole vectors. */
+void tiles_read(const struct tile_reader *reader, const struct tile_block *block, float *scratch,
+                float *points, size_t point_stride, size_t tile_stride);
+
+/** Tiles that cover a number of pixels. */
+static inline int tiles_in(int pixels) {
+  return (pixels + WINOGRAD_TILE - 1) / WINOGRAD_TILE;
+}
+
+#endif
