@@ -1,26 +1,15 @@
 """Codebook transfer, outputs and gradients, against PyTorch."""
 import ctypes
-import os
 import unittest
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-LIB = ctypes.CDLL(os.path.join(os.environ["VQCT_BUILD"], "libvqct-internal.so"))
-FLOATS = ctypes.POINTER(ctypes.c_float)
+from native import FLOATS, LIB, Arena, Error, Team, floats as pointer
+
 SIZE = ctypes.c_size_t
 GCN, MLP, FIXED, FREE, SIMVQ = range(5)
-
-
-class Arena(ctypes.Structure):
-    _fields_ = [("first", ctypes.c_void_p), ("current", ctypes.c_void_p), ("limit", SIZE),
-                ("total", SIZE)]
-
-
-class Exec(ctypes.Structure):
-    _fields_ = [("pool", ctypes.c_void_p), ("arena", ctypes.POINTER(Arena)),
-                ("simd", ctypes.c_void_p)]
 
 
 class Edge(ctypes.Structure):
@@ -44,10 +33,6 @@ class Config(ctypes.Structure):
 class Parameter(ctypes.Structure):
     _fields_ = [("name", ctypes.c_char * 64), ("dims", ctypes.c_int), ("shape", SIZE * 2),
                 ("count", SIZE), ("offset", SIZE)]
-
-
-class Error(ctypes.Structure):
-    _fields_ = [("status", ctypes.c_int), ("message", ctypes.c_char * 512)]
 
 
 LIB.transfer_parameters.restype = ctypes.POINTER(Parameter)
@@ -95,16 +80,13 @@ def random_graph(adjectives, nouns, dimension, count, seed):
 class Transfer:
     def __init__(self, graph, kind, d, workers=1, standardize=False, dropout=0.5, seed=7, codes=0):
         self.kind, self.d, self.graph = kind, d, graph
-        self.arena, self.pool, self.handle = Arena(), ctypes.c_void_p(), ctypes.c_void_p()
-        LIB.arena_init(ctypes.byref(self.arena), SIZE(0))
-        if workers > 1:
-            LIB.pool_new(workers, ctypes.byref(self.pool), None)
-        self.exec = Exec(self.pool, ctypes.pointer(self.arena), None)
+        self.handle, self.team = ctypes.c_void_p(), Team(workers)
+        self.exec = self.team.__enter__()
         self.codes = codes or graph.nodes
         self.error = Error()
         config = Config(kind, self.codes, d, standardize, dropout, seed)
         prior = ctypes.byref(graph.prior) if graph else None
-        self.status = LIB.transfer_new(ctypes.byref(config), prior, ctypes.byref(self.exec),
+        self.status = LIB.transfer_new(ctypes.byref(config), prior, self.exec,
                                        ctypes.byref(self.handle), ctypes.byref(self.error))
         if self.status == 0:
             count = SIZE()
@@ -114,20 +96,19 @@ class Transfer:
 
     def __del__(self):
         LIB.transfer_free(self.handle)
-        LIB.pool_free(self.pool)
-        LIB.arena_free(ctypes.byref(self.arena))
+        self.team.__exit__()
 
     def forward(self, parameters, training=False, step=0):
         codes = np.full((self.codes, self.d), np.nan, np.float32)
         assert LIB.transfer_forward(self.handle, pointer(parameters), training,
                                     ctypes.c_uint64(step), pointer(codes),
-                                    ctypes.byref(self.exec)) == 0
+                                    self.exec) == 0
         return codes
 
     def backward(self, parameters, dcodes):
         gradients = np.full(self.total, 0.25, np.float32)  # gradients are added to what is there
         assert LIB.transfer_backward(self.handle, pointer(parameters), pointer(dcodes),
-                                     pointer(gradients), ctypes.byref(self.exec)) == 0
+                                     pointer(gradients), self.exec) == 0
         return gradients - np.float32(0.25)
 
     def initial(self, seed=3):

@@ -1,0 +1,160 @@
+#include "embeddings.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "embeddings_store.h"
+#include "error.h"
+#include "prior.h"
+#include "size.h"
+
+#define LINE_MAX_BYTES ((size_t)1 << 22) /* a row of 65,536 numbers fits */
+#define ROWS_A_TELL    4096
+
+/* ---- the store ------------------------------------------------------------------------------- */
+
+enum vqct_status embeddings_begin(struct embeddings_store *store, size_t dimension, uint64_t line,
+                                  struct vqct_error *error) {
+  const char *path = store->source->path;
+  struct embeddings *result = store->result;
+  if (dimension < 1 || dimension > PRIOR_DIMENSION_MAX) {
+    error_set(error, VQCT_DATA, "vectors of %zu numbers: from 1 to %zu are possible", dimension,
+              PRIOR_DIMENSION_MAX);
+    return line ? error_prefix(error, "%s:%llu", path, (unsigned long long)line)
+                : error_prefix(error, "%s", path);
+  }
+  size_t words = store->wanted->count, count;
+  if (size_multiply(words, dimension, &count)) {
+    result->vectors = calloc(count + 1, sizeof *result->vectors);
+    result->found = calloc(words + 1, sizeof *result->found);
+    store->row = calloc(dimension, sizeof *store->row);
+  }
+  if (!result->vectors || !result->found || !store->row)
+    return error_set(error, VQCT_MEMORY, "%s: no memory for %zu vectors of %zu numbers", path,
+                     words, dimension);
+  result->dimension = dimension;
+  return VQCT_OK;
+}
+
+uint32_t embeddings_wants(struct embeddings_store *store, const char *word, size_t length) {
+  store->result->rows++;
+  uint32_t id = word_table_find(store->wanted, word, length);
+  if (id == WORD_NONE || !store->result->found[id])
+    return id;
+  store->result->duplicates++;
+  return WORD_NONE;
+}
+
+void embeddings_take(struct embeddings_store *store, uint32_t id) {
+  struct embeddings *result = store->result;
+  for (size_t i = 0; i < result->dimension; i++)
+    if (!isfinite(store->row[i])) {
+      result->not_finite++;
+      return;
+    }
+  result->found[id] = true;
+  memcpy(result->vectors + id * result->dimension, store->row,
+         result->dimension * sizeof *result->vectors);
+}
+
+void embeddings_tell(const struct embeddings_store *store, double share) {
+  if (store->source->progress && store->result->rows % ROWS_A_TELL == 0)
+    store->source->progress(store->source->argument, share);
+}
+
+/* ---- loading --------------------------------------------------------------------------------- */
+
+enum form { FORM_TEXT, FORM_JSON, FORM_NPY, FORM_SAFETENSORS };
+
+/* safetensors begin with 8 bytes of length and then '{'; a length below 2^40 has zero bytes there,
+ * which no text has. */
+static enum form form_of(const char *bytes, size_t size) {
+  if (size >= 6 && !memcmp(bytes, "\x93NUMPY", 6))
+    return FORM_NPY;
+  if (size >= 9 && bytes[8] == '{' && !bytes[5] && !bytes[6] && !bytes[7])
+    return FORM_SAFETENSORS;
+  return size && bytes[0] == '{' ? FORM_JSON : FORM_TEXT;
+}
+
+/* A text file can begin with the word "{" and its vector; JSON has a key or the end there. */
+static bool is_brace_word(const char *bytes, size_t size) {
+  size_t at = 1;
+  while (at < size && (bytes[at] == ' ' || bytes[at] == '\t'))
+    at++;
+  return at > 1 && at < size && (bytes[at] == '-' || (bytes[at] >= '0' && bytes[at] <= '9'));
+}
+
+static enum vqct_status find_form(const char *path, enum form *form, struct vqct_error *error) {
+  struct byte_stream *stream;
+  enum vqct_status status = byte_stream_open(path, 1, &stream, error);
+  if (status != VQCT_OK)
+    return status;
+  const char *bytes;
+  size_t size;
+  status = byte_stream_block(stream, &bytes, &size, error);
+  if (status == VQCT_OK && !size)
+    status = error_set(error, VQCT_DATA, "%s: is empty", path);
+  if (status == VQCT_OK) {
+    *form = form_of(bytes, size);
+    if (*form == FORM_JSON && is_brace_word(bytes, size))
+      *form = FORM_TEXT;
+  }
+  byte_stream_close(stream);
+  return status;
+}
+
+static enum vqct_status read_stream(struct embeddings_store *store, enum form form,
+                                    struct vqct_error *error) {
+  struct byte_stream *bytes;
+  enum vqct_status status = byte_stream_open(store->source->path, LINE_MAX_BYTES, &bytes, error);
+  if (status != VQCT_OK)
+    return status;
+  status = form == FORM_JSON ? embeddings_read_json(store, bytes, error)
+                             : embeddings_read_text(store, bytes, error);
+  byte_stream_close(bytes);
+  return status;
+}
+
+static enum vqct_status read_form(struct embeddings_store *store, struct vqct_error *error) {
+  enum form form;
+  enum vqct_status status = find_form(store->source->path, &form, error);
+  if (status != VQCT_OK)
+    return status;
+  bool matrix = form == FORM_NPY || form == FORM_SAFETENSORS;
+  if (matrix != (store->source->words_path != NULL))
+    return error_set(error, VQCT_INVALID,
+                     matrix ? "%s: a matrix needs a list of its words, one a line"
+                            : "%s: holds its words itself, a list of words is not wanted",
+                     store->source->path);
+  switch (form) {
+  case FORM_NPY:
+    return embeddings_read_npy(store, error);
+  case FORM_SAFETENSORS:
+    return embeddings_read_safetensors(store, error);
+  default:
+    return read_stream(store, form, error);
+  }
+}
+
+enum vqct_status embeddings_load(const struct embeddings_source *source,
+                                 const struct word_table *wanted, struct embeddings *result,
+                                 struct vqct_error *error) {
+  *result = (struct embeddings){0};
+  struct embeddings_store store = {source, wanted, result, NULL};
+  enum vqct_status status = read_form(&store, error);
+  free(store.row);
+  if (status != VQCT_OK) {
+    embeddings_free(result);
+    return status;
+  }
+  for (uint32_t i = 0; i < wanted->count; i++)
+    result->missing += !result->found[i];
+  return VQCT_OK;
+}
+
+void embeddings_free(struct embeddings *embeddings) {
+  free(embeddings->vectors);
+  free(embeddings->found);
+  *embeddings = (struct embeddings){0};
+}
