@@ -286,19 +286,30 @@ static enum vqct_status forward_kept(const struct chain *chain, const struct act
   return status;
 }
 
-/* Two pieces of memory that take turns, each large enough for every activation. */
-static enum vqct_status turns_allocate(const struct chain *chain, const struct activation *x,
-                                       struct activation turn[2], struct arena *arena,
-                                       struct vqct_error *error) {
+/* The shape of the largest activation that a chain writes for x. */
+static struct activation largest_activation(const struct chain *chain, const struct activation *x) {
   struct activation shape = *x, largest = {0};
   for (int i = 0; i < chain->blocks; i++) {
     block_output_shape(&chain->block[i], &shape, &shape);
     if (activation_image_size(&shape) > activation_image_size(&largest))
       largest = shape;
   }
+  return largest;
+}
+
+size_t chain_memory(const struct chain *chain, int height, int width) {
+  struct activation x = {.images = 1, .height = height, .width = width};
+  struct activation largest = largest_activation(chain, &x);
+  return 3 * sizeof(float) * activation_image_size(&largest);
+}
+
+/* Two pieces of memory that take turns, each large enough for every activation. */
+static enum vqct_status turns_allocate(const struct chain *chain, const struct activation *x,
+                                       struct activation turn[2], struct arena *arena,
+                                       struct vqct_error *error) {
   enum vqct_status status = VQCT_OK;
   for (int i = 0; i < 2 && status == VQCT_OK; i++) {
-    turn[i] = largest;
+    turn[i] = largest_activation(chain, x);
     status = activation_allocate(&turn[i], chain->block[0].groups, arena, error);
   }
   return status;

@@ -59,6 +59,9 @@ enum vqct_status chain_forward(const struct chain *chain, const struct activatio
                                struct activation *y, struct block_tape *tape,
                                const struct exec *exec, struct vqct_error *error);
 
+/** Bytes of activations that a chain holds at once for one image, without the kernels' scratch. */
+size_t chain_memory(const struct chain *chain, int height, int width);
+
 /** Floating-point operations of a chain for one image, two a multiply-add. */
 uint64_t chain_flops(const struct chain *chain, int height, int width);
 

@@ -1,0 +1,242 @@
+/* A session has one team of threads and one arena for each of them. Of N pictures, as many as fill
+ * the team evenly are spread over it, each computed whole by one thread in its own arena, which
+ * needs no waiting between layers; the rest, such as a lone picture, are computed one after another
+ * by all threads together in the first arena. Both ways give the same bits, since the kernels split
+ * their work by the layer's shape alone.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "cpu.h"
+#include "error.h"
+#include "model.h"
+#include "size.h"
+
+#define THREADS_MAX 1024
+#define SIDE_MAX    32768                /* pixels */
+#define PIXELS_MAX  ((uint64_t)64 << 20) /* of one picture */
+#define SPREAD_MEMORY                                                                              \
+  ((size_t)512 << 20) /* bytes: larger pictures are not computed side by side                      \
+                       */
+
+/* One thread's own memory. */
+struct seat {
+  struct arena arena;
+  struct vqct_error error; /* of the first picture of this call that failed here */
+  size_t failed;           /* its number; SIZE_MAX: none */
+};
+
+struct vqct_session {
+  const struct vqct_model *model;
+  struct pool *pool; /* NULL: one thread */
+  unsigned threads;
+  struct seat *seat; /* threads of them */
+};
+
+enum vqct_status vqct_session_new(const struct vqct_model *model, unsigned threads,
+                                  struct vqct_session **result, struct vqct_error *error) {
+  enum vqct_status status = VQCT_OK;
+  *result = NULL;
+  if (threads > THREADS_MAX)
+    return error_set(error, VQCT_INVALID, "%u threads: from 1 to %d are possible", threads,
+                     THREADS_MAX);
+  struct vqct_session *session = calloc(1, sizeof *session);
+  if (!session)
+    return error_set(error, VQCT_MEMORY, "no memory for a session");
+  session->model = model;
+  session->threads = threads ? threads : cpu_count();
+  if (session->threads > THREADS_MAX)
+    session->threads = THREADS_MAX;
+  session->seat = calloc(session->threads, sizeof *session->seat);
+  if (!session->seat)
+    status = error_set(error, VQCT_MEMORY, "no memory for %u threads", session->threads);
+  else if (session->threads > 1)
+    status = pool_new(session->threads, &session->pool, error);
+  if (status == VQCT_OK)
+    *result = session;
+  else
+    vqct_session_free(session);
+  return status;
+}
+
+void vqct_session_free(struct vqct_session *session) {
+  if (!session)
+    return;
+  pool_free(session->pool);
+  for (unsigned i = 0; session->seat && i < session->threads; i++)
+    arena_free(&session->seat[i].arena);
+  free(session->seat);
+  free(session);
+}
+
+/* ---- one picture ------------------------------------------------------------------------------
+ */
+
+/* What one call computes. */
+struct batch {
+  struct vqct_session *session;
+  size_t images;
+  int height, width; /* of the pictures, pixels */
+  int grid_height, grid_width;
+  /* encode: read, written; decode: written, read */
+  const uint8_t *const *pixels_in;
+  uint32_t *const *tokens_out;
+  const uint32_t *const *tokens_in;
+  uint8_t *const *pixels_out;
+};
+
+static enum vqct_status picture_encode(const struct batch *batch, size_t image,
+                                       const struct exec *exec, struct vqct_error *error) {
+  const struct vqct_model *model = batch->session->model;
+  struct activation x = {.images = 1,
+                         .height = batch->height,
+                         .width = batch->width,
+                         .channels = model->file.config.image_channels};
+  struct activation z;
+  size_t count = activation_image_size(&x);
+  const uint8_t *pixels = batch->pixels_in[image];
+  enum vqct_status status = activation_allocate(&x, 0, exec->arena, error);
+  if (status == VQCT_OK) {
+    for (size_t i = 0; i < count; i++)
+      x.data[i] = (float)pixels[i] / 127.5F - 1.0F;
+    status = chain_forward(&model->network->encoder, &x, &z, NULL, exec, error);
+  }
+  if (status == VQCT_OK)
+    status = quantizer_encode(&model->quantizer, z.data, (size_t)z.height * (size_t)z.width,
+                              batch->tokens_out[image], exec, error);
+  return status;
+}
+
+/* [-1,1] to bytes, rounded and clipped; false where a value is NaN or infinite. */
+static bool write_pixels(const float *values, size_t count, uint8_t *pixels) {
+  int finite = 1;
+  for (size_t i = 0; i < count; i++) {
+    float value = values[i] * 127.5F + 128.0F; /* + 127.5, and a half to round */
+    finite &= isfinite(values[i]) != 0;
+    value = value > 0 ? value : 0;
+    value = value < 255 ? value : 255;
+    pixels[i] = (uint8_t)value;
+  }
+  return finite;
+}
+
+static enum vqct_status picture_decode(const struct batch *batch, size_t image,
+                                       const struct exec *exec, struct vqct_error *error) {
+  const struct vqct_model *model = batch->session->model;
+  struct activation z = {.images = 1,
+                         .height = batch->grid_height,
+                         .width = batch->grid_width,
+                         .channels = model_config_code_channels(&model->file.config)};
+  struct activation y;
+  enum vqct_status status = activation_allocate(&z, 0, exec->arena, error);
+  if (status == VQCT_OK)
+    status = quantizer_decode(&model->quantizer, batch->tokens_in[image],
+                              (size_t)z.height * (size_t)z.width, z.data, error);
+  if (status == VQCT_OK)
+    status = chain_forward(&model->network->decoder, &z, &y, NULL, exec, error);
+  if (status == VQCT_OK &&
+      !write_pixels(y.data, activation_image_size(&y), batch->pixels_out[image]))
+    status = error_set(error, VQCT_NOT_FINITE, "the decoder's output has NaN or infinity");
+  return status;
+}
+
+/* ---- a batch ----------------------------------------------------------------------------------
+ */
+
+static void compute_picture(const struct batch *batch, size_t image, struct pool *pool,
+                            struct seat *seat) {
+  struct vqct_error error;
+  struct exec exec = {.pool = pool, .arena = &seat->arena};
+  struct arena_mark mark = arena_mark(&seat->arena);
+  enum vqct_status status = batch->pixels_in ? picture_encode(batch, image, &exec, &error)
+                                             : picture_decode(batch, image, &exec, &error);
+  arena_release(&seat->arena, mark);
+  if (status != VQCT_OK && image < seat->failed) {
+    seat->failed = image;
+    seat->error = error;
+  }
+}
+
+static void spread_task(void *argument, size_t image, unsigned worker) {
+  const struct batch *batch = argument;
+  compute_picture(batch, image, NULL, &batch->session->seat[worker]);
+}
+
+/* Reports the failed picture of the lowest number, whatever order they were computed in. */
+static enum vqct_status first_failure(const struct batch *batch, struct vqct_error *error) {
+  const struct seat *first = &batch->session->seat[0];
+  for (unsigned i = 1; i < batch->session->threads; i++)
+    if (batch->session->seat[i].failed < first->failed)
+      first = &batch->session->seat[i];
+  if (first->failed == SIZE_MAX)
+    return VQCT_OK;
+  error_set(error, first->error.status, "%s", first->error.message);
+  return batch->images == 1 || !error ? first->error.status
+                                      : error_prefix(error, "picture %zu", first->failed);
+}
+
+static enum vqct_status batch_run(struct batch *batch, struct vqct_error *error) {
+  struct vqct_session *session = batch->session;
+  const struct network *network = session->model->network;
+  size_t memory = batch->pixels_in
+                      ? chain_memory(&network->encoder, batch->height, batch->width)
+                      : chain_memory(&network->decoder, batch->grid_height, batch->grid_width);
+  size_t spread = 0;
+  if (session->threads > 1 && memory <= SPREAD_MEMORY)
+    spread = batch->images - batch->images % session->threads;
+  for (unsigned i = 0; i < session->threads; i++)
+    session->seat[i].failed = SIZE_MAX;
+  pool_run(session->pool, spread, spread_task, batch);
+  for (size_t i = spread; i < batch->images; i++)
+    compute_picture(batch, i, session->pool, &session->seat[0]);
+  return first_failure(batch, error);
+}
+
+static enum vqct_status check_size(uint64_t height, uint64_t width, struct vqct_error *error) {
+  if (height > SIDE_MAX || width > SIDE_MAX || height * width > PIXELS_MAX)
+    return error_set(error, VQCT_LIMIT,
+                     "a picture of %llu x %llu pixels is larger than the limits, %d a side and "
+                     "%llu in all",
+                     (unsigned long long)width, (unsigned long long)height, SIDE_MAX,
+                     (unsigned long long)PIXELS_MAX);
+  return VQCT_OK;
+}
+
+enum vqct_status vqct_encode(struct vqct_session *session, const uint8_t *const *pixels,
+                             size_t images, uint32_t height, uint32_t width,
+                             uint32_t *const *tokens, struct vqct_error *error) {
+  uint32_t factor = session->model->info.downsampling;
+  if (height == 0 || width == 0 || height % factor || width % factor)
+    return error_set(error, VQCT_INVALID,
+                     "a picture of %u x %u pixels: both sides must be multiples of %u", width,
+                     height, factor);
+  enum vqct_status status = check_size(height, width, error);
+  if (status != VQCT_OK)
+    return status;
+  struct batch batch = {.session = session,
+                        .images = images,
+                        .height = (int)height,
+                        .width = (int)width,
+                        .pixels_in = pixels,
+                        .tokens_out = tokens};
+  return images ? batch_run(&batch, error) : VQCT_OK;
+}
+
+enum vqct_status vqct_decode(struct vqct_session *session, const uint32_t *const *tokens,
+                             size_t images, uint32_t grid_height, uint32_t grid_width,
+                             uint8_t *const *pixels, struct vqct_error *error) {
+  uint64_t factor = session->model->info.downsampling;
+  if (grid_height == 0 || grid_width == 0)
+    return error_set(error, VQCT_INVALID, "a grid of %u x %u tokens is empty", grid_width,
+                     grid_height);
+  enum vqct_status status = check_size(grid_height * factor, grid_width * factor, error);
+  if (status != VQCT_OK)
+    return status;
+  struct batch batch = {.session = session,
+                        .images = images,
+                        .grid_height = (int)grid_height,
+                        .grid_width = (int)grid_width,
+                        .tokens_in = tokens,
+                        .pixels_out = pixels};
+  return images ? batch_run(&batch, error) : VQCT_OK;
+}
