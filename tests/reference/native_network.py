@@ -127,3 +127,63 @@ class Network:
                                    ctypes.c_size_t(tokens[0].size), pointer(values),
                                    ctypes.byref(self.error)), self.error)
         return values
+
+
+class Content(ctypes.Structure):
+    _fields_ = [("config", ctypes.POINTER(Config)), ("weights", FLOATS), ("codebook", FLOATS),
+                ("words", ctypes.POINTER(ctypes.c_char_p)),
+                ("training_counts", ctypes.POINTER(ctypes.c_uint64))]
+
+
+F16, BF16, F32 = 7, 8, 11  # of enum tensor_type
+
+
+def save_model(path, config, module, codebook, words=None, kind=F32):
+    """Writes a model file with the weights of a torch_vqct.Network."""
+    network = Network(config, module, codebook)
+    weights = np.concatenate([value.ravel() for value in network.values])
+    texts = (ctypes.c_char_p * len(words))(*(word.encode() for word in words)) if words else None
+    content = Content(ctypes.pointer(network.config), pointer(weights), pointer(network.codebook),
+                      texts, None)
+    try:
+        check(LIB.model_file_save(path.encode(), ctypes.byref(content), kind,
+                                  ctypes.byref(network.error)), network.error)
+    finally:
+        network.close()
+
+
+class Session:
+    """An opened model with one session."""
+
+    def __init__(self, path, threads):
+        self.model, self.session = ctypes.c_void_p(), ctypes.c_void_p()
+        self.error = Error()
+        check(LIB.vqct_model_open(path.encode(), ctypes.byref(self.model),
+                                  ctypes.byref(self.error)), self.error)
+        check(LIB.vqct_session_new(self.model, threads, ctypes.byref(self.session),
+                                   ctypes.byref(self.error)), self.error)
+
+    def close(self):
+        LIB.vqct_session_free(self.session)
+        LIB.vqct_model_close(self.model)
+
+    def encode(self, pixels, planes, factor):
+        """N,H,W,C bytes to N,P,h,w."""
+        images, height, width = pixels.shape[:3]
+        tokens = np.zeros((images, planes, height // factor, width // factor), np.uint32)
+        check(LIB.vqct_encode(self.session, addresses(pixels), ctypes.c_size_t(images), height,
+                              width, addresses(tokens), ctypes.byref(self.error)), self.error)
+        return tokens
+
+    def decode(self, tokens, channels, factor):
+        """N,P,h,w to N,H,W,C bytes."""
+        images, _, height, width = tokens.shape
+        pixels = np.zeros((images, height * factor, width * factor, channels), np.uint8)
+        check(LIB.vqct_decode(self.session, addresses(tokens), ctypes.c_size_t(images), height,
+                              width, addresses(pixels), ctypes.byref(self.error)), self.error)
+        return pixels
+
+
+def addresses(array):
+    """Of the array's rows, as C expects an array of pointers."""
+    return (ctypes.c_void_p * len(array))(*(row.ctypes.data for row in array))

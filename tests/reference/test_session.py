@@ -1,0 +1,141 @@
+"""The public encode and decode calls against PyTorch, and against themselves."""
+import os
+import sys
+import tempfile
+import unittest
+
+import numpy as np
+import torch
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import native  # noqa: E402
+import native_network  # noqa: E402
+import torch_vqct as vqct  # noqa: E402
+
+
+class Sessions(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.config = {**vqct.TINY, "adjective_k": 2}
+        cls.module = vqct.random_network(cls.config, 7)
+        cls.pixels = np.random.default_rng(8).integers(0, 256, (7, 24, 32, 3), dtype=np.uint8)
+        z = cls.module.encode(torch.from_numpy(cls.pixels).permute(0, 3, 1, 2) / 127.5 - 1)
+        cls.codebook = torch.randn(32, 8) * z.std()
+        cls.their_tokens, _, cls.gaps = vqct.quantize(cls.config, cls.codebook, z)
+        cls.path = os.path.join(cls.folder.name, "model.safetensors")
+        native_network.save_model(cls.path, cls.config, cls.module, cls.codebook)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def session(self, threads, path=None):
+        session = native_network.Session(path or self.path, threads)
+        self.addCleanup(session.close)
+        return session
+
+    def test_pixels_to_tokens_and_back(self):
+        session = self.session(2)
+        tokens = session.encode(self.pixels, 3, 4)
+        clear = (self.gaps > 1e-4 * self.gaps.max()).numpy()
+        np.testing.assert_array_equal(tokens[clear], self.their_tokens.numpy()[clear])
+        zq = vqct.code_values(self.config, self.codebook, torch.from_numpy(tokens.astype(np.int64)))
+        theirs = native.nhwc(self.module.decode(zq)).astype(np.float64)
+        grey = np.clip((theirs + 1) * 127.5, 0, 255)
+        ours = session.decode(tokens, 3, 4)
+        # Rounded to the nearest of 256 levels; the rest is the arithmetic error.
+        self.assertLess(np.abs(ours - grey).max(), 0.5 + 1e-3)
+
+    def test_same_bits_for_threads_batch_and_order(self):
+        alone = self.session(1)
+        tokens = np.concatenate([alone.encode(self.pixels[i:i + 1], 3, 4) for i in range(7)])
+        pixels = np.concatenate([alone.decode(tokens[i:i + 1], 3, 4) for i in range(7)])
+        for threads in (1, 2, 3, 5, 8):
+            session = self.session(threads)
+            for images in (1, 2, 7):
+                for order in (slice(None), slice(None, None, -1)):
+                    with self.subTest(threads=threads, images=images):
+                        some = np.ascontiguousarray(self.pixels[:images][order])
+                        np.testing.assert_array_equal(session.encode(some, 3, 4),
+                                                      tokens[:images][order])
+                        some = np.ascontiguousarray(tokens[:images][order])
+                        np.testing.assert_array_equal(session.decode(some, 3, 4),
+                                                      pixels[:images][order])
+
+    def test_half_precision_weights(self):
+        for kind, bits in ((native_network.F16, 11), (native_network.BF16, 8)):
+            path = os.path.join(self.folder.name, f"{kind}.safetensors")
+            native_network.save_model(path, self.config, self.module, self.codebook, kind=kind)
+            session = self.session(2, path)
+            rounded = vqct.Network(self.config).eval().requires_grad_(False)
+            half = torch.float16 if bits == 11 else torch.bfloat16
+            rounded.load_state_dict({name: value.to(half).float() if value.dim() == 4 else value
+                                     for name, value in self.module.state_dict().items()})
+            zq = vqct.code_values(self.config, self.codebook, self.their_tokens)
+            grey = np.clip((native.nhwc(rounded.decode(zq)).astype(np.float64) + 1) * 127.5, 0, 255)
+            ours = session.decode(self.their_tokens.numpy().astype(np.uint32), 3, 4)
+            self.assertLess(np.abs(ours - grey).max(), 0.5 + 1e-3)
+
+    def test_what_is_refused(self):
+        session = self.session(2)
+        for height, width in ((0, 8), (8, 0), (6, 8), (8, 31)):
+            with self.assertRaisesRegex(RuntimeError, "multiples of 4"):
+                session.encode(np.zeros((1, height, width, 3), np.uint8), 3, 4)
+        with self.assertRaisesRegex(RuntimeError, "is empty"):
+            session.decode(np.zeros((1, 3, 0, 2), np.uint32), 3, 4)
+        # Only sizes are read before the refusal, so these arrays may be smaller than they say.
+        small = native_network.addresses(np.zeros((1, 4), np.uint8))
+        for height, width in ((40000, 4), (8, 40000), (30000, 30000), (2**32 - 4, 2**32 - 4)):
+            status = native_network.LIB.vqct_encode(session.session, small, native.ctypes.c_size_t(1),
+                                            height, width, small, None)
+            self.assertEqual(status, 9, "LIMIT")
+        tokens = self.their_tokens.numpy().astype(np.uint32)
+        tokens[4, 2, 1, 3] = 11  # an adjective among the nouns
+        tokens[6, 0, 0, 0] = 99
+        for threads in (1, 2, 4):
+            with self.assertRaisesRegex(RuntimeError, "picture 4: token 11 at position 11 of plane 2"):
+                self.session(threads).decode(tokens, 3, 4)
+        self.assertEqual(session.encode(self.pixels[:0], 3, 4).size, 0)
+        with self.assertRaisesRegex(RuntimeError, "1025 threads"):
+            native_network.Session(self.path, 1025)
+
+    def test_overflow_is_reported(self):
+        module = vqct.random_network(self.config, 7)
+        with torch.no_grad():
+            module.encoder.conv_out.weight.mul_(1e38)
+            module.decoder.conv_out.weight.mul_(1e38)
+        path = os.path.join(self.folder.name, "overflow.safetensors")
+        native_network.save_model(path, self.config, module, self.codebook)
+        session = self.session(2, path)
+        with self.assertRaisesRegex(RuntimeError, "encoder's output has NaN or infinity"):
+            session.encode(self.pixels[:1], 3, 4)
+        with self.assertRaisesRegex(RuntimeError, "decoder's output has NaN or infinity"):
+            session.decode(self.their_tokens.numpy().astype(np.uint32)[:1], 3, 4)
+
+    def test_no_memory_is_taken_after_the_first_call(self):
+        session = self.session(2)
+        tokens = session.encode(self.pixels, 3, 4)
+        session.decode(tokens, 3, 4)
+        before = native_network.LIB.malloc_trim(0), memory_in_use()
+        for _ in range(5):
+            session.decode(session.encode(self.pixels[:5, :16], 3, 4), 3, 4)
+            session.decode(session.encode(self.pixels, 3, 4), 3, 4)
+        self.assertLess(abs(memory_in_use() - before[1]), 64 * 1024)
+
+
+class MallocInfo(native.ctypes.Structure):
+    _fields_ = [(name, native.ctypes.c_size_t) for name in
+                ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks",
+                 "fordblks", "keepcost")]
+
+
+def memory_in_use():
+    """Bytes that malloc has given out."""
+    native_network.LIB.mallinfo2.restype = MallocInfo
+    info = native_network.LIB.mallinfo2()
+    return info.uordblks + info.hblkhd
+
+
+if __name__ == "__main__":
+    unittest.main()
