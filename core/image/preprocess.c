@@ -65,7 +65,7 @@ enum vqct_status vqct_image_resize(const struct vqct_image *image, enum vqct_res
     target =
         mode == VQCT_RESIZE_COVER ? cover(image, width, height) : contain(image, width, height);
   }
-  return image_resample(image, &target, result, error);
+  return image_resample(image, &target, cpu_best_isa(), result, error);
 }
 
 enum vqct_status vqct_image_crop_to_multiple(const struct vqct_image *image, uint32_t factor,
@@ -85,5 +85,5 @@ enum vqct_status vqct_image_crop_to_multiple(const struct vqct_image *image, uin
                                    .top = image->height % factor / 2,
                                    .width = image->width - image->width % factor,
                                    .height = image->height - image->height % factor};
-  return image_resample(image, &target, result, error);
+  return image_resample(image, &target, cpu_best_isa(), result, error);
 }

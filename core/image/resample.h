@@ -2,6 +2,7 @@
 #ifndef IMAGE_RESAMPLE_H
 #define IMAGE_RESAMPLE_H
 
+#include "cpu.h"
 #include "vqct/image.h"
 
 /** What an image is scaled to, and which part of that is wanted. */
@@ -13,9 +14,10 @@ struct resample_target {
 
 /** Computes the wanted part of the scaled image (1 or 3 channels) into a new image. The pixels are
  * those of Pillow's Image.resize(..., BICUBIC) of the whole, then cropped; only the part is
- * computed. Errors: MEMORY; the result is then empty. */
+ * computed. isa is at most cpu_best_isa(), and changes nothing but the speed. Errors: MEMORY; the
+ * result is then empty. */
 enum vqct_status image_resample(const struct vqct_image *image,
-                                const struct resample_target *target, struct vqct_image *result,
-                                struct vqct_error *error);
+                                const struct resample_target *target, enum cpu_isa isa,
+                                struct vqct_image *result, struct vqct_error *error);
 
 #endif
