@@ -156,29 +156,32 @@ static void expect(const void *data, size_t size, const struct vqct_image_limits
 
 /* ---- hostile files --------------------------------------------------------------------------- */
 
+/* A literal and its size without the final 0. */
+#define BYTES(text) text, sizeof text - 1
+
 START_TEST(other_files_are_refused) {
   static const struct {
     const char *data;
     size_t size;
     const char *text;
   } files[] = {
-      {"", 0, "empty"},
-      {"\xff", 1, "neither PNG nor JPEG"},
-      {"\xff\xd8", 2, "neither PNG nor JPEG"},
-      {"\x89PNG", 4, "neither PNG nor JPEG"},
-      {"GIF89a\1\0\1\0", 10, "neither PNG nor JPEG"},
-      {"RIFF\0\0\0\0WEBP", 12, "neither PNG nor JPEG"},
-      {"<svg xmlns='http://www.w3.org/2000/svg'/>", 41, "neither PNG nor JPEG"},
-      {"\x89PNG\r\n\x1a\n", 8, "truncated"},
-      {"\x89PNG\r\n\x1a\n\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0................", 48,
+      {BYTES(""), "empty"},
+      {BYTES("\xff"), "neither PNG nor JPEG"},
+      {BYTES("\xff\xd8"), "neither PNG nor JPEG"},
+      {BYTES("\x89PNG"), "neither PNG nor JPEG"},
+      {BYTES("GIF89a\1\0\1\0"), "neither PNG nor JPEG"},
+      {BYTES("RIFF\0\0\0\0WEBP"), "neither PNG nor JPEG"},
+      {BYTES("<svg xmlns='http://www.w3.org/2000/svg'/>"), "neither PNG nor JPEG"},
+      {BYTES("\x89PNG\r\n\x1a\n"), "truncated"},
+      {BYTES("\x89PNG\r\n\x1a\n\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0................"),
        "does not begin with an IHDR"},
-      {"\xff\xd8\xff", 3, "truncated"},
-      {"\xff\xd8\xff\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 20, "truncated"},
-      {"\xff\xd8\xff\xd9", 4, "ends before its first scan"},
-      {"\xff\xd8\xff\xda\0\2", 6, "no frame header"},
-      {"\xff\xd8\xff\xe0\0\1\xff\xd9", 8, "no valid length"},
-      {"\xff\xd8\xff\xe0\0\0\xff\xd9", 8, "no valid length"},
-      {"\xff\xd8\xff\xc0\0\7\x8\0\1\0\1\xff\xda\0\2", 15, "no frame header"}, /* a byte short */
+      {BYTES("\xff\xd8\xff"), "truncated"},
+      {BYTES("\xff\xd8\xff\x89PNG\r\n\x1a\n\0\0\0\rIHDR"), "truncated"},
+      {BYTES("\xff\xd8\xff\xd9"), "ends before its first scan"},
+      {BYTES("\xff\xd8\xff\xda\0\2"), "no frame header"},
+      {BYTES("\xff\xd8\xff\xe0\0\1\xff\xd9"), "no valid length"},
+      {BYTES("\xff\xd8\xff\xe0\0\0\xff\xd9"), "no valid length"},
+      {BYTES("\xff\xd8\xff\xc0\0\7\x8\0\1\0\1\xff\xda\0\2"), "no frame header"}, /* a byte short */
   };
   for (size_t i = 0; i < sizeof files / sizeof *files; i++)
     expect(files[i].data, files[i].size, &DEFAULT_LIMITS, VQCT_IMAGE, files[i].text);
@@ -404,25 +407,25 @@ START_TEST(exif_that_is_damaged_means_upright) {
     size_t size;
     unsigned orientation;
   } cases[] = {
-      {"MM\0*\0\0\0\x8\0\1" TAG "\0\6\0\0", 22, 6},
-      {"II*\0\x8\0\0\0\1\0\x12\x01\3\0\1\0\0\0\6\0\0\0", 22, 6},
-      {"MM\0*\0\0\0\x8\xff\xff" TAG "\0\3\0\0", 22, 3}, /* more entries than there are bytes */
-      {"MM\0*\0\0\0\x8\0\1" TAG "\0\0\0\0", 22, 1},
-      {"MM\0*\0\0\0\x8\0\1" TAG "\0\x9\0\0", 22, 1},
-      {"MM\0*\0\0\0\x8\0\1" TAG "\xff\xff\0\0", 22, 1},
-      {"MM\0*\0\0\0\x8\0\1\x01\x12\0\4\0\0\0\1\0\6\0\0", 22, 1}, /* LONG */
-      {"MM\0*\0\0\0\x8\0\1\x01\x12\0\3\0\0\0\2\0\6\0\0", 22, 1}, /* two */
-      {"MM\0*\0\0\0\x8\0\0" TAG "\0\6\0\0", 22, 1},              /* no entries */
-      {"MM\0*\0\0\0\x8\0\1" TAG "\0\6\0", 21, 1},                /* the entry is cut */
-      {"MM\0*\0\0\0\x8\0", 9, 1},
-      {"MM\0*\0\0\0\x8", 8, 1},
-      {"MM\0*\0\0\0", 7, 1},
-      {"", 0, 1},
-      {"MM\0*\0\0\0\x9\0\1" TAG "\0\6\0\0", 22, 1},        /* a directory at the wrong place */
-      {"MM\0*\0\0\0\x15\0\1" TAG "\0\6\0\0", 22, 1},       /* its count is cut */
-      {"MM\0*\xff\xff\xff\xff\0\1" TAG "\0\6\0\0", 22, 1}, /* far outside */
-      {"II\0*\x8\0\0\0\1\0\x12\x01\3\0\1\0\0\0\6\0\0\0", 22, 1}, /* mixed byte orders */
-      {"XX\0*\0\0\0\x8\0\1" TAG "\0\6\0\0", 22, 1},
+      {BYTES("MM\0*\0\0\0\x8\0\1" TAG "\0\6\0\0"), 6},
+      {BYTES("II*\0\x8\0\0\0\1\0\x12\x01\3\0\1\0\0\0\6\0\0\0"), 6},
+      {BYTES("MM\0*\0\0\0\x8\xff\xff" TAG "\0\3\0\0"), 3}, /* more entries than there are bytes */
+      {BYTES("MM\0*\0\0\0\x8\0\1" TAG "\0\0\0\0"), 1},
+      {BYTES("MM\0*\0\0\0\x8\0\1" TAG "\0\x9\0\0"), 1},
+      {BYTES("MM\0*\0\0\0\x8\0\1" TAG "\xff\xff\0\0"), 1},
+      {BYTES("MM\0*\0\0\0\x8\0\1\x01\x12\0\4\0\0\0\1\0\6\0\0"), 1}, /* LONG */
+      {BYTES("MM\0*\0\0\0\x8\0\1\x01\x12\0\3\0\0\0\2\0\6\0\0"), 1}, /* two */
+      {BYTES("MM\0*\0\0\0\x8\0\0" TAG "\0\6\0\0"), 1},              /* no entries */
+      {BYTES("MM\0*\0\0\0\x8\0\1" TAG "\0\6\0"), 1},                /* the entry is cut */
+      {BYTES("MM\0*\0\0\0\x8\0"), 1},
+      {BYTES("MM\0*\0\0\0\x8"), 1},
+      {BYTES("MM\0*\0\0\0"), 1},
+      {BYTES(""), 1},
+      {BYTES("MM\0*\0\0\0\x9\0\1" TAG "\0\6\0\0"), 1},        /* a directory at the wrong place */
+      {BYTES("MM\0*\0\0\0\x15\0\1" TAG "\0\6\0\0"), 1},       /* its count is cut */
+      {BYTES("MM\0*\xff\xff\xff\xff\0\1" TAG "\0\6\0\0"), 1}, /* far outside */
+      {BYTES("II\0*\x8\0\0\0\1\0\x12\x01\3\0\1\0\0\0\6\0\0\0"), 1}, /* mixed byte orders */
+      {BYTES("XX\0*\0\0\0\x8\0\1" TAG "\0\6\0\0"), 1},
   };
 #undef TAG
   struct vqct_image picture = make_picture(WIDTH, HEIGHT, 1);
@@ -513,6 +516,27 @@ START_TEST(thin_pictures_keep_a_pixel) {
 }
 END_TEST
 
+START_TEST(one_colour_stays_one_colour) {
+  static const uint32_t sides[] = {1, 2, 3, 5, 10, 11, 31, 64, 257, 700};
+  enum { SIDES = sizeof sides / sizeof *sides };
+  for (size_t i = 0; i < SIDES * SIDES * 2; i++) {
+    uint32_t channels = i % 2 ? 3 : 1;
+    uint32_t from = sides[i / 2 % SIDES], to = sides[i / 2 / SIDES], other = 1 + (from + to) % 50;
+    struct vqct_image picture, result;
+    ck_assert_int_eq(image_new(from, other, channels, &picture, NULL), VQCT_OK);
+    memset(picture.pixels, 201, (size_t)from * other * channels);
+    ck_assert_int_eq(vqct_image_resize(&picture, VQCT_RESIZE_COVER, to, to, &result, NULL),
+                     VQCT_OK);
+    size_t wrong = 0;
+    for (size_t j = 0; j < (size_t)to * to * channels; j++)
+      wrong += result.pixels[j] != 201;
+    ck_assert_msg(wrong == 0, "%u x %u to %u: %zu", from, other, to, wrong);
+    vqct_image_free(&result);
+    vqct_image_free(&picture);
+  }
+}
+END_TEST
+
 START_TEST(left_alone_is_a_copy) {
   struct vqct_image picture = make_picture(7, 5, 3), result;
   ck_assert_int_eq(vqct_image_resize(&picture, VQCT_RESIZE_NONE, 0, 0, &result, NULL), VQCT_OK);
@@ -587,6 +611,7 @@ int main(void) {
   tcase_add_test(rules, what_cannot_be_encoded_is_refused);
   tcase_add_test(rules, impossible_targets_are_refused);
   tcase_add_test(rules, thin_pictures_keep_a_pixel);
+  tcase_add_test(rules, one_colour_stays_one_colour);
   tcase_add_test(rules, left_alone_is_a_copy);
   tcase_add_test(rules, crop_is_central);
   tcase_add_test(rules, metrics_of_known_pairs);
