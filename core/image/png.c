@@ -179,7 +179,6 @@ static enum vqct_status read_rows(struct png_reading *reading) {
   for (int pass = 0; pass < passes; pass++)
     for (size_t y = 0; y < height; y++)
       png_read_row(png, reading->image->pixels + y * width * channels, NULL);
-  png_read_end(png, NULL);
   return VQCT_OK;
 }
 

@@ -260,6 +260,11 @@ START_TEST(damaged_png_files_are_refused) {
   file.data[12 + 8 + 13 + 20] ^= 1; /* inside IDAT */
   expect(file.data, file.size, &DEFAULT_LIMITS, VQCT_IMAGE, "PNG: ");
   begin_png(&file, 2, 2, 8, 0);
+  add_pixels(&file);
+  file.data[file.size - 1] ^= 1; /* the checksum of the last pixels */
+  add_chunk(&file, "IEND", "", 0, 0);
+  expect(file.data, file.size, &DEFAULT_LIMITS, VQCT_IMAGE, "PNG: ");
+  begin_png(&file, 2, 2, 8, 0);
   add_chunk(&file, "IEND", "", 0, 0);
   expect(file.data, file.size, &DEFAULT_LIMITS, VQCT_IMAGE, "PNG: ");
   begin_png(&file, 2, 3, 8, 0); /* a row is missing */
@@ -313,6 +318,20 @@ START_TEST(truncated_files_are_refused) {
   expect_every_prefix_refused(make_png(&grey));
   vqct_image_free(&colour);
   vqct_image_free(&grey);
+}
+END_TEST
+
+START_TEST(a_jpeg_that_ends_too_early_is_refused) {
+  struct vqct_image picture = make_picture(WIDTH, HEIGHT, 3);
+  struct vqct_bytes file = make_jpeg(&picture, BASELINE);
+  for (size_t size = file.size - 200; size < file.size - 2; size++) {
+    struct builder cut = {.size = 0};
+    add(&cut, file.data, size);
+    add(&cut, "\xff\xd9", 2); /* the end that a repair tool would write */
+    expect(cut.data, cut.size, &DEFAULT_LIMITS, VQCT_IMAGE, "JPEG: ");
+  }
+  free(file.data);
+  vqct_image_free(&picture);
 }
 END_TEST
 
@@ -603,6 +622,7 @@ int main(void) {
   tcase_add_test(hostile, damaged_png_files_are_refused);
   tcase_add_test(hostile, impossible_png_headers_are_refused);
   tcase_add_test(hostile, truncated_files_are_refused);
+  tcase_add_test(hostile, a_jpeg_that_ends_too_early_is_refused);
   tcase_add_test(hostile, damage_gives_a_picture_or_an_error);
   tcase_add_test(hostile, scans_are_limited);
   tcase_add_test(hostile, exif_that_is_damaged_means_upright);
