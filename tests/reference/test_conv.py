@@ -1,29 +1,16 @@
 """Convolutions, forward and backward, against PyTorch in double precision."""
 import ctypes
-import os
 import unittest
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-LIB = ctypes.CDLL(os.path.join(os.environ["VQCT_BUILD"], "libvqct-internal.so"))
-FLOATS = ctypes.POINTER(ctypes.c_float)
-DOUBLES = ctypes.POINTER(ctypes.c_double)
+from native import DOUBLES, FLOATS, LIB, Team, doubles, floats, nhwc, relative
 
 # A sum of n products in fp32 is off by about sqrt(n) * 6e-8 of the typical size of the result, and
 # a Winograd transform multiplies that by less than 10. All results here have size near 1.
 TOLERANCE = 3e-5
-
-
-class Arena(ctypes.Structure):
-    _fields_ = [("first", ctypes.c_void_p), ("current", ctypes.c_void_p),
-                ("limit", ctypes.c_size_t), ("total", ctypes.c_size_t)]
-
-
-class Exec(ctypes.Structure):
-    _fields_ = [("pool", ctypes.c_void_p), ("arena", ctypes.POINTER(Arena)),
-                ("simd", ctypes.c_void_p)]
 
 
 class Shape(ctypes.Structure):
@@ -40,17 +27,6 @@ class Input(ctypes.Structure):
 class Output(ctypes.Structure):
     _fields_ = [("y", FLOATS), ("residual", FLOATS), ("groups", ctypes.c_int),
                 ("sums", DOUBLES), ("squares", DOUBLES)]
-
-
-def pointer(array):
-    if array is None:
-        return None
-    kind = FLOATS if array.dtype == np.float32 else DOUBLES
-    return array.ctypes.data_as(kind)
-
-
-def nhwc(tensor):
-    return np.ascontiguousarray(tensor.detach().permute(0, 2, 3, 1).numpy(), dtype=np.float32)
 
 
 def nchw(array):
@@ -80,21 +56,12 @@ CASES = [
 
 class Convolution(unittest.TestCase):
     def setUp(self):
-        self.arena = Arena()
-        LIB.arena_init(ctypes.byref(self.arena), ctypes.c_size_t(0))
-        self.pool = ctypes.c_void_p()
-        self.assertEqual(LIB.pool_new(2, ctypes.byref(self.pool), None), 0)
-        self.exec = Exec(self.pool, ctypes.pointer(self.arena), None)
-
-    def tearDown(self):
-        LIB.pool_free(self.pool)
-        LIB.arena_free(ctypes.byref(self.arena))
+        team = Team(2)
+        self.exec = team.__enter__()
+        self.addCleanup(team.__exit__, None, None, None)
 
     def assertClose(self, ours, theirs, what):
-        theirs = theirs.detach().numpy()
-        scale = max(np.abs(theirs).max(), 1e-30)
-        error = np.abs(ours - theirs).max() / scale
-        self.assertLess(error, TOLERANCE, what)
+        self.assertLess(relative(ours, theirs.detach().numpy()), TOLERANCE, what)
 
     def check(self, case):
         i, o, k, s, before, after, n, h, w, norm, upsample, residual = case
@@ -121,19 +88,19 @@ class Convolution(unittest.TestCase):
         weights = np.ascontiguousarray(weight.detach().numpy(), dtype=np.float32)
         biases = bias.detach().numpy().astype(np.float32)
         conv = ctypes.c_void_p()
-        self.assertEqual(LIB.conv_new(ctypes.byref(shape), pointer(weights), pointer(biases),
+        self.assertEqual(LIB.conv_new(ctypes.byref(shape), floats(weights), floats(biases),
                                       ctypes.byref(conv), None), 0)
         xs, rs, dys = nhwc(x), nhwc(r), nhwc(dy)
         scales, shifts = scale.numpy().astype(np.float32), shift.numpy().astype(np.float32)
         groups = o // 4 if o % 4 == 0 else 1
         sums, squares = np.zeros((n, groups)), np.zeros((n, groups))
         ys = np.full(rs.shape, np.nan, np.float32)
-        given = Input(pointer(xs), n, h, w, pointer(scales) if norm else None,
-                      pointer(shifts) if norm else None, norm, upsample)
-        wanted = Output(pointer(ys), pointer(rs) if residual else None, groups, pointer(sums),
-                        pointer(squares))
+        given = Input(floats(xs), n, h, w, floats(scales) if norm else None,
+                      floats(shifts) if norm else None, norm, upsample)
+        wanted = Output(floats(ys), floats(rs) if residual else None, groups, doubles(sums),
+                        doubles(squares))
         self.assertEqual(LIB.conv_forward(conv, ctypes.byref(given), ctypes.byref(wanted),
-                                          ctypes.byref(self.exec)), 0)
+                                          self.exec), 0)
         LIB.conv_free(conv)
         self.assertClose(nchw(ys), total, "y")
         grouped = total.reshape(n, groups, -1)
@@ -143,15 +110,15 @@ class Convolution(unittest.TestCase):
 
         dxs = np.full((n, read.shape[2], read.shape[3], i), np.nan, np.float32)
         self.assertEqual(LIB.conv_backward_input(
-            ctypes.byref(shape), pointer(weights), pointer(dys), n, read.shape[2], read.shape[3],
-            pointer(dxs), ctypes.byref(self.exec)), 0)
+            ctypes.byref(shape), floats(weights), floats(dys), n, read.shape[2], read.shape[3],
+            floats(dxs), self.exec), 0)
         self.assertClose(nchw(dxs), read.grad, "dx")
 
         dweights = np.ones((o, i, k, k), np.float32)
         dbiases = np.ones(o, np.float32)
         self.assertEqual(LIB.conv_backward_weight(
-            ctypes.byref(shape), ctypes.byref(given), pointer(dys), pointer(dweights),
-            pointer(dbiases), ctypes.byref(self.exec)), 0)
+            ctypes.byref(shape), ctypes.byref(given), floats(dys), floats(dweights),
+            floats(dbiases), self.exec), 0)
         self.assertClose(dweights, weight.grad + 1, "dweight")
         self.assertClose(dbiases, bias.grad + 1, "dbias")
 
