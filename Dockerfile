@@ -1,5 +1,5 @@
 # One small image: the command, the shared libraries it needs, and the model that ships.
-# A model or configuration of your own is mounted at /models and /etc/vqct.
+# A model or configuration of your own is mounted over /models and /etc/vqct.
 
 FROM debian:12-slim AS build
 RUN apt-get update \
@@ -27,7 +27,6 @@ ENV VQCT_CONFIG=/etc/vqct/vqct.json \
     VQCT_LISTEN=0.0.0.0:8080 \
     VQCT_ADMIN_LISTEN=0.0.0.0:8081
 USER 65532:65532
-VOLUME ["/models", "/etc/vqct"]
 EXPOSE 8080 8081
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 CMD ["/usr/bin/vqct", "health"]
 ENTRYPOINT ["/usr/bin/vqct"]

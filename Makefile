@@ -69,7 +69,7 @@ LIB_OBJECTS    := $(LIB_SOURCES:%.c=$(B)/%.o) $(SIMD_OBJECTS)
 SERVER_OBJECTS := $(SERVER_SOURCES:%.c=$(B)/%.o)
 UNIT_TESTS     := $(UNIT_SOURCES:%.c=$(B)/%)
 
-.PHONY: all help serve test check-test bench bench-peers bench-serve asan ubsan tsan lint format install deps deps-test clean
+.PHONY: all help serve test check-test bench bench-peers bench-serve asan ubsan tsan lint lint-deploy format install deps deps-test clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -128,6 +128,8 @@ asan ubsan tsan: ## build with a sanitizer and run the unit and command tests
 BUILD_DEBS := build-essential pkg-config libmicrohttpd-dev libuv1-dev libjansson-dev \
               libopenblas-pthread-dev libpng-dev libjpeg-dev zlib1g-dev libssl-dev
 TEST_DEBS  := check python3-torch python3-numpy python3-pil curl
+# Node.js from elsewhere brings npm along, and Debian's npm conflicts with it.
+NODE_DEBS  := $(if $(shell command -v npm),,nodejs npm)
 
 deps: ## install the packages that building needs
 	@config/install-packages $(BUILD_DEBS)
@@ -135,11 +137,24 @@ deps: ## install the packages that building needs
 deps-test: ## install the packages that building and testing need
 	@config/install-packages $(BUILD_DEBS) $(TEST_DEBS)
 
+LINT_DEBS := cppcheck clang-format shellcheck
+
 lint: ## compile with warnings as errors and run the linters
-	$(MAKE) CI=1 all
+	@config/install-packages $(BUILD_DEBS) $(LINT_DEBS)
+	$(MAKE) CI=1 CONFIG=lint all
 	cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 \
 	  -Iinclude $(addprefix -I,$(ROOMS_EVERY)) core server config
 	clang-format --dry-run --Werror $(shell git ls-files '*.c' '*.h')
+	shellcheck $(shell git grep -lE '^#!.*(sh|bash)$$')
+	$(MAKE) --no-print-directory lint-deploy
+
+# The checker runs where its packages are: node looks for them beside the script.
+lint-deploy: ## check the Dockerfile and the Kubernetes manifests
+	@config/install-packages $(NODE_DEBS)
+	mkdir -p build/deploy && cp tests/deploy/package.json tests/deploy/manifests.mjs build/deploy
+	cd build/deploy && npm install --silent --ignore-scripts --no-audit --no-fund
+	build/deploy/node_modules/.bin/dockerfile-utils lint Dockerfile
+	node build/deploy/manifests.mjs deploy/kubernetes
 
 # ---- installing -------------------------------------------------------------------------------
 INSTALL_TO = $(DESTDIR)$(PREFIX)
