@@ -88,7 +88,7 @@ function checkPromises(label, objects) {
   for (const name of ["startupProbe", "livenessProbe", "readinessProbe"])
     check(`${label}: ${name} asks the admin port`, container[name].httpGet.port === "admin");
   const settings = JSON.parse(of("ConfigMap").data["vqct.json"]);
-  const preStop = seconds(container.lifecycle.preStop.exec.command.at(-1));
+  const preStop = container.lifecycle.preStop.sleep.seconds;
   const drain = preStop + seconds(settings["drain-delay"]) + seconds(settings["drain-timeout"]);
   check(`${label}: the grace period outlasts the drain of ${drain} s`,
         pod.spec.terminationGracePeriodSeconds > drain);
