@@ -6,6 +6,9 @@
 #include "command.h"
 
 static const struct command *const commands[] = {
+    &init_command,
+    &import_command,
+    &inspect_command,
     NULL,
 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "mapped_file.h"
 
 #define CODES_MAX          (1 << 24)
 #define LEVEL_CHANNELS_MAX 8192
@@ -204,7 +205,7 @@ static enum vqct_status read_levels(const json_t *root, struct model_config *con
 enum vqct_status model_config_parse(const char *json, size_t size, struct model_config *config,
                                     struct vqct_error *error) {
   json_error_t fault;
-  json_t *root = json_loadb(json, size, JSON_REJECT_DUPLICATES, &fault);
+  json_t *root = json_loadb(size ? json : "", size, JSON_REJECT_DUPLICATES, &fault);
   if (!root)
     return error_set(error, VQCT_MODEL, "configuration: line %d: %s", fault.line, fault.text);
   memset(config, 0, sizeof *config);
@@ -219,6 +220,17 @@ enum vqct_status model_config_parse(const char *json, size_t size, struct model_
     status = model_config_check(config, error);
   json_decref(root);
   return status;
+}
+
+enum vqct_status model_config_read(const char *path, struct model_config *config,
+                                   struct vqct_error *error) {
+  struct mapped_file file;
+  enum vqct_status status = mapped_file_open(path, &file, error);
+  if (status)
+    return status;
+  status = model_config_parse((const char *)file.data, file.size, config, error);
+  mapped_file_close(&file);
+  return status ? error_prefix(error, "%s", path) : VQCT_OK;
 }
 
 /* Adds a new value to the object; false when memory ran out, now or for the value itself. */

@@ -48,6 +48,10 @@ enum vqct_status model_config_check(const struct model_config *config, struct vq
 enum vqct_status model_config_parse(const char *json, size_t size, struct model_config *config,
                                     struct vqct_error *error);
 
+/** Reads a configuration from a JSON file. Errors: READ, MODEL (naming the file too), MEMORY. */
+enum vqct_status model_config_read(const char *path, struct model_config *config,
+                                   struct vqct_error *error);
+
 /** The configuration as one line of JSON, keys in a fixed order; from malloc, the caller frees it.
  * NULL if memory is exhausted. */
 char *model_config_json(const struct model_config *config);

@@ -260,6 +260,10 @@ static void word_not_utf8(struct parts *p) {
   copy_data(part(p, "codebook.words"))[1] = '\xff';
 }
 
+static void word_with_escape(struct parts *p) {
+  copy_data(part(p, "codebook.words"))[1] = '\x1b';
+}
+
 static const struct {
   void (*change)(struct parts *);
   enum vqct_status status;
@@ -287,6 +291,7 @@ static const struct {
     {few_offsets, VQCT_MODEL, "\"codebook.word_offsets\" has shape [32], not [33]"},
     {unended_word, VQCT_MODEL, "the word of code 0 is not UTF-8 text"},
     {word_with_zero, VQCT_MODEL, "the word of code 0 is not UTF-8 text"},
+    {word_with_escape, VQCT_MODEL, "the word of code 0 is not UTF-8 text"},
     {word_not_utf8, VQCT_MODEL, "the word of code 0 is not UTF-8 text"},
 };
 

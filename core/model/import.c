@@ -1,0 +1,243 @@
+#include "import.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "size.h"
+#include "transfer.h"
+
+#define PLAIN_CODEBOOK "quantize.embedding.weight"
+
+/* What import_read works with. */
+struct importing {
+  const struct import_request *request;
+  const struct exec *exec;
+  struct import *import;
+  struct import_entries entries;
+  size_t issue_room;
+  bool exhausted; /* an issue could not be kept */
+  struct vqct_error *error;
+};
+
+static enum vqct_status exhausted(const struct importing *im) {
+  return error_set(im->error, VQCT_MEMORY, "%s: memory is exhausted", im->request->path);
+}
+
+__attribute__((format(printf, 2, 3))) static void add_issue(struct importing *im,
+                                                            const char *format, ...) {
+  struct import *import = im->import;
+  if (import->issues == im->issue_room) {
+    size_t room = im->issue_room ? 2 * im->issue_room : 16;
+    struct vqct_error *grown = realloc(import->issue, room * sizeof *grown);
+    if (!grown) {
+      im->exhausted = true;
+      return;
+    }
+    import->issue = grown;
+    im->issue_room = room;
+  }
+  char text[sizeof import->issue->message];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  error_set(&import->issue[import->issues++], VQCT_MODEL, "%s", text); /* no control characters */
+}
+
+/* A 1x1 convolution may stand there as a linear layer, O,I. */
+static bool shape_fits(const struct tensor *tensor, int dims, const size_t *shape) {
+  bool linear = dims == 4 && shape[2] == 1 && shape[3] == 1 && tensor_has_shape(tensor, 2, shape);
+  return linear || tensor_has_shape(tensor, dims, shape);
+}
+
+/* The numbers of one wanted tensor into values, which are left alone where it does not fit. */
+static void take(struct importing *im, const char *name, int dims, const size_t *shape,
+                 float *values) {
+  struct import_entry *entry = import_entry_find(&im->entries, name);
+  if (!entry) {
+    add_issue(im, "missing: %s, of shape %s", name, tensor_shape_text(dims, shape).text);
+    return;
+  }
+  entry->used = true;
+  if (!shape_fits(entry->tensor, dims, shape))
+    add_issue(im, "wrong shape: %.100s is %s, not %s", entry->tensor->name,
+              tensor_shape_text(entry->tensor->dims, entry->tensor->shape).text,
+              tensor_shape_text(dims, shape).text);
+  else if (!tensor_type_is_float(entry->tensor->type))
+    add_issue(im, "wrong type: %.100s is %s, not F16, BF16, F32 or F64", entry->tensor->name,
+              tensor_type_name(entry->tensor->type));
+  else
+    tensor_to_float(entry->tensor, values);
+}
+
+static enum vqct_status take_weights(struct importing *im) {
+  struct parameter_list list;
+  enum vqct_status status = parameter_list_init(&im->import->config, &list, im->error);
+  if (status)
+    return status;
+  im->import->weights = calloc(list.total, sizeof *im->import->weights);
+  for (size_t i = 0; im->import->weights && i < list.count; i++) {
+    const struct parameter *p = &list.parameter[i];
+    size_t shape[4];
+    for (int n = 0; n < 4; n++)
+      shape[n] = (size_t)p->shape[n];
+    take(im, p->name, p->dims, shape, im->import->weights + p->offset);
+  }
+  parameter_list_free(&list);
+  return im->import->weights ? VQCT_OK : exhausted(im);
+}
+
+static enum vqct_status take_plain_codebook(struct importing *im) {
+  const struct model_config *config = &im->import->config;
+  size_t shape[2] = {(size_t)config->nouns, (size_t)config->code_dimension};
+  take(im, PLAIN_CODEBOOK, 2, shape, im->import->codebook);
+  return VQCT_OK;
+}
+
+/* The parameters of the transfer, and with them the codes, computed once. */
+static enum vqct_status compute_codebook(struct importing *im, struct transfer *transfer) {
+  size_t count, total = transfer_parameter_total(transfer), issues = im->import->issues;
+  const struct transfer_parameter *parameter = transfer_parameters(transfer, &count);
+  float *values = calloc(total, sizeof *values);
+  if (!values)
+    return exhausted(im);
+  for (size_t i = 0; i < count; i++)
+    take(im, parameter[i].name, parameter[i].dims, parameter[i].shape,
+         values + parameter[i].offset);
+  enum vqct_status status = VQCT_OK;
+  if (im->import->issues == issues)
+    status = transfer_forward(transfer, values, false, 0, im->import->codebook, im->exec);
+  free(values);
+  return status ? exhausted(im) : VQCT_OK;
+}
+
+static enum vqct_status take_transfer(struct importing *im) {
+  const struct model_config *config = &im->import->config;
+  struct transfer_config transfer_config = {.kind = TRANSFER_GCN,
+                                            .codes = im->request->prior->words,
+                                            .code_dimension = (size_t)config->code_dimension};
+  struct transfer *transfer = NULL;
+  enum vqct_status status =
+      transfer_new(&transfer_config, im->request->prior, im->exec, &transfer, im->error);
+  if (!status)
+    status = compute_codebook(im, transfer);
+  transfer_free(transfer);
+  return status;
+}
+
+static enum vqct_status take_codebook(struct importing *im) {
+  struct import *import = im->import;
+  size_t count;
+  if (!size_multiply((size_t)model_config_codes(&import->config),
+                     (size_t)import->config.code_dimension, &count))
+    return exhausted(im);
+  import->codebook = calloc(count, sizeof *import->codebook);
+  if (!import->codebook)
+    return exhausted(im);
+  return import->config.quantizer == QUANTIZER_VQCT ? take_transfer(im) : take_plain_codebook(im);
+}
+
+/* The request and the checkpoint must be of one kind. */
+static enum vqct_status check_request(const struct importing *im) {
+  const struct import_request *request = im->request;
+  bool vqct = im->entries.family == IMPORT_VQCT;
+  if (vqct && !request->prior)
+    return error_set(im->error, VQCT_INVALID,
+                     "%s: a VQCT checkpoint holds the graph network but not the words: give the "
+                     "prior that it was trained with",
+                     request->path);
+  if (!vqct && request->prior)
+    return error_set(im->error, VQCT_INVALID, "%s: a prior is for a VQCT checkpoint, this is %s",
+                     request->path, import_family_name(im->entries.family));
+  return VQCT_OK;
+}
+
+static enum vqct_status choose_config(const struct importing *im) {
+  const struct import_request *request = im->request;
+  struct model_config *config = &im->import->config;
+  bool vqct = im->entries.family == IMPORT_VQCT;
+  if (!request->config)
+    return import_infer(request, &im->entries, config, im->error);
+  *config = *request->config;
+  snprintf(config->name, sizeof config->name, "%s", request->name);
+  if ((config->quantizer == QUANTIZER_VQCT) != vqct)
+    return error_set(im->error, VQCT_INVALID,
+                     "%s: it is %s, but the configuration's quantizer is for another family",
+                     request->path, import_family_name(im->entries.family));
+  if (vqct && ((size_t)config->adjectives != request->prior->adjectives ||
+               (size_t)config->nouns != request->prior->nouns))
+    return error_set(im->error, VQCT_INVALID,
+                     "%s: the configuration has %d adjectives and %d nouns, the prior %zu and %zu",
+                     request->path, config->adjectives, config->nouns, request->prior->adjectives,
+                     request->prior->nouns);
+  enum vqct_status status = model_config_check(config, im->error);
+  return status ? error_prefix(im->error, "%s", request->path) : VQCT_OK;
+}
+
+static enum vqct_status report(struct importing *im) {
+  struct import *import = im->import;
+  size_t wanted = import->issues;
+  for (size_t i = 0; i < im->entries.count; i++)
+    if (!im->entries.entry[i].used) {
+      const struct tensor *tensor = im->entries.entry[i].tensor;
+      add_issue(im, "unexpected: %.100s, of shape %s", tensor->name,
+                tensor_shape_text(tensor->dims, tensor->shape).text);
+    }
+  if (im->exhausted)
+    return exhausted(im);
+  if (!import->issues)
+    return VQCT_OK;
+  return error_set(im->error, VQCT_MODEL,
+                   "%s: taken as %s, %zu tensors are missing or of a wrong shape or type, and %zu "
+                   "are unexpected",
+                   im->request->path, import_family_name(import->family), wanted,
+                   import->issues - wanted);
+}
+
+static enum vqct_status read_entries(struct importing *im, const struct safetensors *file) {
+  enum vqct_status status = import_entries_init(im->request->path, file, &im->entries, im->error);
+  if (status)
+    return status;
+  im->import->family = im->entries.family;
+  im->import->dropped = im->entries.dropped;
+  status = check_request(im);
+  if (!status)
+    status = choose_config(im);
+  if (!status)
+    status = take_weights(im);
+  if (!status)
+    status = take_codebook(im);
+  if (!status)
+    status = report(im);
+  import_entries_free(&im->entries);
+  return status;
+}
+
+enum vqct_status import_read(const struct import_request *request, const struct exec *exec,
+                             struct import *import, struct vqct_error *error) {
+  struct importing im = {.request = request, .exec = exec, .import = import, .error = error};
+  struct safetensors *file;
+  *import = (struct import){0};
+  enum vqct_status status = safetensors_open(request->path, &file, error);
+  if (status)
+    return status;
+  status = read_entries(&im, file);
+  safetensors_close(file);
+  if (status)
+    return status;
+  import->content = (struct model_content){.config = &import->config,
+                                           .weights = import->weights,
+                                           .codebook = import->codebook,
+                                           .words = request->prior ? request->prior->word : NULL};
+  return VQCT_OK;
+}
+
+void import_free(struct import *import) {
+  free(import->issue);
+  free(import->weights);
+  free(import->codebook);
+  *import = (struct import){0};
+}

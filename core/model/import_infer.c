@@ -1,0 +1,98 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "error.h"
+#include "import.h"
+
+#define DEFAULT_GROUPS 32 /* of every family's GroupNorm */
+#define BLOCKS_MAX     17 /* one more than a configuration may have */
+
+/* The entry of a formatted name, NULL if there is none. */
+__attribute__((format(printf, 2, 3))) static const struct import_entry *
+find(const struct import_entries *entries, const char *format, ...) {
+  char name[IMPORT_NAME_MAX];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(name, sizeof name, format, args);
+  va_end(args);
+  return import_entry_find(entries, name);
+}
+
+/* A size of a tensor's shape; 0 where there is no such tensor or dimension, or it is absurd. A
+ * configuration's check refuses the 0. */
+static int size_of(const struct import_entry *entry, int dimension) {
+  if (!entry || dimension >= entry->tensor->dims || entry->tensor->shape[dimension] > 1 << 24)
+    return 0;
+  return (int)entry->tensor->shape[dimension];
+}
+
+/* How many of FORMAT with 0, 1, 2 ... there are. */
+static int count_numbered(const struct import_entries *entries, const char *side, int level) {
+  int count = 0;
+  while (count < BLOCKS_MAX && find(entries, "%s.%d.block.%d.conv2.weight", side, level, count))
+    count++;
+  return count;
+}
+
+static enum vqct_status infer_levels(const struct import_request *request,
+                                     const struct import_entries *entries,
+                                     struct model_config *config, struct vqct_error *error) {
+  for (int level = 0; level <= MODEL_LEVELS_MAX; level++) {
+    const struct import_entry *conv = find(entries, "encoder.down.%d.block.0.conv2.weight", level);
+    if (!conv)
+      break;
+    int channels = size_of(conv, 0);
+    if (level == MODEL_LEVELS_MAX)
+      return error_set(error, VQCT_MODEL, "%s: more than %d levels", request->path,
+                       MODEL_LEVELS_MAX);
+    if (config->channels < 1 || channels % config->channels)
+      return error_set(error, VQCT_MODEL,
+                       "%s: tensor \"%s\": %d channels are no multiple of the %d of "
+                       "encoder.conv_in; give a configuration",
+                       request->path, conv->tensor->name, channels, config->channels);
+    config->multipliers[level] = channels / config->channels;
+    config->attention[level] = find(entries, "encoder.down.%d.attn.0.q.weight", level) != NULL;
+    config->levels = level + 1;
+  }
+  return VQCT_OK;
+}
+
+static void infer_quantizer(const struct import_request *request,
+                            const struct import_entries *entries, struct model_config *config) {
+  int code_channels = size_of(find(entries, "quant_conv.weight"), 0);
+  if (entries->family == IMPORT_VQCT) {
+    config->quantizer = QUANTIZER_VQCT;
+    config->code_dimension = code_channels / 2;
+    config->adjective_k = request->adjective_k;
+    config->adjectives = request->prior ? (int)request->prior->adjectives : 0;
+    config->nouns = request->prior ? (int)request->prior->nouns : 0;
+    return;
+  }
+  config->quantizer = QUANTIZER_PLAIN;
+  config->code_dimension = code_channels;
+  config->adjective_k = 1;
+  config->nouns = size_of(find(entries, "quantize.embedding.weight"), 0);
+  config->l2_normalize = entries->family == IMPORT_LLAMAGEN;
+}
+
+enum vqct_status import_infer(const struct import_request *request,
+                              const struct import_entries *entries, struct model_config *config,
+                              struct vqct_error *error) {
+  *config = (struct model_config){.groups = DEFAULT_GROUPS};
+  snprintf(config->name, sizeof config->name, "%s", request->name);
+  const struct import_entry *conv_in = find(entries, "encoder.conv_in.weight");
+  config->channels = size_of(conv_in, 0);
+  config->image_channels = size_of(conv_in, 1);
+  config->encoder_blocks = count_numbered(entries, "encoder.down", 0);
+  config->decoder_blocks = count_numbered(entries, "decoder.up", 0);
+  config->middle_attention = find(entries, "encoder.mid.attn_1.q.weight") != NULL;
+  config->z_channels = size_of(find(entries, "encoder.conv_out.weight"), 0);
+  enum vqct_status status = infer_levels(request, entries, config, error);
+  if (status)
+    return status;
+  infer_quantizer(request, entries, config);
+  status = model_config_check(config, error);
+  return status ? error_prefix(error, "%s: its shapes give no possible architecture", request->path)
+                : VQCT_OK;
+}

@@ -1,0 +1,114 @@
+/* vqct import: a checkpoint of another program as a model file. */
+#include "import.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+#include "cpu.h"
+#include "error.h"
+#include "weight_types.h"
+
+struct settings {
+  const char *config, *prior, *name, *output;
+  int64_t adjective_k;
+  int type;
+};
+
+static const struct option options[] = {
+    {"output", 'o', OPTION_TEXT, offsetof(struct settings, output), NULL, 0, 0, NULL, "FILE",
+     "the model file to write"},
+    {"prior", 'p', OPTION_TEXT, offsetof(struct settings, prior), NULL, 0, 0, NULL, "FILE",
+     "words and graph that a VQCT checkpoint was trained with"},
+    {"config", 'c', OPTION_TEXT, offsetof(struct settings, config), NULL, 0, 0, NULL, "FILE",
+     "architecture as JSON, where the shapes do not tell it"},
+    {"adjective-k", 'k', OPTION_INTEGER, offsetof(struct settings, adjective_k), "2", 1, 2, NULL,
+     "NUMBER", "adjectives for each position of a VQCT checkpoint, where no --config says so"},
+    {"name", 'n', OPTION_TEXT, offsetof(struct settings, name), NULL, 0, 0, NULL, "NAME",
+     "what the model is called, instead of the output file's name"},
+    {"type", 't', OPTION_CHOICE, offsetof(struct settings, type), "fp32", 0, 0, WEIGHT_TYPES,
+     "TYPE", "of the convolutions' weights in the file"},
+};
+
+static const struct option_table table = {
+    .command = "import",
+    .operands = "CHECKPOINT",
+    .summary =
+        "Turns a safetensors state dict of taming VQGAN, VQCT, diffusers VQModel or LlamaGen "
+        "VQ into a model file.",
+    .options = options,
+    .count = sizeof options / sizeof *options,
+    .operands_min = 1,
+    .operands_max = 1,
+};
+
+/* The output's file name without folder and ending. */
+static void name_of_output(const char *output, char name[64]) {
+  const char *slash = strrchr(output, '/');
+  const char *base = slash ? slash + 1 : output;
+  int length = (int)strcspn(base, ".");
+  snprintf(name, 64, "%.*s", length, base);
+}
+
+static void print_result(const struct import *import, const char *output) {
+  const struct model_config *config = &import->config;
+  printf("%s: %s, %d pixels a token, %d codes of %d numbers", output,
+         import_family_name(import->family), model_config_downsampling(config),
+         model_config_codes(config), config->code_dimension);
+  if (import->dropped)
+    printf("; %zu tensors that only training needs were left out", import->dropped);
+  putchar('\n');
+}
+
+static enum vqct_status convert(const struct settings *settings,
+                                const struct import_request *request, const struct exec *exec,
+                                struct vqct_error *error) {
+  struct import import;
+  enum vqct_status status = import_read(request, exec, &import, error);
+  for (size_t i = 0; i < import.issues; i++)
+    fprintf(stderr, "%s\n", import.issue[i].message);
+  if (status == VQCT_OK)
+    status = model_file_save(settings->output, &import.content, weight_type(settings->type), error);
+  if (status == VQCT_OK)
+    print_result(&import, settings->output);
+  import_free(&import);
+  return status;
+}
+
+static enum vqct_status run_settings(const void *values, const struct options_found *found,
+                                     struct arena *arena, struct vqct_error *error) {
+  const struct settings *settings = values;
+  struct prior prior = {0};
+  struct model_config config;
+  struct pool *pool = NULL;
+  char name[64];
+  if (!settings->output)
+    return error_set(error, VQCT_INVALID, "give --output FILE");
+  if (settings->name && strlen(settings->name) >= sizeof name)
+    return error_set(error, VQCT_INVALID, "the name is longer than %zu characters",
+                     sizeof name - 1);
+  name_of_output(settings->output, name);
+  enum vqct_status status = pool_new(cpu_count(), &pool, error);
+  if (status == VQCT_OK && settings->prior)
+    status = prior_read(settings->prior, &prior, error);
+  if (status == VQCT_OK && settings->config)
+    status = model_config_read(settings->config, &config, error);
+  struct exec exec = {.pool = pool, .arena = arena};
+  struct import_request request = {.path = found->operands[0],
+                                   .name = settings->name ? settings->name : name,
+                                   .config = settings->config ? &config : NULL,
+                                   .prior = settings->prior ? &prior : NULL,
+                                   .adjective_k = (int)settings->adjective_k};
+  if (status == VQCT_OK)
+    status = convert(settings, &request, &exec, error);
+  prior_free(&prior);
+  pool_free(pool);
+  return status;
+}
+
+static enum vqct_status run(int argc, char **argv, struct vqct_error *error) {
+  struct settings settings = {0};
+  return command_run(&table, argc, argv, &settings, run_settings, error);
+}
+
+const struct command import_command = {"import", "turn a checkpoint into a model", run};
