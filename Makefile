@@ -105,8 +105,12 @@ $(B)/libvqct-internal.so: $(LIB_OBJECTS)
 $(B)/vqct: $(B)/server/main.o $(SERVER_OBJECTS) $(B)/libvqct.a
 	$(CC) $(SANITIZE) -o $@ $^ $(ALL_LIBS)
 
+# tests/unit/failing_memory.h tells what these are for.
+WRAP_MEMORY := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+
 $(B)/tests/%: $(B)/tests/%.o $(SERVER_OBJECTS) $(B)/libvqct.a
-	$(CC) $(SANITIZE) -o $@ $^ $(ALL_LIBS) $(shell pkg-config --libs check)
+	$(CC) $(SANITIZE) $(if $(filter %/test_memory,$@),$(WRAP_MEMORY)) -o $@ $^ $(ALL_LIBS) \
+	  $(shell pkg-config --libs check)
 
 serve: deps ## build, and run the service with the model that ships
 	@$(MAKE) --no-print-directory all

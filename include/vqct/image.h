@@ -116,7 +116,7 @@ enum vqct_status vqct_image_psnr(const struct vqct_image *a, const struct vqct_i
 
 /** Structural similarity (Wang et al. 2004: Gaussian window of 11, sigma 1.5, mean over channels)
  * of two images of equal shape, -1 to 1. Errors: INVALID (shapes differ, or a side under 11
- * pixels). */
+ * pixels), MEMORY. */
 enum vqct_status vqct_image_ssim(const struct vqct_image *a, const struct vqct_image *b,
                                  double *similarity, struct vqct_error *error);
 
