@@ -68,18 +68,23 @@ def relative(ours, theirs):
     return np.abs(np.asarray(ours) - theirs).max() / max(np.abs(theirs).max(), 1e-30)
 
 
+TYPES = {"float32": "F32", "float64": "F64", "float16": "F16", "uint8": "U8", "uint32": "U32",
+         "int64": "I64", "uint64": "U64"}
+
+
 def write_safetensors(path, tensors, metadata=None):
-    """Writes float32 arrays under their names."""
+    """Writes arrays under their names."""
     header, offset = {}, 0
     if metadata:
         header["__metadata__"] = metadata
-    for name, array in tensors.items():
-        header[name] = {"dtype": "F32", "shape": list(array.shape),
+    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    for name, array in arrays.items():
+        header[name] = {"dtype": TYPES[str(array.dtype)], "shape": list(tensors[name].shape),
                         "data_offsets": [offset, offset + array.nbytes]}
         offset += array.nbytes
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     with open(path, "wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
-        for array in tensors.values():
-            file.write(np.ascontiguousarray(array, dtype="<f4").tobytes())
+        for array in arrays.values():
+            file.write(array.tobytes())
