@@ -2,9 +2,10 @@
 #include "gradient.h"
 #include "size.h"
 
-#define BAND_PIXELS  1024 /* of output in a band, which then stays in the second or third cache */
-#define OUT_CHANNELS 128  /* of one task; so that a tile of the gradient stays in the first cache  \
-                           */
+#define BAND_PIXELS 1024 /* of output in a band, which then stays in the second or third cache */
+#define OUT_CHANNELS                                                                               \
+  128 /* of one task; so that a tile of the gradient stays in the first cache                      \
+       */
 
 /* A band is some output rows of one image. The window of a row of taps, taps * channels numbers
  * that lie side by side, is cut into panels; a task computes one panel for some output channels. */

@@ -5,10 +5,11 @@
 #include "size.h"
 #include "tiles.h"
 
-#define BLOCK_SIDE     8   /* tiles along a block's side; a block is read by one task */
-#define BAND_TILES     256 /* the depth of one product; both its factors stay in the cache */
-#define AVOID_ALIASING 16  /* floats between the matrices, which a power of two would let collide  \
-                            */
+#define BLOCK_SIDE 8   /* tiles along a block's side; a block is read by one task */
+#define BAND_TILES 256 /* the depth of one product; both its factors stay in the cache */
+#define AVOID_ALIASING                                                                             \
+  16 /* floats between the matrices, which a power of two would let collide                        \
+      */
 
 struct band_job {
   const struct gradient *gradient;

@@ -5,7 +5,7 @@
 #include "conv.h"
 #include "simd.h"
 
-#define TILES_CHANNELS 64 /* gathered at a time; a multiple of every vector's lanes */
+#define TILES_CHANNELS 128 /* gathered at a time; a multiple of every vector's lanes */
 
 /** A tensor read in tiles of 4 x 4 pixels, each with `border` more rows and columns after it, the
  * first from row -top and column -left on. */

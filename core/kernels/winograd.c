@@ -6,11 +6,16 @@
 #include "layer.h"
 #include "tiles.h"
 
-#define BLOCK_TILES  64 /* transformed, they about fill the second cache */
+#define BLOCK_TILES  32 /* transformed, they about fill the second cache */
 #define BLOCK_ACROSS 8  /* tiles side by side: a square has the least border to gather twice */
+#define CACHE_LINE   16 /* floats */
 #define AVOID_ALIASING                                                                             \
   16 /* floats between the matrices, which a power of two would let collide                        \
       */
+
+static int least(int a, int b) {
+  return a < b ? a : b;
+}
 
 /* How a worker's scratch is laid out, in floats from its start: gathered pixels, points of the
  * input, points of one panel of output. */
@@ -82,6 +87,25 @@ static void transform_output(const struct layer_job *job, const struct layer_tas
     }
 }
 
+/* Asks for the panel's part of the output and the residual, which the product leaves time to fetch.
+ */
+static void prefetch_output(const struct layer_job *job, const struct layer_task *task,
+                            size_t panel) {
+  int row = task->row * WINOGRAD_TILE, column = task->column * WINOGRAD_TILE;
+  int rows = least(job->target->rows - row, task->rows * WINOGRAD_TILE);
+  int columns = least(job->target->columns - column, task->columns * WINOGRAD_TILE);
+  struct epilogue e;
+  layer_epilogue(job, task, panel, row, column, rows, columns, &e);
+  for (size_t i = 0; i < e.rows; i++)
+    for (size_t j = 0; j < e.columns; j++)
+      for (size_t c = 0; c < e.channels; c += CACHE_LINE) {
+        size_t at = i * e.row_stride + j * e.pixel_stride + c;
+        __builtin_prefetch(e.y + at, 1, 2);
+        if (e.residual)
+          __builtin_prefetch(e.residual + at, 0, 2);
+      }
+}
+
 static void winograd_task(void *argument, size_t number, unsigned worker) {
   const struct layer_job *job = argument;
   struct layer_task task =
@@ -92,6 +116,7 @@ static void winograd_task(void *argument, size_t number, unsigned worker) {
   struct tile_block block = {task.image, task.row, task.column, task.rows, task.columns};
   tiles_read(&reader, &block, w.pixels, w.pixels + w.input, w.input_step, w.input_row);
   for (size_t panel = task.first_panel; panel < task.end_panel; panel++) {
+    prefetch_output(job, &task, panel);
     multiply_points(job->layer, (size_t)(task.rows * task.columns), panel, &w);
     transform_output(job, &task, panel, &w);
   }
