@@ -1,0 +1,219 @@
+#include "pictures.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "error.h"
+#include "mapped_file.h"
+#include "tar.h"
+
+/* A picture: a file of its own, or bytes of a mapped archive. */
+struct picture {
+  char *name;
+  const struct tar_member *member; /* NULL: the file called name */
+};
+
+struct pictures {
+  struct picture *picture;
+  size_t count, capacity;
+  struct tar **archive;
+  size_t archives;
+};
+
+static bool ends_with(const char *name, const char *end) {
+  size_t length = strlen(name), tail = strlen(end);
+  return length >= tail && strcasecmp(name + length - tail, end) == 0;
+}
+
+static bool is_picture(const char *name) {
+  return ends_with(name, ".jpg") || ends_with(name, ".jpeg") || ends_with(name, ".png");
+}
+
+/* "first" + separator + "second" from malloc. */
+static char *join(const char *first, char separator, const char *second) {
+  size_t size = strlen(first) + strlen(second) + 2;
+  char *name = malloc(size);
+  if (name)
+    snprintf(name, size, "%s%c%s", first, separator, second);
+  return name;
+}
+
+/* Takes name, which may be NULL where there was no memory for it. */
+static enum vqct_status add_picture(struct pictures *list, char *name,
+                                    const struct tar_member *member, struct vqct_error *error) {
+  if (name && list->count == list->capacity) {
+    size_t capacity = list->capacity ? 2 * list->capacity : 1024;
+    struct picture *picture = realloc(list->picture, capacity * sizeof *picture);
+    if (picture) {
+      list->picture = picture;
+      list->capacity = capacity;
+    }
+  }
+  if (!name || list->count == list->capacity) {
+    free(name);
+    return error_set(error, VQCT_MEMORY, "no memory to list %zu pictures", list->count + 1);
+  }
+  list->picture[list->count++] = (struct picture){name, member};
+  return VQCT_OK;
+}
+
+static enum vqct_status add_archive(struct pictures *list, const char *path,
+                                    struct vqct_error *error) {
+  struct tar **archive = realloc(list->archive, (list->archives + 1) * sizeof *archive);
+  if (!archive)
+    return error_set(error, VQCT_MEMORY, "no memory to list %s", path);
+  list->archive = archive;
+  enum vqct_status status = tar_open(path, &archive[list->archives], error);
+  if (status != VQCT_OK)
+    return status;
+  const struct tar *tar = archive[list->archives++];
+  for (size_t i = 0; i < tar_count(tar) && status == VQCT_OK; i++)
+    if (is_picture(tar_member(tar, i)->name))
+      status =
+          add_picture(list, join(path, ':', tar_member(tar, i)->name), tar_member(tar, i), error);
+  return status;
+}
+
+/* A directory still to be searched. */
+struct folder {
+  char *path;
+  int depth;
+};
+
+struct search {
+  struct pictures *list;
+  struct folder *folder; /* a stack */
+  size_t count, capacity;
+  struct vqct_error *error;
+};
+
+/* Takes path, which may be NULL. */
+static enum vqct_status push_folder(struct search *search, char *path, int depth) {
+  if (path && search->count == search->capacity) {
+    size_t capacity = search->capacity ? 2 * search->capacity : 16;
+    struct folder *folder = realloc(search->folder, capacity * sizeof *folder);
+    if (folder) {
+      search->folder = folder;
+      search->capacity = capacity;
+    }
+  }
+  if (!path || search->count == search->capacity) {
+    free(path);
+    return error_set(search->error, VQCT_MEMORY, "no memory to search directories");
+  }
+  search->folder[search->count++] = (struct folder){path, depth};
+  return VQCT_OK;
+}
+
+/* Puts a path on the list or, for a directory, on the stack. `given` by the user: what is neither a
+ * picture nor an archive is then an error. Takes path. */
+static enum vqct_status visit(struct search *search, char *path, int depth, bool given) {
+  struct stat facts;
+  enum vqct_status status = VQCT_OK;
+  if (path && stat(path, &facts) != 0) {
+    status = given ? error_set(search->error, VQCT_READ, "%s: %s", path, strerror(errno)) : VQCT_OK;
+  } else if (path && S_ISDIR(facts.st_mode)) {
+    if (depth < PICTURES_DEPTH_MAX) /* deeper ones may be a circle of links */
+      return push_folder(search, path, depth);
+  } else if (path && ends_with(path, ".tar")) {
+    status = add_archive(search->list, path, search->error);
+  } else if (!path || is_picture(path)) {
+    return add_picture(search->list, path, NULL, search->error);
+  } else if (given) {
+    status = error_set(search->error, VQCT_READ,
+                       "%s: neither a directory nor a .png, .jpg or .tar file", path);
+  }
+  free(path);
+  return status;
+}
+
+static enum vqct_status search_folder(struct search *search, const struct folder *folder) {
+  DIR *directory = opendir(folder->path);
+  if (!directory)
+    return error_set(search->error, VQCT_READ, "%s: %s", folder->path, strerror(errno));
+  enum vqct_status status = VQCT_OK;
+  struct dirent *entry;
+  while (status == VQCT_OK && (entry = readdir(directory)))
+    if (entry->d_name[0] != '.')
+      status = visit(search, join(folder->path, '/', entry->d_name), folder->depth + 1, false);
+  closedir(directory);
+  return status;
+}
+
+static int by_name(const void *a, const void *b) {
+  const struct picture *x = a, *y = b;
+  return strcmp(x->name, y->name);
+}
+
+enum vqct_status pictures_open(const char *const *paths, size_t count, struct pictures **result,
+                               struct vqct_error *error) {
+  *result = NULL;
+  struct search search = {.list = calloc(1, sizeof *search.list), .error = error};
+  if (!search.list)
+    return error_set(error, VQCT_MEMORY, "no memory to list pictures");
+  enum vqct_status status = VQCT_OK;
+  for (size_t i = 0; i < count && status == VQCT_OK; i++)
+    status = visit(&search, strdup(paths[i]), 0, true);
+  while (search.count) {
+    struct folder folder = search.folder[--search.count];
+    if (status == VQCT_OK)
+      status = search_folder(&search, &folder);
+    free(folder.path);
+  }
+  free(search.folder);
+  if (status == VQCT_OK && !search.list->count)
+    status = error_set(error, VQCT_DATA, "%s: there is no PNG or JPEG picture",
+                       count ? paths[0] : "data");
+  if (status == VQCT_OK) {
+    qsort(search.list->picture, search.list->count, sizeof *search.list->picture, by_name);
+    *result = search.list;
+  } else {
+    pictures_close(search.list);
+  }
+  return status;
+}
+
+void pictures_close(struct pictures *pictures) {
+  if (!pictures)
+    return;
+  for (size_t i = 0; i < pictures->count; i++)
+    free(pictures->picture[i].name);
+  for (size_t i = 0; i < pictures->archives; i++)
+    tar_close(pictures->archive[i]);
+  free(pictures->picture);
+  free(pictures->archive);
+  free(pictures);
+}
+
+size_t pictures_count(const struct pictures *pictures) {
+  return pictures->count;
+}
+
+const char *pictures_name(const struct pictures *pictures, size_t index) {
+  return pictures->picture[index].name;
+}
+
+enum vqct_status pictures_decode(const struct pictures *pictures, size_t index,
+                                 struct vqct_image *image, struct vqct_error *error) {
+  static const struct vqct_image_limits limits = VQCT_IMAGE_LIMITS_DEFAULT;
+  const struct picture *picture = &pictures->picture[index];
+  if (picture->member) {
+    enum vqct_status status =
+        vqct_image_decode(picture->member->data, picture->member->size, &limits, image, error);
+    return status == VQCT_OK ? VQCT_OK : error_prefix(error, "%s", picture->name);
+  }
+  struct mapped_file file;
+  memset(image, 0, sizeof *image);
+  enum vqct_status status = mapped_file_open(picture->name, &file, error);
+  if (status != VQCT_OK)
+    return status;
+  status = vqct_image_decode(file.data, file.size, &limits, image, error);
+  mapped_file_close(&file);
+  return status == VQCT_OK ? VQCT_OK : error_prefix(error, "%s", picture->name);
+}
