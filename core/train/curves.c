@@ -1,0 +1,217 @@
+/* Small multiples: one panel a quantity, steps from left to right, a line for each series. */
+#include <jansson.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "atomic_file.h"
+#include "error.h"
+#include "history.h"
+#include "mapped_file.h"
+
+#define SERIES_MAX   3
+#define POINTS_MAX   400 /* of a line; longer histories are averaged */
+#define PANEL_WIDTH  380
+#define PANEL_HEIGHT 210
+#define COLUMNS      3
+
+/* A quantity: keys of a line, those of validation after a slash. */
+struct panel {
+  const char *title;
+  const char *keys[SERIES_MAX];
+};
+
+static const struct panel panels[] = {
+    {"pixel loss", {"pixel"}},
+    {"LPIPS", {"perceptual", "/lpips"}},
+    {"codebook loss", {"codebook"}},
+    {"usage of the codes", {"adjective_usage", "noun_usage", "code_usage"}},
+    {"perplexity", {"adjective_perplexity", "noun_perplexity", "code_perplexity"}},
+    {"adversarial losses", {"generator", "discriminator"}},
+    {"PSNR of validation, dB", {"/psnr"}},
+    {"SSIM of validation", {"/ssim"}},
+    {"usage in validation", {"/adjective_usage", "/noun_usage", "/code_usage"}},
+};
+#define PANELS (sizeof panels / sizeof *panels)
+
+static const char *const colours[SERIES_MAX] = {"#1f77b4", "#d62728", "#2ca02c"};
+
+struct point {
+  double step, value;
+};
+
+struct series {
+  struct point *point;
+  size_t count, capacity;
+};
+
+struct drawing {
+  struct series series[PANELS][SERIES_MAX];
+  char *text;
+  size_t size, capacity;
+  bool failed; /* memory was short */
+};
+
+static void add_point(struct drawing *drawing, struct series *series, double step, double value) {
+  if (series->count == series->capacity) {
+    size_t capacity = series->capacity ? 2 * series->capacity : 256;
+    struct point *point = realloc(series->point, capacity * sizeof *point);
+    if (!point) {
+      drawing->failed = true;
+      return;
+    }
+    series->point = point;
+    series->capacity = capacity;
+  }
+  series->point[series->count++] = (struct point){step, value};
+}
+
+static void read_line(struct drawing *drawing, const json_t *line) {
+  const json_t *validation = json_object_get(line, "validation");
+  double step = json_number_value(json_object_get(line, "step"));
+  for (size_t p = 0; p < PANELS; p++)
+    for (size_t s = 0; s < SERIES_MAX && panels[p].keys[s]; s++) {
+      const char *key = panels[p].keys[s];
+      const json_t *value =
+          *key == '/' ? json_object_get(validation, key + 1) : json_object_get(line, key);
+      if (json_is_number(value))
+        add_point(drawing, &drawing->series[p][s], step, json_number_value(value));
+    }
+}
+
+static enum vqct_status read_lines(const char *path, struct drawing *drawing,
+                                   struct vqct_error *error) {
+  struct mapped_file file;
+  enum vqct_status status = mapped_file_open(path, &file, error);
+  if (status != VQCT_OK)
+    return status;
+  const char *at = (const char *)file.data, *end = at + file.size;
+  for (size_t number = 1; at && at < end && status == VQCT_OK; number++) {
+    const char *newline = memchr(at, '\n', (size_t)(end - at));
+    size_t length = newline ? (size_t)(newline - at) : (size_t)(end - at);
+    json_t *line = json_loadb(at, length, 0, NULL);
+    if (line)
+      read_line(drawing, line);
+    else
+      status = error_set(error, VQCT_DATA, "%s:%zu: not JSON", path, number);
+    json_decref(line);
+    at += length + 1;
+  }
+  mapped_file_close(&file);
+  return status;
+}
+
+/* ---- drawing ----------------------------------------------------------------------------------
+ */
+
+__attribute__((format(printf, 2, 3))) static void put(struct drawing *drawing, const char *format,
+                                                      ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  char piece[512];
+  int length = vsnprintf(piece, sizeof piece, format, arguments);
+  va_end(arguments);
+  if (length < 0 || (size_t)length >= sizeof piece)
+    return;
+  if (drawing->size + (size_t)length >= drawing->capacity) {
+    size_t capacity = 2 * (drawing->capacity + sizeof piece);
+    char *text = realloc(drawing->text, capacity);
+    if (!text) {
+      drawing->failed = true;
+      return;
+    }
+    drawing->text = text;
+    drawing->capacity = capacity;
+  }
+  memcpy(drawing->text + drawing->size, piece, (size_t)length + 1);
+  drawing->size += (size_t)length;
+}
+
+struct range {
+  double least, most, last; /* values, and the last step */
+};
+
+static struct range range_of(const struct series series[SERIES_MAX]) {
+  struct range range = {INFINITY, -INFINITY, 1};
+  for (size_t s = 0; s < SERIES_MAX; s++)
+    for (size_t i = 0; i < series[s].count; i++) {
+      range.least = fmin(range.least, series[s].point[i].value);
+      range.most = fmax(range.most, series[s].point[i].value);
+      range.last = fmax(range.last, series[s].point[i].step);
+    }
+  if (range.most <= range.least) { /* a flat line, or none */
+    range.least = isfinite(range.least) ? range.least - 0.5 : 0;
+    range.most = range.least + 1;
+  }
+  return range;
+}
+
+static void draw_series(struct drawing *drawing, const struct series *series,
+                        const struct range *range, const char *colour, double left, double top) {
+  size_t every = (series->count + POINTS_MAX - 1) / POINTS_MAX;
+  put(drawing, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"1.3\" points=\"", colour);
+  for (size_t i = 0; i < series->count; i += every) {
+    double step = 0, value = 0;
+    size_t end = i + every < series->count ? i + every : series->count;
+    for (size_t k = i; k < end; k++) {
+      step += series->point[k].step / (double)(end - i);
+      value += series->point[k].value / (double)(end - i);
+    }
+    put(drawing, "%.1f,%.1f ", left + (PANEL_WIDTH - 70) * step / range->last,
+        top + (PANEL_HEIGHT - 60) * (range->most - value) / (range->most - range->least));
+  }
+  put(drawing, "\"/>\n");
+}
+
+static void draw_panel(struct drawing *drawing, size_t p) {
+  const struct series *series = drawing->series[p];
+  struct range range = range_of(series);
+  double left = (double)(p % COLUMNS) * PANEL_WIDTH + 55;
+  double top = (double)(p / COLUMNS) * PANEL_HEIGHT + 25;
+  double right = left + PANEL_WIDTH - 70, bottom = top + PANEL_HEIGHT - 60;
+  put(drawing,
+      "<text x=\"%.0f\" y=\"%.0f\" font-weight=\"bold\">%s</text>\n"
+      "<rect x=\"%.0f\" y=\"%.0f\" width=\"%d\" height=\"%d\" fill=\"none\" stroke=\"#999\"/>\n",
+      left, top - 7, panels[p].title, left, top, PANEL_WIDTH - 70, PANEL_HEIGHT - 60);
+  put(drawing,
+      "<text x=\"%.0f\" y=\"%.0f\" text-anchor=\"end\">%.4g</text>\n"
+      "<text x=\"%.0f\" y=\"%.0f\" text-anchor=\"end\">%.4g</text>\n"
+      "<text x=\"%.0f\" y=\"%.0f\" text-anchor=\"end\">%.0f</text>\n",
+      left - 4, top + 9, range.most, left - 4, bottom, range.least, right, bottom + 14, range.last);
+  for (size_t s = 0, shown = 0; s < SERIES_MAX && panels[p].keys[s]; s++) {
+    if (!series[s].count)
+      continue;
+    draw_series(drawing, &series[s], &range, colours[s], left, top);
+    put(drawing, "<text x=\"%.0f\" y=\"%.0f\" fill=\"%s\">%s</text>\n",
+        left + 4 + 100 * (double)shown++, bottom + 14, colours[s],
+        panels[p].keys[s][0] == '/' ? panels[p].keys[s] + 1 : panels[p].keys[s]);
+  }
+}
+
+enum vqct_status curves_draw(const char *metrics, const char *svg, struct vqct_error *error) {
+  struct drawing *drawing = calloc(1, sizeof *drawing);
+  if (!drawing)
+    return error_set(error, VQCT_MEMORY, "no memory to draw %s", svg);
+  enum vqct_status status = read_lines(metrics, drawing, error);
+  if (status == VQCT_OK) {
+    int height = (int)((PANELS + COLUMNS - 1) / COLUMNS) * PANEL_HEIGHT;
+    put(drawing,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
+        "font-family=\"sans-serif\" font-size=\"11\">\n"
+        "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
+        COLUMNS * PANEL_WIDTH, height);
+    for (size_t p = 0; p < PANELS; p++)
+      draw_panel(drawing, p);
+    put(drawing, "</svg>\n");
+    status = drawing->failed ? error_set(error, VQCT_MEMORY, "no memory to draw %s", svg)
+                             : atomic_file_save(svg, drawing->text, drawing->size, error);
+  }
+  for (size_t p = 0; p < PANELS; p++)
+    for (size_t s = 0; s < SERIES_MAX; s++)
+      free(drawing->series[p][s].point);
+  free(drawing->text);
+  free(drawing);
+  return status;
+}

@@ -1,0 +1,81 @@
+#include "evaluation.h"
+
+#include <math.h>
+
+#include "error.h"
+#include "loader.h"
+
+static enum vqct_status add_lpips(struct evaluation *evaluation, const struct vqct_image *original,
+                                  const struct vqct_image *made,
+                                  const struct perceptual *perceptual, const struct exec *exec,
+                                  struct vqct_error *error) {
+  struct arena_mark mark = arena_mark(exec->arena);
+  size_t pixels = (size_t)original->width * original->height;
+  float *values = arena_alloc(exec->arena, 6 * pixels * sizeof *values);
+  double distance = 0;
+  enum vqct_status status = VQCT_OK;
+  if (!values)
+    return error_set(error, VQCT_MEMORY, "no memory for LPIPS of %u x %u pixels", original->width,
+                     original->height);
+  pixels_to_floats(original->pixels, pixels, 3, values);
+  pixels_to_floats(made->pixels, pixels, 3, values + 3 * pixels);
+  status = perceptual_distance(perceptual, values, values + 3 * pixels, 1, (int)original->height,
+                               (int)original->width, &distance, exec, error);
+  evaluation->lpips += distance;
+  arena_release(exec->arena, mark);
+  return status;
+}
+
+enum vqct_status evaluation_add(struct evaluation *evaluation, const struct vqct_image *original,
+                                const struct vqct_image *made, const struct perceptual *perceptual,
+                                const struct exec *exec, struct vqct_error *error) {
+  double psnr, ssim;
+  enum vqct_status status = vqct_image_psnr(original, made, &psnr, error);
+  if (status == VQCT_OK)
+    status = vqct_image_ssim(original, made, &ssim, error);
+  if (status == VQCT_OK && perceptual)
+    status = add_lpips(evaluation, original, made, perceptual, exec, error);
+  if (status != VQCT_OK)
+    return status;
+  if (isfinite(psnr))
+    evaluation->psnr += psnr;
+  else
+    evaluation->infinite++;
+  evaluation->ssim += ssim;
+  evaluation->pictures++;
+  return VQCT_OK;
+}
+
+void evaluation_count(struct evaluation *evaluation, const uint32_t *tokens, size_t planes,
+                      size_t positions) {
+  for (size_t i = 0; i < planes * positions; i++)
+    evaluation->counts[tokens[i]]++;
+  evaluation->positions += positions;
+}
+
+int codebooks_health(int adjectives, int nouns, const uint64_t *counts, const char *name[2],
+                     struct vqct_codebook_health health[2]) {
+  int books = 0;
+  if (adjectives) {
+    name[books] = "adjective";
+    vqct_codebook_health(counts, (size_t)adjectives, &health[books++]);
+  }
+  name[books] = adjectives ? "noun" : "code";
+  vqct_codebook_health(counts + adjectives, (size_t)nouns, &health[books++]);
+  return books;
+}
+
+void evaluation_result(const struct evaluation *evaluation, int adjectives, int nouns,
+                       struct evaluation_result *result) {
+  double pictures = (double)evaluation->pictures;
+  uint64_t finite = evaluation->pictures - evaluation->infinite;
+  *result = (struct evaluation_result){
+      .pictures = evaluation->pictures,
+      .positions = evaluation->positions,
+      .psnr = finite ? evaluation->psnr / (double)finite : INFINITY,
+      .ssim = evaluation->ssim / pictures,
+      .lpips = evaluation->lpips / pictures,
+  };
+  result->codebooks =
+      codebooks_health(adjectives, nouns, evaluation->counts, result->name, result->health);
+}

@@ -1,0 +1,51 @@
+/* How good reconstructions are and how well the codebooks are used, over a set of pictures. */
+#ifndef TRAIN_EVALUATION_H
+#define TRAIN_EVALUATION_H
+
+#include <stdint.h>
+
+#include "exec.h"
+#include "perceptual.h"
+#include "vqct/codebook.h"
+#include "vqct/image.h"
+#include "vqct/status.h"
+
+/** Running sums. counts: one a code, from the caller. */
+struct evaluation {
+  uint64_t pictures;
+  double psnr, ssim, lpips; /* sums over the pictures; lpips without a network stays 0 */
+  uint64_t infinite;        /* pictures that came back exactly: not in psnr */
+  uint64_t *counts;         /* N */
+  uint64_t positions;
+};
+
+/** Means, and the health of one or two codebooks. */
+struct evaluation_result {
+  uint64_t pictures, positions;
+  double psnr, ssim; /* dB (infinite where every picture came back exactly); -1 to 1 */
+  double lpips;      /* NaN without a network */
+  int codebooks;
+  const char *name[2]; /* "adjective" and "noun", or "code" */
+  struct vqct_codebook_health health[2];
+};
+
+/** Compares one picture with its reconstruction, both of the same shape with three channels.
+ * perceptual may be NULL. Errors: INVALID (shape), MEMORY. */
+enum vqct_status evaluation_add(struct evaluation *evaluation, const struct vqct_image *original,
+                                const struct vqct_image *made, const struct perceptual *perceptual,
+                                const struct exec *exec, struct vqct_error *error);
+
+/** Counts the tokens of one picture: P,T rows of the whole codebook, each below the length of
+ * counts. */
+void evaluation_count(struct evaluation *evaluation, const uint32_t *tokens, size_t planes,
+                      size_t positions);
+
+/** The codebooks of an architecture: their names and health, by the counts of its codes. */
+int codebooks_health(int adjectives, int nouns, const uint64_t *counts, const char *name[2],
+                     struct vqct_codebook_health health[2]);
+
+/** Means of what was added; adjectives is 0 for a plain codebook. */
+void evaluation_result(const struct evaluation *evaluation, int adjectives, int nouns,
+                       struct evaluation_result *result);
+
+#endif

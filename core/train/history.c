@@ -1,0 +1,151 @@
+#include "history.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "atomic_file.h"
+#include "error.h"
+#include "mapped_file.h"
+
+struct history {
+  char *path;
+  FILE *file;
+};
+
+/* ---- opening ----------------------------------------------------------------------------------
+ */
+
+/* The step of a line; UINT64_MAX where it is not whole JSON, as after a crash while writing. */
+static uint64_t line_step(const char *line, size_t length) {
+  json_t *object = json_loadb(line, length, 0, NULL);
+  json_t *step = json_object_get(object, "step");
+  uint64_t value = json_is_integer(step) ? (uint64_t)json_integer_value(step) : UINT64_MAX;
+  json_decref(object);
+  return value;
+}
+
+/* Copies the lines that stay into the file that takes the old one's place. */
+static enum vqct_status keep_lines(const char *path, uint64_t step, struct vqct_error *error) {
+  struct mapped_file old;
+  struct atomic_file new = ATOMIC_FILE_CLOSED;
+  if (access(path, F_OK) != 0)
+    return VQCT_OK;
+  enum vqct_status status = mapped_file_open(path, &old, error);
+  if (status == VQCT_OK)
+    status = atomic_file_open(path, &new, error);
+  const char *at = (const char *)old.data, *end = at + old.size;
+  while (status == VQCT_OK && at && at < end) {
+    const char *newline = memchr(at, '\n', (size_t)(end - at));
+    const char *next = newline ? newline + 1 : end;
+    if (newline && line_step(at, (size_t)(newline - at)) <= step)
+      status = atomic_file_write(&new, at, (size_t)(next - at), error);
+    at = next;
+  }
+  if (status == VQCT_OK)
+    status = atomic_file_commit(&new, error);
+  atomic_file_discard(&new);
+  mapped_file_close(&old);
+  return status;
+}
+
+enum vqct_status history_open(const char *path, uint64_t step, struct history **result,
+                              struct vqct_error *error) {
+  *result = NULL;
+  enum vqct_status status = keep_lines(path, step, error);
+  if (status != VQCT_OK)
+    return status;
+  struct history *history = calloc(1, sizeof *history);
+  if (!history || !(history->path = strdup(path))) {
+    history_close(history);
+    return error_set(error, VQCT_MEMORY, "no memory to write %s", path);
+  }
+  if (!(history->file = fopen(path, "a"))) {
+    status = error_set(error, VQCT_WRITE, "%s: %s", path, strerror(errno));
+    history_close(history);
+    return status;
+  }
+  *result = history;
+  return VQCT_OK;
+}
+
+void history_close(struct history *history) {
+  if (!history)
+    return;
+  if (history->file)
+    fclose(history->file);
+  free(history->path);
+  free(history);
+}
+
+/* ---- lines ------------------------------------------------------------------------------------
+ */
+
+/* Takes object, which may be NULL, and writes it as one line. */
+static enum vqct_status write_line(struct history *history, json_t *object,
+                                   struct vqct_error *error) {
+  char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
+  json_decref(object);
+  if (!text)
+    return error_set(error, VQCT_MEMORY, "no memory to write %s", history->path);
+  bool written = fprintf(history->file, "%s\n", text) > 0 && fflush(history->file) == 0;
+  free(text);
+  return written ? VQCT_OK : error_set(error, VQCT_WRITE, "%s: %s", history->path, strerror(errno));
+}
+
+/* Numbers that are not finite have no place in JSON and stay away. */
+static void put(json_t *object, const char *key, double value) {
+  if (isfinite(value))
+    json_object_set_new(object, key, json_real(value));
+}
+
+static void put_health(json_t *object, const char *name,
+                       const struct vqct_codebook_health *health) {
+  char key[40];
+  snprintf(key, sizeof key, "%s_usage", name);
+  put(object, key, health->usage);
+  snprintf(key, sizeof key, "%s_perplexity", name);
+  put(object, key, health->perplexity);
+}
+
+enum vqct_status history_add(struct history *history, const struct history_row *row,
+                             struct vqct_error *error) {
+  json_t *object = json_object();
+  const struct trainer_losses *l = &row->losses;
+  json_object_set_new(object, "step", json_integer((json_int_t)row->step));
+  put(object, "seconds", row->seconds);
+  put(object, "images_per_second", row->rate);
+  put(object, "learning_rate", row->learning_rate);
+  put(object, "pixel", l->pixel);
+  put(object, "perceptual", l->perceptual);
+  put(object, "codebook", l->codebook);
+  put(object, "generator", l->generator);
+  put(object, "discriminator", l->discriminator);
+  put(object, "adaptive_weight", l->adaptive_weight);
+  put(object, "gradient_norm", l->gradient_norm);
+  put(object, "discriminator_norm", l->discriminator_norm);
+  json_object_set_new(object, "window", json_integer((json_int_t)row->window));
+  for (int i = 0; i < row->codebooks; i++)
+    put_health(object, row->name[i], &row->health[i]);
+  return write_line(history, object, error);
+}
+
+enum vqct_status history_add_validation(struct history *history, uint64_t step,
+                                        const struct evaluation_result *result,
+                                        struct vqct_error *error) {
+  json_t *object = json_object(), *values = json_object();
+  json_object_set_new(object, "step", json_integer((json_int_t)step));
+  json_object_set_new(values, "pictures", json_integer((json_int_t)result->pictures));
+  json_object_set_new(values, "window", json_integer((json_int_t)result->positions));
+  put(values, "psnr", result->psnr);
+  put(values, "ssim", result->ssim);
+  put(values, "lpips", result->lpips);
+  for (int i = 0; i < result->codebooks; i++)
+    put_health(values, result->name[i], &result->health[i]);
+  json_object_set_new(object, "validation", values);
+  return write_line(history, object, error);
+}

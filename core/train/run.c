@@ -1,0 +1,336 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "checkpoint.h"
+#include "error.h"
+#include "run_inner.h"
+
+#define AHEAD_BATCHES 3 /* micro-batches decoded ahead */
+
+double run_seconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static bool leads(const struct run *run) {
+  return !run->reduction || run->reduction->rank == 0;
+}
+
+static void say(const struct run *run, const char *message) {
+  if (run->hooks->message && leads(run))
+    run->hooks->message(run->hooks->context, message);
+}
+
+/* ---- the crops' sizes over the run ------------------------------------------------------------
+ */
+
+static bool is_late(const struct run_settings *s, uint64_t step) {
+  return step >= s->late_start;
+}
+
+static int batch_at(const struct run_settings *s, uint64_t step) {
+  return is_late(s, step) ? s->late_batch : s->batch;
+}
+
+static int crop_at(const struct run_settings *s, uint64_t step) {
+  return is_late(s, step) ? s->late_crop : s->crop;
+}
+
+/* Samples that one process has taken before a step. */
+static uint64_t place_of(const struct run_settings *s, uint64_t step) {
+  uint64_t late = is_late(s, step) ? step - s->late_start : 0;
+  return ((step - late) * (uint64_t)s->batch + late * (uint64_t)s->late_batch) *
+         (uint64_t)s->accumulate;
+}
+
+/* The crop's side for sample `number` of the whole run. */
+static int sample_side(const void *context, uint64_t number) {
+  const struct run *run = context;
+  const struct run_settings *s = run->settings;
+  uint64_t ranks = (uint64_t)(run->reduction ? run->reduction->ranks : 1);
+  if (s->late_start == UINT64_MAX)
+    return s->crop;
+  return number < place_of(s, s->late_start) * ranks ? s->crop : s->late_crop;
+}
+
+/* ---- opening ----------------------------------------------------------------------------------
+ */
+
+static enum vqct_status make_folder(struct run *run) {
+  static const char *const names[RUN_FILES] = {
+      [RUN_METRICS] = "metrics.jsonl",     [RUN_LAST] = "last.safetensors",
+      [RUN_BEST] = "best.safetensors",     [RUN_MODEL] = "model.safetensors",
+      [RUN_SHEET] = "reconstructions.png", [RUN_CURVES] = "curves.svg"};
+  const char *folder = run->settings->folder;
+  for (int i = 0; i < RUN_FILES; i++) {
+    size_t size = strlen(folder) + strlen(names[i]) + 2;
+    if (!(run->path[i] = malloc(size)))
+      return error_set(run->error, VQCT_MEMORY, "no memory for a path");
+    snprintf(run->path[i], size, "%s/%s", folder, names[i]);
+  }
+  if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+    return error_set(run->error, VQCT_WRITE, "%s: %s", folder, strerror(errno));
+  return VQCT_OK;
+}
+
+static enum vqct_status check_settings(const struct run *run) {
+  const struct run_settings *s = run->settings;
+  int factor = model_config_downsampling(&s->config);
+  if (s->crop % factor || s->late_crop % factor || s->validation_size % factor || s->crop < factor)
+    return error_set(run->error, VQCT_INVALID,
+                     "crops of %d, %d and %d pixels: they must be multiples of %d", s->crop,
+                     s->late_crop, s->validation_size, factor);
+  if (s->batch < 1 || s->late_batch < 1 || s->accumulate < 1 || !s->data_count)
+    return error_set(run->error, VQCT_INVALID, "there is no data or no batch to train on");
+  return VQCT_OK;
+}
+
+static enum vqct_status read_prior(struct run *run) {
+  enum vqct_status status = prior_read(run->settings->prior, &run->prior, run->error);
+  if (status != VQCT_OK)
+    return status;
+  if (run->config.quantizer != QUANTIZER_VQCT)
+    return error_set(run->error, VQCT_INVALID, "a plain codebook has no prior");
+  run->config.adjectives = (int)run->prior.adjectives;
+  run->config.nouns = (int)run->prior.nouns;
+  return VQCT_OK;
+}
+
+static void report_bad(void *context, const char *message) {
+  say(context, message);
+}
+
+static enum vqct_status open_data(struct run *run) {
+  const struct run_settings *s = run->settings;
+  enum vqct_status status = pictures_open(s->data, s->data_count, &run->pictures, run->error);
+  if (status == VQCT_OK && s->validation_count)
+    status = pictures_open(s->validation, s->validation_count, &run->validation, run->error);
+  return status;
+}
+
+static enum vqct_status start_loader(struct run *run) {
+  const struct run_settings *s = run->settings;
+  int most = s->batch > s->late_batch ? s->batch : s->late_batch;
+  size_t side = (size_t)(s->crop > s->late_crop ? s->crop : s->late_crop);
+  uint64_t ranks = (uint64_t)(run->reduction ? run->reduction->ranks : 1);
+  struct loader_settings settings = {
+      .pictures = run->pictures,
+      .held_out = s->validation_count ? 0 : s->held_out,
+      .seed = s->trainer.seed,
+      .crop_min = s->crop_min,
+      .flip = s->flip,
+      .channels = s->config.image_channels,
+      .largest = (int)side,
+      .threads = s->loader_threads,
+      .ahead = (unsigned)(AHEAD_BATCHES * most),
+      .side = sample_side,
+      .report = report_bad,
+      .context = run,
+      .share = (uint64_t)s->batch,
+      .ranks = (unsigned)ranks,
+      .rank = (unsigned)(run->reduction ? run->reduction->rank : 0),
+  };
+  run->batch = malloc((size_t)most * side * side * (size_t)settings.channels * sizeof *run->batch);
+  if (!run->batch)
+    return error_set(run->error, VQCT_MEMORY, "no memory for a batch of %d pictures", most);
+  return loader_new(&settings, place_of(s, run->trainer->step), &run->loader, run->error);
+}
+
+static enum vqct_status resume(struct run *run) {
+  struct checkpoint_extra extra = {INFINITY};
+  const char *path = run->path[RUN_LAST];
+  bool there = access(path, F_OK) == 0;
+  if (!there && run->settings->resume)
+    return error_set(run->error, VQCT_READ, "%s: there is no checkpoint to go on from", path);
+  if (there && !run->settings->resume)
+    return error_set(run->error, VQCT_INVALID,
+                     "%s: a run is here already; --resume goes on with it", path);
+  enum vqct_status status =
+      there ? checkpoint_load(path, run->trainer, &extra, run->error) : VQCT_OK;
+  run->best = extra.best;
+  return status;
+}
+
+static enum vqct_status open_run(struct run *run) {
+  const struct run_settings *s = run->settings;
+  run->config = s->config;
+  enum vqct_status status = check_settings(run);
+  if (status == VQCT_OK)
+    status = make_folder(run);
+  if (status == VQCT_OK && s->prior)
+    status = read_prior(run);
+  if (status == VQCT_OK && s->perceptual)
+    status = perceptual_open(s->perceptual, &run->perceptual, run->error);
+  else if (status == VQCT_OK && s->trainer.perceptual_weight > 0)
+    say(run, "no perceptual network is given: training without that loss");
+  if (status == VQCT_OK)
+    status = open_data(run);
+  if (status == VQCT_OK)
+    status = pool_new(s->threads, &run->pool, run->error);
+  if (status == VQCT_OK)
+    status = trainer_new(&run->config, &s->trainer, s->prior ? &run->prior : NULL, run->perceptual,
+                         run->reduction, run->pool, &run->trainer, run->error);
+  if (status == VQCT_OK)
+    status = resume(run);
+  if (status == VQCT_OK)
+    status = start_loader(run);
+  if (status == VQCT_OK && leads(run))
+    status = history_open(run->path[RUN_METRICS], run->trainer->step, &run->history, run->error);
+  return status;
+}
+
+static void close_run(struct run *run) {
+  history_close(run->history);
+  loader_free(run->loader);
+  trainer_free(run->trainer);
+  pool_free(run->pool);
+  pictures_close(run->pictures);
+  pictures_close(run->validation);
+  perceptual_free(run->perceptual);
+  prior_free(&run->prior);
+  for (int i = 0; i < RUN_FILES; i++)
+    free(run->path[i]);
+  free(run->batch);
+}
+
+/* ---- the loop ---------------------------------------------------------------------------------
+ */
+
+/* What has happened since the last line of the log. */
+struct interval {
+  double since;
+  uint64_t steps, pictures;
+  struct trainer_losses sum;
+};
+
+static enum vqct_status one_step(struct run *run, struct interval *interval) {
+  const struct run_settings *s = run->settings;
+  struct trainer *t = run->trainer;
+  int images = batch_at(s, t->step), side = crop_at(s, t->step);
+  size_t size = (size_t)side * (size_t)side * (size_t)s->config.image_channels;
+  struct trainer_losses losses;
+  enum vqct_status status = VQCT_OK;
+  for (int part = 0; part < s->accumulate && status == VQCT_OK; part++) {
+    for (int n = 0; n < images && status == VQCT_OK; n++)
+      status = loader_next(run->loader, run->batch + (size_t)n * size, run->error);
+    if (status == VQCT_OK)
+      status = trainer_accumulate(t, run->batch, images, side, side, part, s->accumulate, &losses,
+                                  run->error);
+  }
+  if (status == VQCT_OK)
+    status = trainer_update(t, &losses, run->error);
+  if (status != VQCT_OK)
+    return status;
+  double *sum = (double *)&interval->sum;
+  const double *one = (const double *)&losses;
+  for (size_t i = 0; i < sizeof losses / sizeof(double); i++)
+    sum[i] += one[i];
+  interval->steps++;
+  interval->pictures += (uint64_t)(images * s->accumulate);
+  return VQCT_OK;
+}
+
+/* Writes and shows a line, and begins a new interval. */
+static enum vqct_status log_line(struct run *run, struct interval *interval) {
+  struct trainer *t = run->trainer;
+  double now = run_seconds(), elapsed = now - interval->since;
+  int ranks = run->reduction ? run->reduction->ranks : 1;
+  struct history_row row = {
+      .step = t->step,
+      .seconds = now - run->started,
+      .rate = (double)interval->pictures * ranks / elapsed,
+      .learning_rate = optimizer_rate(&t->settings.generator_optimizer, t->generator.steps - 1),
+      .losses = interval->sum,
+      .window = t->counted,
+  };
+  double *mean = (double *)&row.losses;
+  for (size_t i = 0; i < sizeof row.losses / sizeof(double); i++)
+    mean[i] /= (double)interval->steps;
+  row.codebooks =
+      codebooks_health(t->config.adjectives, t->config.nouns, t->counts, row.name, row.health);
+  struct run_progress progress = {
+      .row = &row,
+      .steps = run->settings->steps,
+      .remaining = (double)(run->settings->steps - t->step) * elapsed / (double)interval->steps,
+      .waited = loader_waited(run->loader) / (now - run->started),
+  };
+  trainer_clear_counts(t);
+  *interval = (struct interval){.since = now};
+  if (!leads(run))
+    return VQCT_OK;
+  if (run->hooks->progress)
+    run->hooks->progress(run->hooks->context, &progress);
+  return history_add(run->history, &row, run->error);
+}
+
+static enum vqct_status save(struct run *run, enum run_file file) {
+  struct checkpoint_extra extra = {run->best};
+  return checkpoint_save(run->path[file], run->trainer, &extra, run->error);
+}
+
+/* What is due after a step: validation, then checkpoints. */
+static enum vqct_status after_step(struct run *run, struct interval *interval, bool end) {
+  const struct run_settings *s = run->settings;
+  uint64_t step = run->trainer->step;
+  bool validate = end || (s->validate_every && step % s->validate_every == 0);
+  bool keep = end || validate || (s->checkpoint_every && step % s->checkpoint_every == 0);
+  bool better = false;
+  double begin = run_seconds();
+  enum vqct_status status = VQCT_OK;
+  if (!leads(run))
+    return VQCT_OK;
+  if (validate)
+    status = run_validate(run, &better);
+  if (status == VQCT_OK && better)
+    status = save(run, RUN_BEST);
+  if (status == VQCT_OK && keep)
+    status = save(run, RUN_LAST);
+  interval->since += run_seconds() - begin; /* the log's rate is that of training */
+  return status;
+}
+
+static enum vqct_status loop(struct run *run) {
+  const struct run_settings *s = run->settings;
+  struct trainer *t = run->trainer;
+  struct interval interval = {.since = run_seconds()};
+  enum vqct_status status = VQCT_OK;
+  while (status == VQCT_OK && t->step < s->steps) {
+    status = one_step(run, &interval);
+    bool end = t->step == s->steps;
+    bool stop = run->hooks->stopping && run->hooks->stopping(run->hooks->context);
+    if (status == VQCT_OK && (end || (s->log_every && t->step % s->log_every == 0)))
+      status = log_line(run, &interval);
+    if (status == VQCT_OK && (!stop || end))
+      status = after_step(run, &interval, end);
+    else if (status == VQCT_OK) {
+      status = leads(run) ? save(run, RUN_LAST) : VQCT_OK;
+      if (status == VQCT_OK)
+        status = error_set(run->error, VQCT_INTERRUPTED,
+                           "stopped after step %" PRIu64 "; --resume goes on", t->step);
+    }
+  }
+  return status;
+}
+
+enum vqct_status run_training(const struct run_settings *settings, const struct run_hooks *hooks,
+                              const struct reduction *reduction, struct vqct_error *error) {
+  struct run run = {.settings = settings,
+                    .hooks = hooks,
+                    .reduction = reduction,
+                    .best = INFINITY,
+                    .started = run_seconds(),
+                    .error = error};
+  enum vqct_status status = open_run(&run);
+  if (status == VQCT_OK)
+    status = loop(&run);
+  close_run(&run);
+  return status;
+}

@@ -1,0 +1,39 @@
+/* A run in progress. Inner to run*.c. */
+#ifndef TRAIN_RUN_INNER_H
+#define TRAIN_RUN_INNER_H
+
+#include "loader.h"
+#include "pictures.h"
+#include "prior.h"
+#include "run.h"
+
+/* The files of the folder. */
+enum run_file { RUN_METRICS, RUN_LAST, RUN_BEST, RUN_MODEL, RUN_SHEET, RUN_CURVES, RUN_FILES };
+
+struct run {
+  const struct run_settings *settings;
+  struct model_config config; /* with the prior's numbers of codes */
+  const struct run_hooks *hooks;
+  const struct reduction *reduction;
+  struct prior prior; /* empty without one */
+  struct perceptual *perceptual;
+  struct pictures *pictures, *validation; /* validation NULL: held-out ones of pictures */
+  struct loader *loader;
+  struct pool *pool;
+  struct trainer *trainer;
+  struct history *history;
+  char *path[RUN_FILES];
+  float *batch; /* the largest micro-batch */
+  double best;  /* the best validation so far: LPIPS, or -PSNR without it */
+  double started;
+  struct vqct_error *error;
+};
+
+/** Seconds of a clock that only goes forward. */
+double run_seconds(void);
+
+/** Measures the validation pictures with the averaged weights, writes line, sheet, curves and the
+ * model. *better: this is the best so far. The trainer has its own weights again afterwards. */
+enum vqct_status run_validate(struct run *run, bool *better);
+
+#endif

@@ -1,0 +1,176 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "model_file.h"
+#include "run_inner.h"
+#include "sheet.h"
+
+#define SHEET_PICTURES 8
+
+/* A validation in progress. */
+struct validation {
+  struct run *run;
+  int side;
+  size_t positions;
+  struct evaluation sums;
+  float *x, *y; /* one picture each */
+  uint32_t *tokens;
+  struct vqct_image sheet[2 * SHEET_PICTURES]; /* originals, then what became of them */
+  size_t shown;
+};
+
+/* Picture number `index` of the validation set, which may have fewer good ones than it lists. */
+static enum vqct_status decode(const struct validation *v, size_t index, struct vqct_image *image,
+                               struct vqct_error *error) {
+  const struct run *run = v->run;
+  const struct pictures *set = run->validation ? run->validation : run->pictures;
+  size_t picture = run->validation ? index : loader_held_out(run->loader, index);
+  struct vqct_image whole;
+  enum vqct_status status = pictures_decode(set, picture, &whole, error);
+  if (status != VQCT_OK)
+    return status;
+  status = vqct_image_resize(&whole, VQCT_RESIZE_COVER, (uint32_t)v->side, (uint32_t)v->side, image,
+                             error);
+  vqct_image_free(&whole);
+  return status;
+}
+
+static size_t validation_count(const struct run *run) {
+  size_t all = run->validation ? pictures_count(run->validation) : (size_t)run->settings->held_out;
+  size_t most = (size_t)run->settings->validation_pictures;
+  return all < most ? all : most;
+}
+
+/* Grey pictures are compared as three equal channels. */
+static void to_pixels(const struct validation *v, const float *values, struct vqct_image *image) {
+  size_t pixels = (size_t)v->side * (size_t)v->side;
+  if (v->run->config.image_channels == 3) {
+    floats_to_pixels(values, 3 * pixels, image->pixels);
+    return;
+  }
+  for (size_t i = 0; i < 3 * pixels; i++)
+    floats_to_pixels(values + i / 3, 1, image->pixels + i);
+}
+
+/* Reconstructs one picture, measures it, and keeps the first ones for the sheet. */
+static enum vqct_status measure(struct validation *v, struct vqct_image *original) {
+  struct run *run = v->run;
+  size_t pixels = (size_t)v->side * (size_t)v->side;
+  struct vqct_image made = {malloc(3 * pixels), original->width, original->height, 3};
+  if (!made.pixels)
+    return error_set(run->error, VQCT_MEMORY, "no memory to validate");
+  pixels_to_floats(original->pixels, pixels, run->config.image_channels, v->x);
+  enum vqct_status status =
+      trainer_reconstruct(run->trainer, v->x, 1, v->side, v->side, v->y, v->tokens, run->error);
+  if (status == VQCT_OK) {
+    to_pixels(v, v->x, original);
+    to_pixels(v, v->y, &made);
+    evaluation_count(&v->sums, v->tokens, run->trainer->quantizer.planes, v->positions);
+    status =
+        evaluation_add(&v->sums, original, &made, run->perceptual, &run->trainer->exec, run->error);
+  }
+  if (status == VQCT_OK && v->shown < SHEET_PICTURES) {
+    v->sheet[v->shown] = *original;
+    v->sheet[SHEET_PICTURES + v->shown++] = made;
+    original->pixels = NULL;
+  } else {
+    vqct_image_free(&made);
+  }
+  return status;
+}
+
+static enum vqct_status measure_all(struct validation *v) {
+  struct run *run = v->run;
+  enum vqct_status status = VQCT_OK;
+  for (size_t i = 0; i < validation_count(run) && status == VQCT_OK; i++) {
+    struct vqct_image original = {0};
+    struct vqct_error fault;
+    if (decode(v, i, &original, &fault) != VQCT_OK) {
+      if (run->hooks->message)
+        run->hooks->message(run->hooks->context, fault.message);
+      continue;
+    }
+    status = measure(v, &original);
+    vqct_image_free(&original);
+  }
+  return status;
+}
+
+static enum vqct_status save_sheet(struct validation *v, const char *path) {
+  size_t shown = v->shown;
+  memmove(v->sheet + shown, v->sheet + SHEET_PICTURES, shown * sizeof *v->sheet);
+  if (shown < SHEET_PICTURES) /* what moved is freed where it is now */
+    memset(v->sheet + 2 * shown, 0, 2 * (SHEET_PICTURES - shown) * sizeof *v->sheet);
+  return shown ? sheet_save(path, v->sheet, 2 * shown, shown, v->run->error) : VQCT_OK;
+}
+
+static enum vqct_status save_model(const struct validation *v, const char *path) {
+  const struct run *run = v->run;
+  const struct model_content content = {
+      .config = &run->config,
+      .weights = trainer_weights(run->trainer, true),
+      .codebook = run->trainer->codebook,
+      .words =
+          run->settings->prior && run->prior.words == run->trainer->codes ? run->prior.word : NULL,
+      .training_counts = v->sums.counts,
+  };
+  return model_file_save(path, &content, TENSOR_F16, run->error);
+}
+
+/* Files of a validation that has been measured. */
+static enum vqct_status publish(struct validation *v, bool *better) {
+  struct run *run = v->run;
+  const struct model_config *config = &run->config;
+  struct evaluation_result result;
+  evaluation_result(&v->sums, config->adjectives, config->nouns, &result);
+  if (!run->perceptual)
+    result.lpips = NAN;
+  double score = run->perceptual ? result.lpips : -result.psnr;
+  *better = v->sums.pictures && score < run->best;
+  run->best = *better ? score : run->best;
+  enum vqct_status status = save_model(v, run->path[RUN_MODEL]);
+  if (status == VQCT_OK && v->sums.pictures) {
+    if (run->hooks->validated)
+      run->hooks->validated(run->hooks->context, run->trainer->step, &result);
+    status = history_add_validation(run->history, run->trainer->step, &result, run->error);
+  }
+  if (status == VQCT_OK)
+    status = save_sheet(v, run->path[RUN_SHEET]);
+  if (status == VQCT_OK)
+    status = curves_draw(run->path[RUN_METRICS], run->path[RUN_CURVES], run->error);
+  return status;
+}
+
+static enum vqct_status allocate(struct validation *v) {
+  struct trainer *t = v->run->trainer;
+  size_t numbers = (size_t)v->side * (size_t)v->side * (size_t)t->config.image_channels;
+  size_t grid = (size_t)(v->side / model_config_downsampling(&t->config));
+  v->positions = grid * grid;
+  v->x = arena_alloc(&t->arena, numbers * sizeof *v->x);
+  v->y = arena_alloc(&t->arena, numbers * sizeof *v->y);
+  v->tokens = arena_alloc(&t->arena, t->quantizer.planes * v->positions * sizeof *v->tokens);
+  v->sums.counts = arena_calloc(&t->arena, t->codes, sizeof *v->sums.counts);
+  if (!v->x || !v->y || !v->tokens || !v->sums.counts)
+    return error_set(v->run->error, VQCT_MEMORY, "no memory to validate");
+  return VQCT_OK;
+}
+
+enum vqct_status run_validate(struct run *run, bool *better) {
+  struct validation v = {.run = run, .side = run->settings->validation_size};
+  struct arena_mark mark = arena_mark(&run->trainer->arena);
+  enum vqct_status status = allocate(&v);
+  if (status == VQCT_OK)
+    status = trainer_load(run->trainer, true, run->error);
+  if (status == VQCT_OK)
+    status = measure_all(&v);
+  if (status == VQCT_OK)
+    status = publish(&v, better);
+  if (status == VQCT_OK)
+    status = trainer_pack(run->trainer, run->error);
+  for (size_t i = 0; i < sizeof v.sheet / sizeof *v.sheet; i++)
+    vqct_image_free(&v.sheet[i]);
+  arena_release(&run->trainer->arena, mark);
+  return status;
+}

@@ -1,0 +1,118 @@
+/* One model in training: its weights, its losses, and a step of it. Knows nothing of files, data
+ * or time; run.c does.
+ *
+ * Shapes: N pictures of a micro-batch, H rows, W columns, C channels; T = N * h * w positions.
+ * A step adds up the gradients of one or more micro-batches, then moves the weights. One thread
+ * uses a trainer; it works with the team of exec.
+ */
+#ifndef TRAIN_TRAINER_H
+#define TRAIN_TRAINER_H
+
+#include "codebook_loss.h"
+#include "discriminator.h"
+#include "ema_codebook.h"
+#include "loss.h"
+#include "network.h"
+#include "optimizer.h"
+#include "parameters.h"
+#include "perceptual.h"
+#include "quantizer.h"
+#include "reduction.h"
+#include "transfer.h"
+
+/* How the codes come about: one of the transfers, or moving averages of the vectors. */
+#define TRAINER_CODES_EMA ((int)TRANSFER_KIND_COUNT)
+
+struct trainer_settings {
+  int codes;        /* an enum transfer_kind, or TRAINER_CODES_EMA */
+  bool standardize; /* the word embeddings, before the transfer */
+  double dropout;   /* in the transfer */
+  struct codebook_loss_settings codebook;
+  double codebook_weight;
+  enum pixel_loss pixel;
+  double pixel_weight, perceptual_weight;
+  uint64_t adversarial_start; /* step of the first adversarial loss; UINT64_MAX: never */
+  double adversarial_weight;  /* what the adaptive weight is multiplied by */
+  struct discriminator_settings discriminator;
+  struct optimizer_settings generator_optimizer, discriminator_optimizer;
+  struct ema_settings ema;
+  uint64_t seed;
+};
+
+/** Losses of one step: means over its micro-batches. */
+struct trainer_losses {
+  double pixel, perceptual, codebook;
+  double generator, discriminator, adaptive_weight; /* 0 before the adversarial loss starts */
+  double gradient_norm, discriminator_norm;         /* before clipping */
+};
+
+struct trainer {
+  struct trainer_settings settings;
+  struct model_config config;
+  struct parameter_list list;
+  struct network *network;
+  struct transfer *transfer;           /* NULL with moving averages */
+  struct optimizer generator;          /* block: network, then transfer */
+  struct discriminator *discriminator; /* NULL where there is no adversarial loss */
+  struct optimizer judge;              /* the discriminator's block */
+  const struct perceptual *perceptual; /* the caller's; NULL: trained without */
+  const struct reduction *reduction;   /* the caller's; NULL: one process */
+  struct quantizer quantizer;
+  struct ema_codebook ema;
+  size_t codes;       /* N */
+  float *codebook;    /* N,d: of the last transfer */
+  float *dcodes;      /* N,d: gradients since the last step */
+  uint64_t *counts;   /* N: how often a code was chosen since trainer_clear_counts */
+  uint64_t counted;   /* positions that counts are over */
+  uint64_t step;      /* steps taken */
+  struct arena arena; /* of exec */
+  struct exec exec;
+  struct vqct_error *error; /* of the call that is running */
+};
+
+/** Makes a trainer with fresh weights, all of them settled by the seed. The prior may be NULL where
+ * the codes need none; config's numbers of codes must be the prior's. perceptual, reduction and
+ * pool belong to the caller and must outlive the trainer. Errors: INVALID, MODEL, MEMORY; *trainer
+ * is then NULL. */
+enum vqct_status trainer_new(const struct model_config *config,
+                             const struct trainer_settings *settings, const struct prior *prior,
+                             const struct perceptual *perceptual, const struct reduction *reduction,
+                             struct pool *pool, struct trainer **trainer, struct vqct_error *error);
+
+/** NULL is allowed. */
+void trainer_free(struct trainer *trainer);
+
+/** Adds the gradients of one micro-batch x (N,H,W,C in [-1,1]) as one of `parts` of a step, and its
+ * losses to *losses, which the first part clears. Errors: NOT_FINITE (naming what), INVALID (the
+ * picture's size), MEMORY. */
+enum vqct_status trainer_accumulate(struct trainer *trainer, const float *x, int images, int height,
+                                    int width, int part, int parts, struct trainer_losses *losses,
+                                    struct vqct_error *error);
+
+/** Moves the weights by the gradients that were accumulated. Errors: NOT_FINITE, naming the first
+ * parameter whose gradient is not finite; nothing has then changed. MEMORY. */
+enum vqct_status trainer_update(struct trainer *trainer, struct trainer_losses *losses,
+                                struct vqct_error *error);
+
+/** Starts counting the choice of codes anew. */
+void trainer_clear_counts(struct trainer *trainer);
+
+/** Packs the weights that training has now, for the next step: after an update and after a
+ * checkpoint has been read. Errors: MEMORY. */
+enum vqct_status trainer_pack(struct trainer *trainer, struct vqct_error *error);
+
+/** Packs the weights that training has now, or their moving average (where there is one) for
+ * validation and the final model; the codebook becomes that of those weights, without dropout.
+ * trainer_pack must follow before the next step. Errors: MEMORY. */
+enum vqct_status trainer_load(struct trainer *trainer, bool average, struct vqct_error *error);
+
+/** Reconstructs x (N,H,W,C) into y with the weights that are loaded; tokens (P,T) may be NULL.
+ * Errors: NOT_FINITE, MEMORY. */
+enum vqct_status trainer_reconstruct(struct trainer *trainer, const float *x, int images,
+                                     int height, int width, float *y, uint32_t *tokens,
+                                     struct vqct_error *error);
+
+/** The network's flat block that trainer_load packed: for the final model. */
+const float *trainer_weights(const struct trainer *trainer, bool average);
+
+#endif

@@ -1,0 +1,333 @@
+/* A step of training, in the order of its data:
+ *
+ *   transfer -> codebook                                  (once a step)
+ *   x -> encoder -> z -> quantizer -> zq -> decoder -> y  (tapes kept)
+ *   losses of y -> dy -> decoder -> dzq -> + codebook loss -> dz -> encoder
+ *   discriminator judges x and y and learns from both
+ *   dcodes -> transfer                                    (once a step)
+ *
+ * The discriminator sees the same y as the generator's loss; the released code runs the generator
+ * once more for it, with weights that have moved in between.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "blocks_backward.h"
+#include "error.h"
+#include "trainer.h"
+
+#define ADAPTIVE_EPSILON 1e-4 /* added to the norm that the adaptive weight divides by */
+#define ADAPTIVE_LIMIT   1e4
+
+/* One micro-batch on its way; everything lives in the arena until its end. */
+struct batch {
+  struct trainer *t;
+  struct trainer_losses *losses;
+  struct vqct_error *error;
+  float scale; /* of its losses in the step: 1 / parts */
+  struct activation x, z, zq, y;
+  struct block_tape *encoder, *decoder;
+  uint32_t *tokens;
+  size_t positions;
+  float *dy; /* of the shape of y */
+};
+
+static size_t size_of(const struct activation *a) {
+  return (size_t)a->images * activation_image_size(a);
+}
+
+static enum vqct_status no_memory(const struct batch *b) {
+  return error_set(b->error, VQCT_MEMORY, "no memory to train on %d pictures of %d x %d",
+                   b->x.images, b->x.width, b->x.height);
+}
+
+static float *take(const struct batch *b, size_t count) {
+  return arena_alloc(b->t->exec.arena, count * sizeof(float));
+}
+
+static enum vqct_status check_finite(const struct batch *b, double value, const char *what) {
+  return isfinite(value) ? VQCT_OK
+                         : error_set(b->error, VQCT_NOT_FINITE, "step %llu: %s is not finite",
+                                     (unsigned long long)b->t->step, what);
+}
+
+/* ---- forward ----------------------------------------------------------------------------------
+ */
+
+static void count_tokens(struct trainer *t, const uint32_t *tokens, size_t positions) {
+  for (size_t i = 0; i < t->quantizer.planes * positions; i++)
+    t->counts[tokens[i]]++;
+  t->counted += positions;
+}
+
+static enum vqct_status forward(struct batch *b) {
+  struct trainer *t = b->t;
+  const struct exec *exec = &t->exec;
+  const struct chain *encoder = &t->network->encoder, *decoder = &t->network->decoder;
+  b->encoder = arena_calloc(exec->arena, (size_t)encoder->blocks, sizeof *b->encoder);
+  b->decoder = arena_calloc(exec->arena, (size_t)decoder->blocks, sizeof *b->decoder);
+  if (!b->encoder || !b->decoder)
+    return no_memory(b);
+  enum vqct_status status = chain_forward(encoder, &b->x, &b->z, b->encoder, exec, b->error);
+  if (status != VQCT_OK)
+    return status;
+  b->positions = (size_t)(b->z.images * b->z.height * b->z.width);
+  b->zq = b->z;
+  b->zq.data = take(b, size_of(&b->z));
+  b->tokens = arena_alloc(exec->arena, t->quantizer.planes * b->positions * sizeof *b->tokens);
+  if (!b->zq.data || !b->tokens)
+    return no_memory(b);
+  status = quantizer_encode(&t->quantizer, b->z.data, b->positions, b->tokens, exec, b->error);
+  if (status != VQCT_OK)
+    return error_prefix(b->error, "step %llu, encoder's output", (unsigned long long)t->step);
+  status = quantizer_decode(&t->quantizer, b->tokens, b->positions, b->zq.data, b->error);
+  if (status == VQCT_OK)
+    status = chain_forward(decoder, &b->zq, &b->y, b->decoder, exec, b->error);
+  if (status == VQCT_OK)
+    count_tokens(t, b->tokens, b->positions);
+  return status;
+}
+
+/* ---- losses of the picture --------------------------------------------------------------------
+ */
+
+static enum vqct_status reconstruction(struct batch *b) {
+  const struct trainer *t = b->t;
+  const struct trainer_settings *s = &t->settings;
+  double pixel = 0, perceptual = 0;
+  enum vqct_status status = loss_pixels(s->pixel, b->x.data, b->y.data, size_of(&b->y),
+                                        (float)s->pixel_weight * b->scale, &pixel, b->dy, &t->exec);
+  if (status != VQCT_OK)
+    return no_memory(b);
+  if (t->perceptual)
+    status = perceptual_loss(t->perceptual, b->x.data, b->y.data, b->x.images, b->x.height,
+                             b->x.width, (float)s->perceptual_weight * b->scale, &perceptual, b->dy,
+                             &t->exec, b->error);
+  b->losses->pixel += pixel * (double)b->scale;
+  b->losses->perceptual += perceptual * (double)b->scale;
+  if (status == VQCT_OK)
+    status = check_finite(b, pixel, "the pixel loss");
+  if (status == VQCT_OK)
+    status = check_finite(b, perceptual, "the perceptual loss");
+  return status;
+}
+
+/* Norm of the gradient for the decoder's last weight that a gradient dy of the picture causes, over
+ * all processes. */
+static enum vqct_status last_weight_norm(const struct batch *b, const float *dy, double *norm) {
+  const struct trainer *t = b->t;
+  struct arena_mark mark = arena_mark(t->exec.arena);
+  size_t count = chain_last_weight_count(&t->network->decoder);
+  float *gradient = arena_calloc(t->exec.arena, count, sizeof *gradient);
+  if (!gradient)
+    return no_memory(b);
+  enum vqct_status status = chain_last_weight_gradient(&t->network->decoder, b->decoder, dy,
+                                                       gradient, &t->exec, b->error);
+  if (status == VQCT_OK) {
+    if (t->reduction)
+      t->reduction->sum_float(t->reduction->context, gradient, count);
+    *norm = block_norm(gradient, count, &t->exec);
+  }
+  arena_release(t->exec.arena, mark);
+  return status;
+}
+
+/* Adds the adversarial loss to dy, weighted so that both losses pull equally at the last layer. */
+static enum vqct_status deceive(const struct batch *b, const struct discriminator_pass *made,
+                                float *dlogit) {
+  const struct trainer *t = b->t;
+  double loss = loss_hinge(HINGE_GENERATOR, made->logit, made->logits, b->scale, dlogit);
+  double reconstruction_norm = 0, adversarial_norm = 0;
+  struct arena_mark mark = arena_mark(t->exec.arena);
+  float *dy = take(b, size_of(&b->y));
+  if (!dy)
+    return no_memory(b);
+  enum vqct_status status = discriminator_backward(t->discriminator, made, dlogit, NULL, dy,
+                                                   t->reduction, &t->exec, b->error);
+  if (status == VQCT_OK)
+    status = last_weight_norm(b, b->dy, &reconstruction_norm);
+  if (status == VQCT_OK)
+    status = last_weight_norm(b, dy, &adversarial_norm);
+  /* Both norms carry this part's scale, which the small constant must not be measured against. */
+  double unit = (double)b->scale * (t->reduction ? t->reduction->ranks : 1);
+  double weight = reconstruction_norm / (adversarial_norm + ADAPTIVE_EPSILON * unit);
+  weight = fmin(fmax(weight, 0), ADAPTIVE_LIMIT) * t->settings.adversarial_weight;
+  for (size_t i = 0; status == VQCT_OK && i < size_of(&b->y); i++)
+    b->dy[i] += (float)weight * dy[i];
+  b->losses->generator += loss * (double)b->scale;
+  b->losses->adaptive_weight += weight * (double)b->scale;
+  arena_release(t->exec.arena, mark);
+  return status == VQCT_OK ? check_finite(b, weight * loss, "the adversarial loss") : status;
+}
+
+/* The discriminator's own loss: half of that on real and half of that on made pictures. */
+static enum vqct_status judge(const struct batch *b, const struct discriminator_pass *made,
+                              float *dlogit) {
+  struct trainer *t = b->t;
+  struct discriminator_pass real;
+  struct arena_mark mark = arena_mark(t->exec.arena);
+  double loss = loss_hinge(HINGE_MADE, made->logit, made->logits, 0.5F * b->scale, dlogit);
+  enum vqct_status status = discriminator_backward(
+      t->discriminator, made, dlogit, t->judge.gradients, NULL, t->reduction, &t->exec, b->error);
+  if (status == VQCT_OK)
+    status = discriminator_forward(t->discriminator, b->x.data, b->x.images, b->x.height,
+                                   b->x.width, t->reduction, &real, &t->exec, b->error);
+  if (status == VQCT_OK) {
+    loss += loss_hinge(HINGE_REAL, real.logit, real.logits, 0.5F * b->scale, dlogit);
+    status = discriminator_backward(t->discriminator, &real, dlogit, t->judge.gradients, NULL,
+                                    t->reduction, &t->exec, b->error);
+  }
+  b->losses->discriminator += 0.5 * loss * (double)b->scale;
+  arena_release(t->exec.arena, mark);
+  return status == VQCT_OK ? check_finite(b, loss, "the discriminator's loss") : status;
+}
+
+static enum vqct_status adversary(const struct batch *b) {
+  const struct trainer *t = b->t;
+  struct discriminator_pass made;
+  struct arena_mark mark = arena_mark(t->exec.arena);
+  enum vqct_status status =
+      discriminator_forward(t->discriminator, b->y.data, b->y.images, b->y.height, b->y.width,
+                            t->reduction, &made, &t->exec, b->error);
+  float *dlogit = status == VQCT_OK ? take(b, made.logits) : NULL;
+  if (status == VQCT_OK && !dlogit)
+    status = no_memory(b);
+  if (status == VQCT_OK)
+    status = deceive(b, &made, dlogit);
+  if (status == VQCT_OK)
+    status = judge(b, &made, dlogit);
+  arena_release(t->exec.arena, mark);
+  return status;
+}
+
+/* ---- backward ---------------------------------------------------------------------------------
+ */
+
+static enum vqct_status backward(const struct batch *b) {
+  struct trainer *t = b->t;
+  const struct parameter_gradients parameters = {&t->list, t->generator.parameters,
+                                                 t->generator.gradients};
+  double loss = 0, weight = t->settings.codebook_weight;
+  float *dz = take(b, size_of(&b->z));
+  if (!dz)
+    return no_memory(b);
+  enum vqct_status status =
+      chain_backward(&t->network->decoder, b->decoder, &parameters, b->dy, dz, &t->exec, b->error);
+  if (status != VQCT_OK)
+    return status;
+  status = codebook_loss(&t->quantizer, &t->settings.codebook, b->z.data, b->zq.data, b->tokens,
+                         b->positions, (float)weight * b->scale, &loss, dz,
+                         t->transfer ? t->dcodes : NULL, &t->exec);
+  if (status != VQCT_OK)
+    return no_memory(b);
+  b->losses->codebook += loss * (double)b->scale;
+  status = check_finite(b, loss, "the codebook loss");
+  if (status == VQCT_OK)
+    status =
+        chain_backward(&t->network->encoder, b->encoder, &parameters, dz, NULL, &t->exec, b->error);
+  return status;
+}
+
+/* ---- a step -----------------------------------------------------------------------------------
+ */
+
+/* The codebook of this step, from the transfer's weights. */
+static enum vqct_status begin_step(struct trainer *t, struct vqct_error *error) {
+  memset(t->dcodes, 0, t->codes * (size_t)t->config.code_dimension * sizeof *t->dcodes);
+  if (t->transfer && transfer_forward(t->transfer, t->generator.parameters + t->list.total, true,
+                                      t->step, t->codebook, &t->exec) != VQCT_OK)
+    return error_set(error, VQCT_MEMORY, "no memory for the codebook");
+  quantizer_load(&t->quantizer, t->codebook);
+  return VQCT_OK;
+}
+
+enum vqct_status trainer_accumulate(struct trainer *t, const float *x, int images, int height,
+                                    int width, int part, int parts, struct trainer_losses *losses,
+                                    struct vqct_error *error) {
+  struct batch batch = {.t = t, .losses = losses, .error = error, .scale = 1.0F / (float)parts};
+  int factor = model_config_downsampling(&t->config);
+  if (images < 1 || height < factor || width < factor || height % factor || width % factor)
+    return error_set(error, VQCT_INVALID,
+                     "%d pictures of %d x %d pixels: sides must be multiples "
+                     "of %d",
+                     images, width, height, factor);
+  /* chain_forward only reads its input, but an activation has no way to say so. */
+  batch.x = (struct activation){.data = (float *)x,
+                                .images = images,
+                                .height = height,
+                                .width = width,
+                                .channels = t->config.image_channels};
+  enum vqct_status status = VQCT_OK;
+  if (part == 0) {
+    memset(losses, 0, sizeof *losses);
+    status = begin_step(t, error);
+  }
+  struct arena_mark mark = arena_mark(&t->arena);
+  if (status == VQCT_OK)
+    status = forward(&batch);
+  if (status == VQCT_OK &&
+      !(batch.dy = arena_calloc(&t->arena, size_of(&batch.y), sizeof *batch.dy)))
+    status = no_memory(&batch);
+  if (status == VQCT_OK)
+    status = reconstruction(&batch);
+  if (status == VQCT_OK && t->discriminator && t->step >= t->settings.adversarial_start)
+    status = adversary(&batch);
+  if (status == VQCT_OK)
+    status = backward(&batch);
+  if (status == VQCT_OK && !t->transfer &&
+      ema_codebook_update(&t->ema, &t->quantizer, batch.z.data, batch.tokens, batch.positions,
+                          t->step * (uint64_t)parts + (uint64_t)part, t->reduction,
+                          &t->exec) != VQCT_OK)
+    status = no_memory(&batch);
+  arena_release(&t->arena, mark);
+  return status;
+}
+
+/* Names the first parameter whose gradient holds NaN or infinity. */
+static enum vqct_status name_culprit(const struct trainer *t, struct vqct_error *error) {
+  for (size_t i = 0; i < t->list.count; i++) {
+    const struct parameter *p = &t->list.parameter[i];
+    for (size_t k = p->offset; k < p->offset + p->count; k++)
+      if (!isfinite(t->generator.gradients[k]))
+        return error_set(error, VQCT_NOT_FINITE, "step %llu: the gradient of %s is not finite",
+                         (unsigned long long)t->step, p->name);
+  }
+  return error_set(error, VQCT_NOT_FINITE, "step %llu: the gradient of the %s is not finite",
+                   (unsigned long long)t->step,
+                   t->transfer ? "codebook's transfer or of the discriminator" : "discriminator");
+}
+
+/* Gradients of this process become the mean over all of them. */
+static void reduce(const struct trainer *t, struct optimizer *optimizer) {
+  if (!t->reduction)
+    return;
+  t->reduction->sum_float(t->reduction->context, optimizer->gradients, optimizer->count);
+  for (size_t i = 0; i < optimizer->count; i++)
+    optimizer->gradients[i] /= (float)t->reduction->ranks;
+}
+
+enum vqct_status trainer_update(struct trainer *t, struct trainer_losses *losses,
+                                struct vqct_error *error) {
+  bool adversarial = t->discriminator && t->step >= t->settings.adversarial_start;
+  enum vqct_status status = VQCT_OK;
+  if (t->transfer)
+    status = transfer_backward(t->transfer, t->generator.parameters + t->list.total, t->dcodes,
+                               t->generator.gradients + t->list.total, &t->exec);
+  if (status != VQCT_OK)
+    return error_set(error, status, "no memory for the codebook's gradients");
+  reduce(t, &t->generator);
+  if (adversarial)
+    reduce(t, &t->judge);
+  /* The discriminator first: should its gradients not be finite, the generator has not moved. */
+  if (adversarial && !isfinite(block_norm(t->judge.gradients, t->judge.count, &t->exec)))
+    return name_culprit(t, error);
+  status = optimizer_step(&t->generator, &losses->gradient_norm, &t->exec, error);
+  if (status == VQCT_NOT_FINITE)
+    return name_culprit(t, error);
+  if (status == VQCT_OK && adversarial)
+    status = optimizer_step(&t->judge, &losses->discriminator_norm, &t->exec, error);
+  t->step++;
+  if (status == VQCT_OK)
+    status = trainer_pack(t, error);
+  return status;
+}
