@@ -9,6 +9,7 @@ static const struct command *const commands[] = {
     &init_command,
     &import_command,
     &inspect_command,
+    &train_command,
     NULL,
 };
 

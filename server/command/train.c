@@ -1,0 +1,133 @@
+/* vqct train: from photographs and a prior to a model.
+ *
+ * SIGTERM and SIGINT ask for a checkpoint and an end after the current step. */
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "error.h"
+#include "train_settings.h"
+
+static volatile sig_atomic_t stop_asked;
+
+static void ask_to_stop(int signal_number) {
+  (void)signal_number;
+  stop_asked = 1;
+}
+
+static void catch_signals(void) {
+  struct sigaction action = {.sa_handler = ask_to_stop, .sa_flags = SA_RESTART};
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGTERM, &action, NULL);
+  sigaction(SIGINT, &action, NULL);
+}
+
+/* ---- what the run tells -----------------------------------------------------------------------
+ */
+
+static bool stopping(void *context) {
+  (void)context;
+  return stop_asked;
+}
+
+static void show_message(void *context, const char *message) {
+  (void)context;
+  fprintf(stderr, "vqct train: %s\n", message);
+}
+
+static void show_time(double seconds) {
+  unsigned long all = (unsigned long)seconds;
+  printf("%lu:%02lu:%02lu", all / 3600, all / 60 % 60, all % 60);
+}
+
+static void show_health(int books, const char *const *name,
+                        const struct vqct_codebook_health *health) {
+  for (int i = 0; i < books; i++)
+    printf("  %s %.1f%% of %llu, perplexity %.0f", name[i], 100 * health[i].usage,
+           (unsigned long long)health[i].codes, health[i].perplexity);
+}
+
+static void show_progress(void *context, const struct run_progress *progress) {
+  (void)context;
+  const struct history_row *row = progress->row;
+  const struct trainer_losses *l = &row->losses;
+  printf("step %llu of %llu  %.2f images/s  ", (unsigned long long)row->step,
+         (unsigned long long)progress->steps, row->rate);
+  show_time(progress->remaining);
+  printf(" left  pixel %.4f", l->pixel);
+  if (l->perceptual > 0)
+    printf("  lpips %.4f", l->perceptual);
+  printf("  codebook %.4f", l->codebook);
+  if (l->discriminator > 0)
+    printf("  G %.3f  D %.3f  weight %.3g", l->generator, l->discriminator, l->adaptive_weight);
+  show_health(row->codebooks, row->name, row->health);
+  if (progress->waited > 0.01)
+    printf("  waited %.0f%% for data", 100 * progress->waited);
+  printf("\n");
+  fflush(stdout);
+}
+
+static void show_validation(void *context, uint64_t step, const struct evaluation_result *result) {
+  (void)context;
+  printf("validation after step %llu: %llu pictures  PSNR %.2f dB  SSIM %.3f",
+         (unsigned long long)step, (unsigned long long)result->pictures, result->psnr,
+         result->ssim);
+  if (!isnan(result->lpips))
+    printf("  LPIPS %.4f", result->lpips);
+  show_health(result->codebooks, result->name, result->health);
+  printf("\n");
+  fflush(stdout);
+}
+
+/* ---- running ----------------------------------------------------------------------------------
+ */
+
+static enum vqct_status save_options(const struct train_options *options, struct arena *arena,
+                                     struct vqct_error *error) {
+  size_t size = strlen(options->output) + sizeof "/config.json";
+  char *path = arena_alloc(arena, size);
+  if (!path)
+    return error_set(error, VQCT_MEMORY, "no memory for a path");
+  snprintf(path, size, "%s/config.json", options->output);
+  if (mkdir(options->output, 0777) != 0 && errno != EEXIST)
+    return error_set(error, VQCT_WRITE, "%s: %s", options->output, strerror(errno));
+  return train_settings_save(options, path, error);
+}
+
+static enum vqct_status train(const void *values, const struct options_found *found,
+                              struct arena *arena, struct vqct_error *error) {
+  (void)found;
+  const struct train_options *options = values;
+  const struct run_hooks hooks = {
+      .progress = show_progress,
+      .validated = show_validation,
+      .message = show_message,
+      .stopping = stopping,
+  };
+  struct run_settings settings;
+  enum vqct_status status = train_settings_make(options, &settings, error);
+  if (status != VQCT_OK)
+    return status;
+  catch_signals();
+  status = run_training(&settings, &hooks, NULL, error);
+  if (status == VQCT_OK || status == VQCT_INTERRUPTED)
+    save_options(options, arena, NULL);
+  if (status == VQCT_INTERRUPTED) {
+    printf("%s\n", error->message);
+    return VQCT_OK;
+  }
+  return status;
+}
+
+static enum vqct_status run(int argc, char **argv, struct vqct_error *error) {
+  struct train_options options = {0};
+  return command_run(&train_table, argc, argv, &options, train, error);
+}
+
+const struct command train_command = {"train", "train a model from photographs and a prior", run};
