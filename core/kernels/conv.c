@@ -82,7 +82,7 @@ no_memory:
 void conv_update(struct conv *conv, const float *weight, const float *bias) {
   ptrdiff_t kernel = conv->shape.kernel, in = conv->shape.in_channels;
   struct weight_view view = {weight, in * kernel * kernel, kernel * kernel, kernel, 1};
-  layer_pack(&conv->layer, &view, bias);
+  layer_pack(&conv->layer, &view, bias, NULL);
 }
 
 void conv_free(struct conv *conv) {
@@ -153,7 +153,7 @@ static enum vqct_status backward_phase(const struct conv_shape *s, const float *
       !(layer.weights = arena_alloc(exec->arena, weights * sizeof(float))) ||
       !(layer.bias = arena_alloc(exec->arena, bias * sizeof(float))))
     goto done;
-  layer_pack(&layer, &view, NULL);
+  layer_pack(&layer, &view, NULL, exec->pool);
   target->first_row = row->first;
   target->rows = row->count;
   target->first_column = column->first;

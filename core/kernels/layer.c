@@ -17,47 +17,11 @@ void layer_choose(struct layer *layer) {
                     layer->out_channels <= WINOGRAD_CHANNELS_MAX;
 }
 
-static size_t points_or_taps(const struct layer *layer) {
-  return layer->winograd ? WINOGRAD_POINTS : (size_t)(layer->kernel_rows * layer->kernel_columns);
-}
-
 bool layer_sizes(const struct layer *layer, size_t *weights, size_t *bias) {
   size_t panels = simd_panels(layer->simd, layer->out_channels);
   *bias = panels * layer->simd->panel;
-  return size_multiply(points_or_taps(layer), layer->in_channels, weights) &&
+  return size_multiply(layer_points(layer), layer->in_channels, weights) &&
          size_multiply(*weights, *bias, weights) && *weights < SIZE_MAX / sizeof(float);
-}
-
-/* Panel, row of taps, tap, input channel, output channel of the panel. */
-static void direct_pack(const struct layer *layer, const struct weight_view *view) {
-  size_t depth = points_or_taps(layer) * layer->in_channels;
-  for (size_t panel = 0; panel < simd_panels(layer->simd, layer->out_channels); panel++) {
-    size_t first = panel * layer->simd->panel;
-    size_t width = simd_panel_vectors(layer->simd, layer->out_channels, panel) * layer->simd->lanes;
-    size_t real = layer->out_channels - first < width ? layer->out_channels - first : width;
-    float *to = layer->weights + first * depth;
-    memset(to, 0, depth * width * sizeof *to);
-    for (size_t o = 0; o < real; o++)
-      for (size_t k = 0; k < depth; k++) {
-        size_t tap = k / layer->in_channels, i = k % layer->in_channels;
-        ptrdiff_t row = (ptrdiff_t)tap / layer->kernel_columns;
-        ptrdiff_t column = (ptrdiff_t)tap % layer->kernel_columns;
-        to[k * width + o] =
-            view->first[(ptrdiff_t)(first + o) * view->out + (ptrdiff_t)i * view->in +
-                        row * view->row + column * view->column];
-      }
-  }
-}
-
-void layer_pack(const struct layer *layer, const struct weight_view *view, const float *bias) {
-  if (layer->winograd)
-    winograd_pack(layer, view);
-  else
-    direct_pack(layer, view);
-  size_t panels = simd_panels(layer->simd, layer->out_channels);
-  memset(layer->bias, 0, panels * layer->simd->panel * sizeof *layer->bias);
-  if (bias)
-    memcpy(layer->bias, bias, layer->out_channels * sizeof *bias);
 }
 
 static int divide_up(int a, int b) {

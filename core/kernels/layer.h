@@ -47,12 +47,19 @@ void layer_choose(struct layer *layer);
 /** Floats of weights, and of bias, for a layer whose form is chosen; false where that overflows. */
 bool layer_sizes(const struct layer *layer, size_t *weights, size_t *bias);
 
-/** Fills layer->weights and layer->bias; bias may be NULL for zeros. */
-void layer_pack(const struct layer *layer, const struct weight_view *view, const float *bias);
+/** Fills layer->weights and layer->bias; bias may be NULL for zeros, pool for the caller alone. */
+void layer_pack(const struct layer *layer, const struct weight_view *view, const float *bias,
+                struct pool *pool);
 
 /** Runs a layer over all images. */
 enum vqct_status layer_run(const struct layer *layer, const struct conv_input *input,
                            const struct layer_target *target, const struct exec *exec);
+
+/** Taps of the kernel, or points that they are transformed to. */
+static inline size_t layer_points(const struct layer *layer) {
+  return layer->winograd ? WINOGRAD_POINTS
+                         : (size_t)layer->kernel_rows * (size_t)layer->kernel_columns;
+}
 
 /** Panel number `panel` of the packed weights, `depth` rows a panel. */
 static inline const float *layer_panel(const struct layer *layer, size_t panel, size_t depth) {
@@ -114,6 +121,5 @@ enum vqct_status direct_run(const struct layer *layer, const struct conv_input *
                             const struct layer_target *target, const struct exec *exec);
 enum vqct_status winograd_run(const struct layer *layer, const struct conv_input *input,
                               const struct layer_target *target, const struct exec *exec);
-void winograd_pack(const struct layer *layer, const struct weight_view *view);
 
 #endif

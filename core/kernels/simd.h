@@ -65,6 +65,9 @@ struct simd {
                          size_t channels, float *points, size_t point_stride);
   /** 36 points of a panel to a tile of at most 4 x 4 pixels of y: A' m A. */
   void (*winograd_output)(const float *points, size_t point_stride, const struct epilogue *);
+  /** Weights to points: 3 x 3 taps of one panel each, to 36 points of a panel each: G w G'. */
+  void (*winograd_weight)(const float *taps, size_t tap_stride, size_t vectors, float *points,
+                          size_t point_stride);
   /** Gradient of a tile, 4 x 4 pixels, to 36 points of `channels` (whole vectors) each: A g A'. */
   void (*winograd_gradient)(const float *tile, size_t row_stride, size_t pixel_stride,
                             size_t channels, float *points, size_t point_stride);

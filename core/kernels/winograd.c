@@ -1,8 +1,6 @@
 /* The Winograd form of a layer. A task takes a block of tiles: it gathers and transforms their
  * input channels bit by bit into 36 matrices (tiles x input channels), and for each panel of output
  * channels multiplies all 36 by the transformed weights and transforms the result back. */
-#include <string.h>
-
 #include "layer.h"
 #include "tiles.h"
 
@@ -129,44 +127,4 @@ enum vqct_status winograd_run(const struct layer *layer, const struct conv_input
               &job.split);
   job.worker_floats = simd_round(layer->simd, workspace_of(&job).end);
   return layer_job_run(&job, winograd_task, exec);
-}
-
-/* G w: 3 numbers to 6. */
-static void weight_step(float w0, float w1, float w2, float t[6]) {
-  float ends = (w0 + w2) * (1.0F / 6), ends2 = w0 * (1.0F / 24) + w2 * (1.0F / 6);
-  t[0] = w0 * 0.25F;
-  t[1] = -ends - w1 * (1.0F / 6);
-  t[2] = -ends + w1 * (1.0F / 6);
-  t[3] = ends2 + w1 * (1.0F / 12);
-  t[4] = ends2 - w1 * (1.0F / 12);
-  t[5] = w2;
-}
-
-static void transform_weight(const struct weight_view *view, const float *w, float points[36]) {
-  float half[3][6]; /* of each column of taps */
-  for (int c = 0; c < 3; c++)
-    weight_step(w[c * view->column], w[view->row + c * view->column],
-                w[2 * view->row + c * view->column], half[c]);
-  for (int i = 0; i < 6; i++)
-    weight_step(half[0][i], half[1][i], half[2][i], points + (ptrdiff_t)i * 6);
-}
-
-void winograd_pack(const struct layer *layer, const struct weight_view *view) {
-  size_t depth = WINOGRAD_POINTS * layer->in_channels;
-  for (size_t panel = 0; panel < simd_panels(layer->simd, layer->out_channels); panel++) {
-    size_t first = panel * layer->simd->panel;
-    size_t width = simd_panel_vectors(layer->simd, layer->out_channels, panel) * layer->simd->lanes;
-    size_t real = layer->out_channels - first < width ? layer->out_channels - first : width;
-    float *to = layer->weights + first * depth;
-    memset(to, 0, depth * width * sizeof *to);
-    for (size_t i = 0; i < layer->in_channels; i++)
-      for (size_t o = 0; o < real; o++) {
-        float points[WINOGRAD_POINTS];
-        transform_weight(view,
-                         view->first + (ptrdiff_t)(first + o) * view->out + (ptrdiff_t)i * view->in,
-                         points);
-        for (size_t p = 0; p < WINOGRAD_POINTS; p++)
-          to[(p * layer->in_channels + i) * width + o] = points[p];
-      }
-  }
 }

@@ -16,5 +16,6 @@ const struct simd SIMD_NAME(simd_table) = {
     .epilogue = SIMD_NAME(epilogue),
     .winograd_input = SIMD_NAME(winograd_input),
     .winograd_output = SIMD_NAME(winograd_output),
+    .winograd_weight = SIMD_NAME(winograd_weight),
     .winograd_gradient = SIMD_NAME(winograd_gradient),
 };

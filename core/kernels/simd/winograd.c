@@ -36,6 +36,18 @@ ALWAYS_INLINE void gradient_step(const vector g[4], vector t[6]) {
   t[5] = g[3];
 }
 
+/* G w: 3 numbers to 6. */
+ALWAYS_INLINE void weight_step(const vector w[3], vector t[6]) {
+  vector ends = (w[0] + w[2]) * (1.0F / 6), middle = w[1] * (1.0F / 6);
+  vector ends2 = w[0] * (1.0F / 24) + w[2] * (1.0F / 6), middle2 = w[1] * (1.0F / 12);
+  t[0] = w[0] * 0.25F;
+  t[1] = -ends - middle;
+  t[2] = middle - ends;
+  t[3] = ends2 + middle2;
+  t[4] = ends2 - middle2;
+  t[5] = w[2];
+}
+
 void SIMD_NAME(winograd_input)(const float *window, size_t row_stride, size_t pixel_stride,
                                size_t channels, float *points, size_t point_stride) {
   for (size_t c = 0; c < channels; c += LANES) {
@@ -77,6 +89,30 @@ void SIMD_NAME(winograd_gradient)(const float *tile, size_t row_stride, size_t p
     UNROLL for (size_t i = 0; i < 6; i++) {
       vector result[6];
       gradient_step(half[i], result);
+      UNROLL for (size_t j = 0; j < 6; j++) {
+        store(points + (i * 6 + j) * point_stride + c, result[j]);
+      }
+    }
+  }
+}
+
+void SIMD_NAME(winograd_weight)(const float *taps, size_t tap_stride, size_t vectors, float *points,
+                                size_t point_stride) {
+  for (size_t c = 0; c < vectors * LANES; c += LANES) {
+    vector half[6][3];
+    UNROLL for (size_t j = 0; j < 3; j++) {
+      vector column[3], result[6];
+      UNROLL for (size_t i = 0; i < 3; i++) {
+        column[i] = load(taps + (i * 3 + j) * tap_stride + c);
+      }
+      weight_step(column, result);
+      UNROLL for (size_t i = 0; i < 6; i++) {
+        half[i][j] = result[i];
+      }
+    }
+    UNROLL for (size_t i = 0; i < 6; i++) {
+      vector result[6];
+      weight_step(half[i], result);
       UNROLL for (size_t j = 0; j < 6; j++) {
         store(points + (i * 6 + j) * point_stride + c, result[j]);
       }
