@@ -211,7 +211,8 @@ static enum vqct_status read_merges(struct bpe *bpe, struct byte_stream *file,
     if ((status = add_merge(bpe, file, &line, error)) != VQCT_OK)
       return status;
   }
-  qsort(bpe->merge, bpe->merges, sizeof *bpe->merge, by_pair);
+  if (bpe->merges)
+    qsort(bpe->merge, bpe->merges, sizeof *bpe->merge, by_pair);
   for (size_t i = 1; i < bpe->merges; i++)
     if (bpe->merge[i].pair == bpe->merge[i - 1].pair)
       return error_set(error, VQCT_DATA, "%s: merges '%s' and '%s' twice", byte_stream_name(file),
