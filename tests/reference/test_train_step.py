@@ -1,0 +1,348 @@
+"""Whole steps of training against PyTorch in double precision: every loss, every gradient and every
+updated weight of generator, transfer and discriminator."""
+import ctypes
+import json
+import os
+import struct
+import tempfile
+import unittest
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import torch_lpips
+from native import LIB, Error, Team, floats, nhwc, relative, write_safetensors
+from native_network import Config, ParameterList
+from test_gcn import random_graph
+from test_train_layers import OptimizerSettings, Settings, normal
+from torch_patchgan import patchgan
+from torch_vqct import F8_SMALL, TINY, Network, code_values, quantize
+
+GCN, MLP, FIXED, FREE, SIMVQ, EMA = range(6)
+RELEASED, CORRECTED = 0, 1
+NEVER = 2 ** 64 - 1
+
+
+class CodebookLoss(ctypes.Structure):
+    _fields_ = [("beta", ctypes.c_double), ("placement", ctypes.c_int)]
+
+
+class Ema(ctypes.Structure):
+    _fields_ = [("decay", ctypes.c_double), ("threshold", ctypes.c_double),
+                ("seed", ctypes.c_uint64)]
+
+
+class TrainerSettings(ctypes.Structure):
+    _fields_ = [("codes", ctypes.c_int), ("standardize", ctypes.c_bool),
+                ("dropout", ctypes.c_double), ("codebook", CodebookLoss),
+                ("codebook_weight", ctypes.c_double), ("pixel", ctypes.c_int),
+                ("pixel_weight", ctypes.c_double), ("perceptual_weight", ctypes.c_double),
+                ("adversarial_start", ctypes.c_uint64), ("adversarial_weight", ctypes.c_double),
+                ("discriminator", Settings), ("generator_optimizer", OptimizerSettings),
+                ("discriminator_optimizer", OptimizerSettings), ("ema", Ema),
+                ("seed", ctypes.c_uint64)]
+
+
+LOSSES = ("pixel", "perceptual", "codebook", "generator", "discriminator", "adaptive_weight",
+          "gradient_norm", "discriminator_norm")
+
+
+class Losses(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_double) for name in LOSSES]
+
+
+class Extra(ctypes.Structure):
+    _fields_ = [("best", ctypes.c_double)]
+
+
+def settings(codes, beta, adversarial_start, codebook_weight=1.0, clip=0.0, seed=3):
+    adam = OptimizerSettings(1e-3, 0, 0, 0, 0.5, 0.9, 1e-8, clip, 0.9)
+    judge = OptimizerSettings(5e-4, 0, 0, 0, 0.5, 0.9, 1e-8, 0, 0)
+    return TrainerSettings(codes, True, 0, CodebookLoss(0.25, beta), codebook_weight, 0, 1.5, 0.7,
+                           adversarial_start, 0.8, Settings(3, 6, 2), adam, judge,
+                           Ema(0.9, 0.05, 7), seed)
+
+
+def read_checkpoint(path):
+    """(metadata, arrays by name)."""
+    with open(path, "rb") as file:
+        data = file.read()
+    size = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:8 + size])
+    metadata = header.pop("__metadata__")
+    return metadata, {name: np.frombuffer(data, "<f4", (entry["data_offsets"][1] -
+                                                        entry["data_offsets"][0]) // 4,
+                                          8 + size + entry["data_offsets"][0]).copy()
+                      for name, entry in header.items()}
+
+
+class Ours:
+    """A trainer of the library."""
+
+    def __init__(self, config, chosen, graph, lpips, team, folder):
+        self.config, self.error, self.folder = Config(), Error(), folder
+        text = json.dumps(config).encode()
+        self.check(LIB.model_config_parse(text, ctypes.c_size_t(len(text)),
+                                          ctypes.byref(self.config), ctypes.byref(self.error)))
+        self.handle, self.losses, self.chosen = ctypes.c_void_p(), Losses(), chosen
+        pool = team.contents.pool
+        self.check(LIB.trainer_new(ctypes.byref(self.config), ctypes.byref(chosen),
+                                   ctypes.byref(graph.prior) if graph else None, lpips, None,
+                                   ctypes.c_void_p(pool), ctypes.byref(self.handle),
+                                   ctypes.byref(self.error)))
+        self.list = ParameterList()
+        self.check(LIB.parameter_list_init(ctypes.byref(self.config), ctypes.byref(self.list),
+                                           None))
+        self.names = {}
+        for i in range(self.list.count):
+            p = self.list.parameter[i]
+            self.names[p.name.decode()] = (p.offset, p.count, list(p.shape)[:p.dims])
+
+    def check(self, status):
+        if status:
+            raise RuntimeError(self.error.message.decode())
+
+    def state(self):
+        path = os.path.join(self.folder, "state.safetensors")
+        self.check(LIB.checkpoint_save(path.encode(), self.handle, ctypes.byref(Extra(1.5)),
+                                       ctypes.byref(self.error)))
+        return read_checkpoint(path)[1]
+
+    def step(self, batches):
+        for part, x in enumerate(batches):
+            x = nhwc(x)
+            images, height, width, _ = x.shape
+            self.check(LIB.trainer_accumulate(self.handle, floats(x), images, height, width, part,
+                                              len(batches), ctypes.byref(self.losses),
+                                              ctypes.byref(self.error)))
+        self.check(LIB.trainer_update(self.handle, ctypes.byref(self.losses),
+                                      ctypes.byref(self.error)))
+        return {name: getattr(self.losses, name) for name in LOSSES}
+
+    def close(self):
+        LIB.trainer_free(self.handle)
+        LIB.parameter_list_free(ctypes.byref(self.list))
+
+
+class Theirs:
+    """The same trainer in PyTorch, after the description of the method."""
+
+    def __init__(self, config, chosen, graph, weights, state, names):
+        self.config, self.chosen, self.lpips = config, chosen, weights
+        self.network = Network(config).double()
+        block = state["generator.parameters"]
+        for name, parameter in self.network.named_parameters():
+            offset, count, shape = names[name]
+            parameter.data = torch.from_numpy(
+                block[offset:offset + count].reshape(shape).astype(np.float64))
+        total = max(offset + count for offset, count, _ in names.values())
+        d, rest = config["code_dimension"], torch.from_numpy(block[total:].astype(np.float64))
+        self.rest = rest.clone().requires_grad_()
+        self.graph = graph
+        if graph:
+            x = torch.from_numpy(graph.x.astype(np.float64))
+            self.x = (x - x.mean(0)) / x.var(0, unbiased=False).sqrt()
+            self.s = graph.normalized()
+        self.order = [(self.network.get_parameter(name), offset, count)
+                      for name, (offset, count, _) in names.items()]
+        self.total = total
+        adam = chosen.generator_optimizer
+        self.adam = torch.optim.Adam([*self.network.parameters(), self.rest], lr=1e-3,
+                                     betas=(0.5, 0.9), eps=1e-8)
+        if "discriminator.parameters" in state:
+            self.judge = patchgan(3, 6, 2).double()
+            offset = 0
+            for parameter in self.judge.parameters():
+                flat = state["discriminator.parameters"][offset:offset + parameter.numel()]
+                parameter.data = torch.from_numpy(flat.reshape(parameter.shape).astype(np.float64))
+                offset += parameter.numel()
+            self.judge_adam = torch.optim.Adam(self.judge.parameters(), lr=5e-4, betas=(0.5, 0.9),
+                                               eps=1e-8)
+        self.steps, self.clip = 0, adam.clip_norm
+
+    def load(self, state):
+        """Takes over the weights and the state of both optimizers."""
+        def place(adam, name, parameters):
+            for parameter, offset, count in parameters:
+                flat = [torch.from_numpy(state[f"{name}.{part}"][offset:offset + count]
+                                         .reshape(parameter.shape).astype(np.float64))
+                        for part in ("parameters", "mean", "square")]
+                parameter.data = flat[0]
+                adam.state[parameter] = {"step": torch.tensor(float(self.steps)),
+                                         "exp_avg": flat[1], "exp_avg_sq": flat[2]}
+
+        rest = (self.rest, self.total, self.rest.numel())
+        place(self.adam, "generator", [*self.order, rest])
+        if self.steps > self.chosen.adversarial_start:
+            offsets = np.cumsum([0] + [p.numel() for p in self.judge.parameters()])
+            place(self.judge_adam, "discriminator",
+                  [(p, o, p.numel()) for p, o in zip(self.judge.parameters(), offsets)])
+
+    def codebook(self):
+        d = self.config["code_dimension"]
+        if not self.graph:
+            return self.rest.reshape(-1, d)
+        inputs = self.x.shape[1]
+        sizes = [d * inputs, d, d * d, d]
+        w1, b1, w2, b2 = torch.split(self.rest, sizes)
+        hidden = F.relu(self.s @ self.x @ w1.reshape(d, inputs).T + b1)
+        return self.s @ hidden @ w2.reshape(d, d).T + b2
+
+    def step(self, batches):
+        losses, parts = dict.fromkeys(LOSSES, 0.0), len(batches)
+        adversarial = self.steps >= self.chosen.adversarial_start
+        d, beta = self.config["code_dimension"], self.chosen.codebook.beta
+        self.adam.zero_grad()
+        if adversarial:
+            self.judge_adam.zero_grad()
+        for x in batches:
+            codes = self.codebook()
+            z = self.network.encode(x)
+            tokens, _, _ = quantize(self.config, codes.detach(), z.detach())
+            zq = code_values(self.config, codes, tokens)
+            y = self.network.decode(z + (zq - z).detach())
+            pixel = (x - y).abs().mean()
+            perceptual = torch_lpips.lpips("squeeze", self.lpips, x, y).mean()
+            released = self.chosen.codebook.placement == RELEASED
+            left, right = (1, beta) if released else (beta, 1)
+            codebook = 0
+            for half in (slice(0, d), slice(d, 2 * d)):
+                codebook = codebook + left * F.mse_loss(z[:, half], zq[:, half].detach()) + \
+                    right * F.mse_loss(zq[:, half], z[:, half].detach())
+            reconstruction = self.chosen.pixel_weight * pixel + \
+                self.chosen.perceptual_weight * perceptual
+            total = reconstruction + self.chosen.codebook_weight * codebook
+            if adversarial:
+                g = -self.judge.main(y).mean()
+                last = self.network.decoder.conv_out.weight
+                norms = [torch.autograd.grad(loss, last, retain_graph=True)[0].norm()
+                         for loss in (reconstruction, g)]
+                weight = (norms[0] / (norms[1] + 1e-4)).clamp(0, 1e4).detach() * 0.8
+                judged = 0.5 * (F.relu(1 - self.judge.main(x)).mean() +
+                                F.relu(1 + self.judge.main(y.detach())).mean())
+                gradients = torch.autograd.grad(judged / parts, list(self.judge.parameters()))
+                for parameter, gradient in zip(self.judge.parameters(), gradients):
+                    parameter.grad = gradient if parameter.grad is None else \
+                        parameter.grad + gradient
+                kept = [p.grad.clone() for p in self.judge.parameters()]
+                total = total + weight * g
+                losses["generator"] += g.item() / parts
+                losses["discriminator"] += judged.item() / parts
+                losses["adaptive_weight"] += weight.item() / parts
+            (total / parts).backward()
+            if adversarial:  # the generator's loss must not move the discriminator
+                for parameter, gradient in zip(self.judge.parameters(), kept):
+                    parameter.grad = gradient
+            for name, loss in (("pixel", pixel), ("perceptual", perceptual),
+                               ("codebook", codebook)):
+                losses[name] += loss.item() / parts
+        every = [*self.network.parameters(), self.rest]
+        losses["gradient_norm"] = torch.nn.utils.clip_grad_norm_(
+            every, self.clip or float("inf")).item()
+        self.adam.step()
+        if adversarial:
+            losses["discriminator_norm"] = torch.nn.utils.clip_grad_norm_(
+                self.judge.parameters(), float("inf")).item()
+            self.judge_adam.step()
+        self.steps += 1
+        return losses
+
+
+# An activation within rounding of a kink (relu, LeakyReLU, a maximum, |x|) may fall on its other
+# side, and then a gradient differs by up to percents. So each case runs on several batches: the best
+# must agree to rounding and none may be far off. A wrong gradient would be wrong in all of them.
+BATCHES = 5
+FAR_OFF = 0.05
+
+
+class Step(unittest.TestCase):
+    def check(self, config, codes, beta, start, parts, clip=0.0):
+        graph = random_graph(config["adjectives"], config["nouns"], 10, 60, 2) \
+            if codes == GCN else None
+        chosen = settings(codes, beta, start, clip=clip)
+        weights = torch_lpips.random_weights("squeeze", 5)
+        lpips, errors = ctypes.c_void_p(), []
+        with tempfile.TemporaryDirectory() as folder, Team() as team:
+            path = os.path.join(folder, "lpips.safetensors")
+            write_safetensors(path, {name: t.numpy() for name, t in weights.items()})
+            self.assertEqual(LIB.perceptual_open(path.encode(), ctypes.byref(lpips), None), 0)
+            for seed in range(BATCHES):
+                ours = Ours(config, chosen, graph, lpips, team, folder)
+                theirs = Theirs(config, chosen, graph, weights, ours.state(), ours.names)
+                errors.append(self.run_steps(ours, theirs, parts, seed))
+                ours.close()
+            LIB.perceptual_free(lpips)
+        errors = np.array(errors)
+        best = errors.min(0)
+        # Adam divides by the gradient's own size: where that is nothing but rounding, such as for a
+        # bias before a norm, a weight goes its own way. Hence a share of the weights.
+        for value, limit, what in zip(best, (2e-5, 1e-4, 0.01) * 2,
+                                      ("losses", "gradients", "weights") * 2):
+            self.assertLess(value, limit, (what, errors))
+        self.assertLess(errors[:, [0, 1, 3, 4]].max(), FAR_OFF, errors)
+
+    def run_steps(self, ours, theirs, parts, seed):
+        """Of two steps each, both begun from the library's weights and moments: the error of the
+        losses, of the gradients, and the share of weights that differ."""
+        errors = []
+        for step in range(2):
+            batches = [normal(1000 * seed + 100 * step + part, 2, 3, 48, 40)
+                       .clamp(-1, 1).float().double() for part in range(parts)]
+            theirs.load(ours.state())
+            mine, torchs = ours.step(batches), theirs.step(batches)
+            errors.append(max(abs(mine[name] - torchs[name]) / max(0.1, abs(torchs[name]))
+                              for name in LOSSES))
+            errors += self.compare(ours.state(), theirs, ours.names)
+        return errors
+
+    def compare(self, state, theirs, names):
+        """(error of the gradients, share of weights that differ), of both networks."""
+        def gradient(parameter, adam):
+            return adam.state[parameter]["exp_avg"].numpy()
+
+        def value(parameter, adam):
+            return parameter.detach().numpy()
+
+        groups = [slice(o, o + c) for o, c, _ in names.values()] + [slice(theirs.total, None)]
+        expected = self.generator_only(theirs, gradient)
+        gradients, differs = [], []
+        for where in groups:
+            # Compared with the largest of its own tensor; where that is nothing but rounding (a bias
+            # before a norm), with the largest of all.
+            scale = max(np.abs(expected[where]).max(), 1e-2 * np.abs(expected).max())
+            gradients.append(np.abs(state["generator.mean"][where] - expected[where]).max() / scale)
+        # The first steps of Adam are about as long as the learning rate, 1e-3 and 5e-4.
+        values = self.generator_only(theirs, value)
+        differs.append(np.mean(np.abs(state["generator.parameters"] - values) > 1e-6))
+        if theirs.steps > theirs.chosen.adversarial_start:
+            parameters = list(theirs.judge.parameters())
+            expected = np.concatenate([gradient(p, theirs.judge_adam).ravel() for p in parameters])
+            gradients.append(relative(state["discriminator.mean"], expected))
+            values = np.concatenate([p.detach().numpy().ravel() for p in parameters])
+            differs.append(np.mean(np.abs(state["discriminator.parameters"] - values) > 1e-6))
+        return [max(gradients), max(differs)]
+
+    @staticmethod
+    def generator_only(theirs, of):
+        generator = np.zeros(theirs.total + theirs.rest.numel())
+        for parameter, offset, count in theirs.order:
+            generator[offset:offset + count] = of(parameter, theirs.adam).ravel()
+        generator[theirs.total:] = of(theirs.rest, theirs.adam)
+        return generator
+
+    def test_graph_released(self):
+        self.check(dict(TINY, adjective_k=2), GCN, RELEASED, NEVER, 1)
+
+    def test_graph_adversarial_accumulated(self):
+        self.check(TINY, GCN, CORRECTED, 0, 2, clip=0.5)
+
+    def test_free_adversarial_later(self):
+        self.check(dict(TINY, middle_attention=False), FREE, RELEASED, 1, 1)
+
+    def test_small_preset(self):
+        self.check(dict(F8_SMALL, channels=16, adjectives=12, nouns=30), GCN, CORRECTED, 0, 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
