@@ -65,17 +65,26 @@ static void multiply_part(void *argument, size_t number, unsigned worker) {
   }
 }
 
+/* Adds the sums of one output channel, which lie in the order of windows, to dweight. */
 static void add_output_channel(void *argument, size_t o, unsigned worker) {
   (void)worker;
   const struct band_job *job = argument;
   size_t kernel = (size_t)job->gradient->shape->kernel, panel = job->gradient->simd->panel;
-  for (size_t tap = 0; tap < kernel * kernel; tap++)
-    for (size_t i = 0; i < job->in; i++) {
-      size_t column = tap % kernel * job->in + i;
-      size_t at = (tap / kernel * job->panels + column / panel) * job->out + o;
-      job->gradient->dweight[(o * job->in + i) * kernel * kernel + tap] +=
-          job->sums[at * panel + column % panel];
+  float *dweight = job->gradient->dweight + o * job->in * kernel * kernel;
+  for (size_t row = 0; row < kernel; row++) {
+    size_t tap = row * kernel, input = 0;
+    for (size_t column = 0; column < window(job); column += panel) {
+      size_t left = window(job) - column;
+      const float *sums = job->sums + ((row * job->panels + column / panel) * job->out + o) * panel;
+      for (size_t c = 0; c < panel && c < left; c++) {
+        dweight[input * kernel * kernel + tap] += sums[c];
+        if (++input == job->in) {
+          input = 0;
+          tap++;
+        }
+      }
     }
+  }
 }
 
 static void run_bands(struct band_job *job, int band_rows, const struct exec *exec) {

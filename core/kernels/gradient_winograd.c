@@ -82,37 +82,23 @@ static void multiply_point(void *argument, size_t point, unsigned worker) {
   }
 }
 
-/* G' s: 6 numbers to 3. */
-static void weight_step(const float s[6], float w[3]) {
-  float sum = s[1] + s[2], sum2 = s[3] + s[4];
-  w[0] = s[0] * 0.25F - sum * (1.0F / 6) + sum2 * (1.0F / 24);
-  w[1] = (s[2] - s[1]) * (1.0F / 6) + (s[3] - s[4]) * (1.0F / 12);
-  w[2] = (sum2 - sum) * (1.0F / 6) + s[5];
-}
-
+/* Adds the sums of one output channel to dweight. */
 static void add_output_channel(void *argument, size_t o, unsigned worker) {
   (void)worker;
   const struct band_job *job = argument;
-  size_t in = (size_t)job->gradient->shape->in_channels, panel = job->gradient->simd->panel;
-  size_t step = simd_panels(job->gradient->simd, job->in) * job->out * panel;
-  float *dweight = job->gradient->dweight + o * in * 9;
-  for (size_t i = 0; i < in; i++, dweight += 9) {
-    const float *sums = job->sums + (i / panel * job->out + o) * panel + i % panel;
-    float half[3][6];
-    for (size_t c = 0; c < 6; c++) {
-      float column[6], result[3];
-      for (size_t r = 0; r < 6; r++)
-        column[r] = sums[(r * 6 + c) * step];
-      weight_step(column, result);
-      for (size_t r = 0; r < 3; r++)
-        half[r][c] = result[r];
-    }
-    for (size_t r = 0; r < 3; r++) {
-      float result[3];
-      weight_step(half[r], result);
-      for (size_t c = 0; c < 3; c++)
-        dweight[r * 3 + c] += result[c];
-    }
+  const struct simd *simd = job->gradient->simd;
+  size_t in = (size_t)job->gradient->shape->in_channels, panels = simd_panels(simd, job->in);
+  float taps[9 * PANEL_MAX];
+  for (size_t panel = 0; panel < panels; panel++) {
+    size_t first = panel * simd->panel;
+    size_t count = in - first < simd->panel ? in - first : simd->panel;
+    float *dweight = job->gradient->dweight + (o * in + first) * 9;
+    simd->winograd_weight_gradient(job->sums + (panel * job->out + o) * simd->panel,
+                                   panels * job->out * simd->panel,
+                                   simd_panel_vectors(simd, job->in, panel), taps, PANEL_MAX);
+    for (size_t i = 0; i < count; i++)
+      for (size_t tap = 0; tap < 9; tap++)
+        dweight[i * 9 + tap] += taps[tap * PANEL_MAX + i];
   }
 }
 

@@ -5,8 +5,7 @@
 
 #include "layer.h"
 
-#define INPUT_CHANNELS 8  /* of one task */
-#define PANEL_MAX      32 /* columns, of any instruction set */
+#define INPUT_CHANNELS 8 /* of one task */
 #define TAPS_MAX       (CONV_KERNEL_MAX * CONV_KERNEL_MAX)
 
 struct pack_job {

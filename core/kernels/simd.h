@@ -11,6 +11,7 @@
 
 #include "cpu.h"
 
+#define PANEL_MAX       32 /* columns of a panel, of any instruction set */
 #define WINOGRAD_TILE   4  /* output rows and columns of a tile */
 #define WINOGRAD_WINDOW 6  /* input rows and columns that a tile reads */
 #define WINOGRAD_POINTS 36 /* numbers of a transformed tile */
@@ -68,6 +69,9 @@ struct simd {
   /** Weights to points: 3 x 3 taps of one panel each, to 36 points of a panel each: G w G'. */
   void (*winograd_weight)(const float *taps, size_t tap_stride, size_t vectors, float *points,
                           size_t point_stride);
+  /** Gradients of 36 points of a panel each to those of 3 x 3 taps: G' s G. */
+  void (*winograd_weight_gradient)(const float *points, size_t point_stride, size_t vectors,
+                                   float *taps, size_t tap_stride);
   /** Gradient of a tile, 4 x 4 pixels, to 36 points of `channels` (whole vectors) each: A g A'. */
   void (*winograd_gradient)(const float *tile, size_t row_stride, size_t pixel_stride,
                             size_t channels, float *points, size_t point_stride);

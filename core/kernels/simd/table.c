@@ -17,5 +17,6 @@ const struct simd SIMD_NAME(simd_table) = {
     .winograd_input = SIMD_NAME(winograd_input),
     .winograd_output = SIMD_NAME(winograd_output),
     .winograd_weight = SIMD_NAME(winograd_weight),
+    .winograd_weight_gradient = SIMD_NAME(winograd_weight_gradient),
     .winograd_gradient = SIMD_NAME(winograd_gradient),
 };

@@ -73,6 +73,7 @@ void SIMD_NAME(epilogue)(const float *, size_t, const struct epilogue *);
 void SIMD_NAME(winograd_input)(const float *, size_t, size_t, size_t, float *, size_t);
 void SIMD_NAME(winograd_output)(const float *, size_t, const struct epilogue *);
 void SIMD_NAME(winograd_weight)(const float *, size_t, size_t, float *, size_t);
+void SIMD_NAME(winograd_weight_gradient)(const float *, size_t, size_t, float *, size_t);
 void SIMD_NAME(winograd_gradient)(const float *, size_t, size_t, size_t, float *, size_t);
 
 #endif

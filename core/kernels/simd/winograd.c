@@ -120,6 +120,38 @@ void SIMD_NAME(winograd_weight)(const float *taps, size_t tap_stride, size_t vec
   }
 }
 
+/* G' s: 6 numbers to 3. */
+ALWAYS_INLINE void weight_gradient_step(const vector s[6], vector w[3]) {
+  vector sum = s[1] + s[2], sum2 = s[3] + s[4];
+  w[0] = s[0] * 0.25F - sum * (1.0F / 6) + sum2 * (1.0F / 24);
+  w[1] = (s[2] - s[1]) * (1.0F / 6) + (s[3] - s[4]) * (1.0F / 12);
+  w[2] = (sum2 - sum) * (1.0F / 6) + s[5];
+}
+
+void SIMD_NAME(winograd_weight_gradient)(const float *points, size_t point_stride, size_t vectors,
+                                         float *taps, size_t tap_stride) {
+  for (size_t c = 0; c < vectors * LANES; c += LANES) {
+    vector half[3][6];
+    UNROLL for (size_t j = 0; j < 6; j++) {
+      vector column[6], result[3];
+      UNROLL for (size_t i = 0; i < 6; i++) {
+        column[i] = load(points + (i * 6 + j) * point_stride + c);
+      }
+      weight_gradient_step(column, result);
+      UNROLL for (size_t i = 0; i < 3; i++) {
+        half[i][j] = result[i];
+      }
+    }
+    UNROLL for (size_t i = 0; i < 3; i++) {
+      vector result[3];
+      weight_gradient_step(half[i], result);
+      UNROLL for (size_t j = 0; j < 3; j++) {
+        store(taps + (i * 3 + j) * tap_stride + c, result[j]);
+      }
+    }
+  }
+}
+
 /* One vector of channels of a tile: 4 x 4 numbers. */
 ALWAYS_INLINE void output_tile(const float *points, size_t point_stride, vector tile[4][4]) {
   vector half[4][6];
