@@ -26,18 +26,22 @@ static void block_product(const struct layer *layer, const struct layer_task *ta
   size_t depth = (size_t)layer->kernel_columns * layer->in_channels;
   size_t width = vectors * layer->simd->lanes, stride = (size_t)layer->stride;
   size_t line = (size_t)region->columns * layer->in_channels;
-  for (size_t tap_row = 0; tap_row < (size_t)layer->kernel_rows; tap_row++)
+  size_t runs = depth <= BLOCK_DEPTH ? (size_t)layer->kernel_rows : 1;
+  for (size_t tap_row = 0; tap_row < (size_t)layer->kernel_rows; tap_row += runs)
     for (size_t first = 0; first < depth; first += BLOCK_DEPTH)
       for (size_t row = 0; row < (size_t)task->rows; row++) {
         struct product product = {
             .rows = (size_t)task->columns,
+            .runs = runs,
             .depth = depth - first < BLOCK_DEPTH ? depth - first : BLOCK_DEPTH,
             .vectors = vectors,
             .a = pixels + (row * stride + tap_row) * line + first,
             .a_row = stride * layer->in_channels,
             .a_step = 1,
+            .a_run = line,
             .b = weights + (tap_row * depth + first) * width,
             .b_row = width,
+            .b_run = depth * width,
             .c = values + row * (size_t)task->columns * width,
             .c_row = width,
             .accumulate = tap_row > 0 || first > 0,

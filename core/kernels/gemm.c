@@ -55,6 +55,7 @@ static void gemm_task(void *argument, size_t number, unsigned worker) {
   float *packed = job->scratch + worker * (BLOCK_DEPTH + BLOCK_ROWS) * job->simd->panel;
   const struct gemm_matrix *a = &gemm->a;
   struct product product = {
+      .runs = 1,
       .rows = least(gemm->rows - row, BLOCK_ROWS),
       .vectors = vectors,
       .a_row = a->transposed ? 1 : a->stride,

@@ -46,23 +46,24 @@ static void multiply_part(void *argument, size_t number, unsigned worker) {
   size_t panel = number / job->slices % job->panels, tap_row = number / job->slices / job->panels;
   size_t stride = (size_t)g->shape->stride;
   size_t rows = job->out - first < OUT_CHANNELS ? job->out - first : OUT_CHANNELS;
-  for (size_t row = 0; row < (size_t)job->rows; row++) {
-    size_t line = (job->image * (size_t)g->height + (size_t)job->row + row) * (size_t)g->width;
-    struct product product = {
-        .rows = rows,
-        .depth = (size_t)g->width,
-        .vectors = simd_panel_vectors(simd, window(job), panel),
-        .a = g->dy + line * job->out + first,
-        .a_row = 1,
-        .a_step = job->out,
-        .b = job->pixels + (row * stride + tap_row) * job->line + panel * simd->panel,
-        .b_row = stride * job->in,
-        .c = job->sums + ((tap_row * job->panels + panel) * job->out + first) * simd->panel,
-        .c_row = simd->panel,
-        .accumulate = true,
-    };
-    simd->product(&product);
-  }
+  size_t line = (job->image * (size_t)g->height + (size_t)job->row) * (size_t)g->width;
+  struct product product = {
+      .rows = rows,
+      .runs = (size_t)job->rows,
+      .depth = (size_t)g->width,
+      .vectors = simd_panel_vectors(simd, window(job), panel),
+      .a = g->dy + line * job->out + first,
+      .a_row = 1,
+      .a_step = job->out,
+      .a_run = (size_t)g->width * job->out,
+      .b = job->pixels + tap_row * job->line + panel * simd->panel,
+      .b_row = stride * job->in,
+      .b_run = stride * job->line,
+      .c = job->sums + ((tap_row * job->panels + panel) * job->out + first) * simd->panel,
+      .c_row = simd->panel,
+      .accumulate = true,
+  };
+  simd->product(&product);
 }
 
 /* Adds the sums of one output channel, which lie in the order of windows, to dweight. */

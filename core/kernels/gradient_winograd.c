@@ -66,6 +66,7 @@ static void multiply_point(void *argument, size_t point, unsigned worker) {
   size_t panels = simd_panels(simd, job->in);
   for (size_t panel = 0; panel < panels; panel++) {
     struct product product = {
+        .runs = 1,
         .rows = job->out,
         .depth = job->tiles,
         .vectors = simd_panel_vectors(simd, job->in, panel),

@@ -17,15 +17,16 @@
 #define WINOGRAD_POINTS 36 /* numbers of a transformed tile */
 
 /** C = A B or C += A B for one panel of columns. Element (m, k) of A is a[m * a_row + k * a_step],
- * of which one stride is 1; row k of B is b[k * b_row ...], row m of C is c[m * c_row ...]. Each
- * element of C is one chain of multiply-adds in the order of k. */
+ * of which one stride is 1; row k of B is b[k * b_row ...], row m of C is c[m * c_row ...]. The
+ * depth may come in several runs, of A a_run and of B b_run apart. Each element of C is one chain
+ * of multiply-adds in the order of runs and k. */
 struct product {
-  size_t rows, depth;
-  size_t vectors; /* of the panel: 1 or 2 */
+  size_t rows, runs, depth; /* depth: of one run */
+  size_t vectors;           /* of the panel: 1 or 2 */
   const float *a;
-  size_t a_row, a_step;
+  size_t a_row, a_step, a_run;
   const float *b;
-  size_t b_row;
+  size_t b_row, b_run;
   float *c;
   size_t c_row;
   bool accumulate;

@@ -53,6 +53,7 @@ static void multiply_points(const struct layer *layer, size_t tiles, size_t pane
   const float *weights = layer_panel(layer, panel, WINOGRAD_POINTS * layer->in_channels);
   for (size_t point = 0; point < WINOGRAD_POINTS; point++) {
     struct product product = {
+        .runs = 1,
         .rows = tiles,
         .depth = layer->in_channels,
         .vectors = vectors,

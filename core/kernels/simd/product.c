@@ -12,16 +12,17 @@ ALWAYS_INLINE void block(const size_t rows, const size_t vectors, const bool by_
       sum[i][v] = p->accumulate ? load(c + i * p->c_row + v * LANES) : (vector){0};
     }
   }
-  const float *b = p->b;
-  for (size_t k = 0; k < p->depth; k++, a += a_step, b += p->b_row) {
-    vector right[2];
-    UNROLL for (size_t v = 0; v < vectors; v++) {
-      right[v] = load(b + v * LANES);
-    }
-    UNROLL for (size_t i = 0; i < rows; i++) {
-      float left = a[i * a_row];
+  for (size_t run = 0; run < p->runs; run++) {
+    const float *left = a + run * p->a_run, *b = p->b + run * p->b_run;
+    for (size_t k = 0; k < p->depth; k++, left += a_step, b += p->b_row) {
+      vector right[2];
       UNROLL for (size_t v = 0; v < vectors; v++) {
-        sum[i][v] += left * right[v];
+        right[v] = load(b + v * LANES);
+      }
+      UNROLL for (size_t i = 0; i < rows; i++) {
+        UNROLL for (size_t v = 0; v < vectors; v++) {
+          sum[i][v] += left[i * a_row] * right[v];
+        }
       }
     }
   }
