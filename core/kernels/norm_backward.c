@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "norm.h"
+#include "simd.h"
 
 /* Positions a task sums: few enough that float sums stay exact to 1e-6, and that x and da of a
  * block stay in the cache. Depends on the layer alone. */
@@ -19,6 +20,7 @@ struct backward {
   const struct norm_pass *pass;
   float *da, *dx;
   bool accumulate;
+  const struct simd *simd;
   float *scale, *shift;  /* N,C */
   float *slope, *offset; /* N,C */
   float *partial;        /* N,blocks,2,C: A and B of each block */
@@ -34,40 +36,23 @@ static size_t block_begin(const struct backward *work, size_t task, size_t *coun
   return task / work->blocks * positions + begin;
 }
 
-/* du = da * swish'(u), where swish'(u) = s * (1 + u * (1 - s)) and s = sigmoid(u). */
-static void swish_backward(const float *restrict x, const float *restrict scale,
-                           const float *restrict shift, size_t channels, float *restrict da) {
-  for (size_t c = 0; c < channels; c++) {
-    float u = x[c] * scale[c] + shift[c];
-    float s = 1.0F / (1.0F + expf(-u));
-    da[c] *= s * (1.0F + u * (1.0F - s));
-  }
-}
-
-static void add_row(const float *restrict x, const float *restrict du, size_t channels,
-                    float *restrict a, float *restrict b) {
-  for (size_t c = 0; c < channels; c++) {
-    a[c] += du[c];
-    b[c] += du[c] * x[c];
-  }
-}
-
 static void sum_block(void *argument, size_t task, unsigned worker) {
   (void)worker;
   const struct backward *work = argument;
   const struct norm_pass *pass = work->pass;
   size_t channels = pass->channels, count, first = block_begin(work, task, &count);
   size_t image = task / work->blocks;
-  float *a = work->partial + task * 2 * channels, *b = a + channels;
-  memset(a, 0, 2 * channels * sizeof *a);
-  for (size_t p = first; p < first + count; p++) {
-    const float *x = pass->x + p * channels;
-    float *da = work->da + p * channels;
-    if (pass->swish)
-      swish_backward(x, work->scale + image * channels, work->shift + image * channels, channels,
-                     da);
-    add_row(x, da, channels, a, b);
-  }
+  float *sums = work->partial + task * 2 * channels;
+  memset(sums, 0, 2 * channels * sizeof *sums);
+  work->simd->norm_sums(&(struct norm_sums){.x = pass->x + first * channels,
+                                            .da = work->da + first * channels,
+                                            .pixels = count,
+                                            .channels = channels,
+                                            .scale = work->scale + image * channels,
+                                            .shift = work->shift + image * channels,
+                                            .swish = pass->swish,
+                                            .sums = sums,
+                                            .products = sums + channels});
 }
 
 static void write_block(void *argument, size_t task, unsigned worker) {
@@ -75,19 +60,15 @@ static void write_block(void *argument, size_t task, unsigned worker) {
   const struct backward *work = argument;
   size_t channels = work->pass->channels, count, first = block_begin(work, task, &count);
   size_t image = task / work->blocks;
-  const float *restrict scale = work->scale + image * channels;
-  const float *restrict slope = work->slope + image * channels;
-  const float *restrict offset = work->offset + image * channels;
-  for (size_t p = first; p < first + count; p++) {
-    const float *x = work->pass->x + p * channels, *du = work->da + p * channels;
-    float *dx = work->dx + p * channels;
-    if (work->accumulate)
-      for (size_t c = 0; c < channels; c++)
-        dx[c] += du[c] * scale[c] + (x[c] * slope[c] + offset[c]);
-    else
-      for (size_t c = 0; c < channels; c++)
-        dx[c] = du[c] * scale[c] + (x[c] * slope[c] + offset[c]);
-  }
+  work->simd->norm_input(&(struct norm_input){.x = work->pass->x + first * channels,
+                                              .du = work->da + first * channels,
+                                              .dx = work->dx + first * channels,
+                                              .pixels = count,
+                                              .channels = channels,
+                                              .scale = work->scale + image * channels,
+                                              .slope = work->slope + image * channels,
+                                              .offset = work->offset + image * channels,
+                                              .accumulate = work->accumulate});
 }
 
 /* Adds up A and B of every image and channel over its blocks. */
@@ -169,7 +150,8 @@ enum vqct_status group_norm_backward(const struct norm_pass *pass, float *da, fl
                                      const struct exec *exec) {
   struct arena_mark mark = arena_mark(exec->arena);
   size_t rows = pass->images * pass->channels;
-  struct backward work = {.pass = pass, .da = da, .dx = dx, .accumulate = accumulate};
+  struct backward work = {
+      .pass = pass, .da = da, .dx = dx, .accumulate = accumulate, .simd = simd_best(exec->simd)};
   work.blocks = (pass->positions + BLOCK_POSITIONS - 1) / BLOCK_POSITIONS;
   float *vectors = arena_alloc(exec->arena, 4 * rows * sizeof *vectors);
   work.partial = arena_alloc(exec->arena, 2 * rows * work.blocks * sizeof *work.partial);

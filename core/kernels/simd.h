@@ -43,6 +43,26 @@ struct prologue {
   size_t to_stride;
 };
 
+/** The backward pass of swish(x * scale + shift) for a run of pixels, channels next to each other:
+ * da becomes du, the gradient for x * scale + shift, and its sums du and du * x are added to. */
+struct norm_sums {
+  const float *x;
+  float *da;
+  size_t pixels, channels;
+  const float *scale, *shift; /* channels each; not read without swish */
+  bool swish;
+  float *sums, *products; /* channels each */
+};
+
+/** dx = du * scale + x * slope + offset, or added to dx, for a run of pixels. */
+struct norm_input {
+  const float *x, *du;
+  float *dx; /* may be du */
+  size_t pixels, channels;
+  const float *scale, *slope, *offset; /* channels each */
+  bool accumulate;
+};
+
 /** Where a panel of output goes: y = value + bias + residual for a rectangle of pixels. */
 struct epilogue {
   float *y;
@@ -60,6 +80,8 @@ struct simd {
   size_t panel; /* numbers of a panel of two vectors */
   void (*product)(const struct product *);
   void (*prologue)(const struct prologue *);
+  void (*norm_sums)(const struct norm_sums *);
+  void (*norm_input)(const struct norm_input *);
   /** Values of a rectangle, pixel after pixel, `value_stride` apart, into y. */
   void (*epilogue)(const float *values, size_t value_stride, const struct epilogue *);
   /** Window of 6 x 6 pixels to 36 points of `channels` (whole vectors) each: B' d B. */

@@ -69,6 +69,8 @@ ALWAYS_INLINE void store_some(float *to, vector value, size_t count) {
 
 void SIMD_NAME(product)(const struct product *);
 void SIMD_NAME(prologue)(const struct prologue *);
+void SIMD_NAME(norm_sums)(const struct norm_sums *);
+void SIMD_NAME(norm_input)(const struct norm_input *);
 void SIMD_NAME(epilogue)(const float *, size_t, const struct epilogue *);
 void SIMD_NAME(winograd_input)(const float *, size_t, size_t, size_t, float *, size_t);
 void SIMD_NAME(winograd_output)(const float *, size_t, const struct epilogue *);

@@ -1,0 +1,58 @@
+/* The exponential function of a vector. */
+#ifndef KERNELS_SIMD_EXPONENTIAL_H
+#define KERNELS_SIMD_EXPONENTIAL_H
+
+#include "vector.h"
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+/* Minimum and maximum of x and a bound that keep a NaN in x. */
+ALWAYS_INLINE vector at_least(vector x, float bound) {
+#if defined(SIMD_ISA_avx512)
+  return (vector)_mm512_max_ps(_mm512_set1_ps(bound), (__m512)x);
+#elif defined(SIMD_ISA_avx2)
+  return (vector)_mm256_max_ps(_mm256_set1_ps(bound), (__m256)x);
+#elif defined(__SSE2__)
+  return (vector)_mm_max_ps(_mm_set1_ps(bound), (__m128)x);
+#else
+  vector_bits low = x < bound;
+  return (vector)((low & (vector_bits)broadcast(bound)) | (~low & (vector_bits)x));
+#endif
+}
+
+ALWAYS_INLINE vector at_most(vector x, float bound) {
+#if defined(SIMD_ISA_avx512)
+  return (vector)_mm512_min_ps(_mm512_set1_ps(bound), (__m512)x);
+#elif defined(SIMD_ISA_avx2)
+  return (vector)_mm256_min_ps(_mm256_set1_ps(bound), (__m256)x);
+#elif defined(__SSE2__)
+  return (vector)_mm_min_ps(_mm_set1_ps(bound), (__m128)x);
+#else
+  vector_bits high = x > bound;
+  return (vector)((high & (vector_bits)broadcast(bound)) | (~high & (vector_bits)x));
+#endif
+}
+
+/* e^x for x in [-87, 88], beyond which it stays at the ends; within 2 units in the last place. With
+ * n = round(x / ln 2), e^x = 2^n e^r where |r| <= ln(2)/2; e^r is the polynomial of Cephes' expf,
+ * and n is added to the exponent's bits. Adding 1.5 * 2^23 rounds to the integer that the low bits
+ * then hold. ln 2 is split in two so that n times the first part is exact. */
+ALWAYS_INLINE vector exponential(vector x) {
+  const float rounder = 12582912.0F;
+  x = at_most(at_least(x, -87.0F), 88.0F);
+  vector shifted = x * 1.44269504088896341F + rounder;
+  vector n = shifted - rounder;
+  vector r = x - n * 0.693359375F;
+  r = r + n * 2.12194440e-4F;
+  vector e = r * 1.9875691500e-4F + 1.3981999507e-3F;
+  e = e * r + 8.3334519073e-3F;
+  e = e * r + 4.1665795894e-2F;
+  e = e * r + 1.6666665459e-1F;
+  e = e * r + 5.0000001201e-1F;
+  e = e * (r * r) + r + 1.0F;
+  return (vector)((vector_bits)e + ((vector_bits)shifted << 23));
+}
+
+#endif
