@@ -9,6 +9,10 @@ static const struct command *const commands[] = {
     &init_command,
     &import_command,
     &inspect_command,
+    &encode_command,
+    &decode_command,
+    &reconstruct_command,
+    &bench_command,
     &train_command,
     NULL,
 };

@@ -1,0 +1,176 @@
+/* `vqct decode`: a file of tokens to pictures. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "cpu.h"
+#include "error.h"
+#include "output_folder.h"
+#include "progress.h"
+#include "signals.h"
+#include "token_file.h"
+
+struct settings {
+  const char *output;
+  int64_t batch, threads, jpeg;
+};
+
+static const struct option options[] = {
+    {"output", 'o', OPTION_TEXT, offsetof(struct settings, output), NULL, 0, 0, NULL, "DIR",
+     "where pictures go, as 000000.png and so on in the order of the tokens"},
+    {"jpeg", 'j', OPTION_INTEGER, offsetof(struct settings, jpeg), "0", 0, 100, NULL, "QUALITY",
+     "write JPEG of this quality, 1 to 100, instead of PNG"},
+    {"batch", 'b', OPTION_INTEGER, offsetof(struct settings, batch), "0", 0, 4096, NULL, "N",
+     "pictures decoded together; 0: as many as there are threads"},
+    {"threads", 't', OPTION_INTEGER, offsetof(struct settings, threads), "0", 0, 1024, NULL, "N",
+     "threads that compute; 0: one for each processor"},
+};
+
+static const struct option_table table = {
+    .command = "decode",
+    .operands = "MODEL TOKENS",
+    .summary = "Turns tokens back into pictures. TOKENS is an .npy of pictures, planes, rows and "
+               "columns, or a .bin with its .jsonl beside it.",
+    .options = options,
+    .count = sizeof options / sizeof *options,
+    .operands_min = 2,
+    .operands_max = 2,
+};
+
+/* All that one run holds. */
+struct run {
+  const struct settings *settings;
+  struct vqct_model *model;
+  struct vqct_session *session;
+  struct token_file *file;
+  struct output_folder folder;
+  size_t batch;
+  uint32_t **tokens; /* batch of them */
+  uint8_t **pixels;
+};
+
+/* Pictures from `first` on that have one size, at most a batch. */
+static size_t same_size(const struct run *run, size_t first) {
+  uint32_t height, width, h, w;
+  size_t count = 1, all = token_file_count(run->file);
+  token_file_grid(run->file, first, &height, &width);
+  for (; count < run->batch && first + count < all; count++) {
+    token_file_grid(run->file, first + count, &h, &w);
+    if (h != height || w != width)
+      break;
+  }
+  return count;
+}
+
+static enum vqct_status reserve(struct run *run, size_t count, size_t tokens, size_t bytes,
+                                struct vqct_error *error) {
+  for (size_t i = 0; i < count; i++) {
+    free(run->tokens[i]);
+    free(run->pixels[i]);
+    run->tokens[i] = malloc(tokens * sizeof *run->tokens[i]);
+    run->pixels[i] = malloc(bytes);
+    if (!run->tokens[i] || !run->pixels[i])
+      return error_set(error, VQCT_MEMORY, "no memory for %zu pictures", count);
+  }
+  return VQCT_OK;
+}
+
+static enum vqct_status write_picture(const struct run *run, size_t picture, uint32_t height,
+                                      uint32_t width, uint8_t *pixels, struct vqct_error *error) {
+  struct vqct_image image = {.pixels = pixels,
+                             .height = height,
+                             .width = width,
+                             .channels = vqct_model_info(run->model)->channels};
+  char name[32];
+  snprintf(name, sizeof name, "%06zu", picture);
+  return output_folder_write(&run->folder, name, &image, (int)run->settings->jpeg, error);
+}
+
+static enum vqct_status decode_group(struct run *run, size_t first, size_t count,
+                                     struct vqct_error *error) {
+  const struct vqct_model_info *info = vqct_model_info(run->model);
+  uint32_t height, width;
+  token_file_grid(run->file, first, &height, &width);
+  size_t positions = (size_t)height * width, factor = info->downsampling;
+  enum vqct_status status = reserve(run, count, positions * info->planes,
+                                    positions * factor * factor * info->channels, error);
+  for (size_t i = 0; i < count && status == VQCT_OK; i++)
+    token_file_read(run->file, first + i, run->tokens[i]);
+  if (status == VQCT_OK)
+    status = vqct_decode(run->session, (const uint32_t *const *)run->tokens, count, height, width,
+                         run->pixels, error);
+  for (size_t i = 0; i < count && status == VQCT_OK; i++)
+    status = write_picture(run, first + i, height * info->downsampling, width * info->downsampling,
+                           run->pixels[i], error);
+  return status;
+}
+
+static enum vqct_status decode_all(struct run *run, struct vqct_error *error) {
+  size_t all = token_file_count(run->file), done = 0;
+  struct progress progress;
+  enum vqct_status status = VQCT_OK;
+  progress_start(&progress, "decode", all, 0);
+  while (done < all && status == VQCT_OK && !signals_stop()) {
+    size_t count = same_size(run, done);
+    status = decode_group(run, done, count, error);
+    done += count;
+    progress_set(&progress, done);
+  }
+  progress_clear(&progress);
+  if (status == VQCT_OK && done < all)
+    status = error_set(error, VQCT_INTERRUPTED, "stopped after %zu of %zu pictures", done, all);
+  return status;
+}
+
+static enum vqct_status prepare(struct run *run, char **operands, struct vqct_error *error) {
+  if (!run->settings->output)
+    return error_set(error, VQCT_INVALID, "--output DIR is missing");
+  enum vqct_status status = vqct_model_open(operands[0], &run->model, error);
+  if (status != VQCT_OK)
+    return status;
+  unsigned threads = run->settings->threads ? (unsigned)run->settings->threads : cpu_count();
+  run->batch = run->settings->batch ? (size_t)run->settings->batch : threads;
+  if (vqct_model_info(run->model)->channels == 2)
+    return error_set(error, VQCT_INVALID,
+                     "the model gives two channels, pictures have one or "
+                     "three");
+  status = token_file_open(operands[1], vqct_model_info(run->model), &run->file, error);
+  if (status == VQCT_OK)
+    status = vqct_session_new(run->model, threads, &run->session, error);
+  run->tokens = calloc(run->batch, sizeof *run->tokens);
+  run->pixels = calloc(run->batch, sizeof *run->pixels);
+  if (status == VQCT_OK && !(run->tokens && run->pixels))
+    status = error_set(error, VQCT_MEMORY, "no memory for %zu pictures", run->batch);
+  if (status == VQCT_OK)
+    status = output_folder_open(run->settings->output, &run->folder, error);
+  return status;
+}
+
+static enum vqct_status decode(const void *values, const struct options_found *found,
+                               struct arena *arena, struct vqct_error *error) {
+  struct run run = {.settings = values};
+  (void)arena;
+  signals_catch();
+  enum vqct_status status = prepare(&run, found->operands, error);
+  if (status == VQCT_OK)
+    status = decode_all(&run, error);
+  output_folder_close(&run.folder);
+  for (size_t i = 0; i < run.batch; i++) {
+    free(run.tokens ? run.tokens[i] : NULL);
+    free(run.pixels ? run.pixels[i] : NULL);
+  }
+  free(run.tokens);
+  free(run.pixels);
+  vqct_session_free(run.session);
+  token_file_close(run.file);
+  vqct_model_close(run.model);
+  return status;
+}
+
+static enum vqct_status run_decode(int argc, char **argv, struct vqct_error *error) {
+  struct settings settings = {0};
+  return command_run(&table, argc, argv, &settings, decode, error);
+}
+
+const struct command decode_command = {"decode", "tokens to pictures", run_decode};

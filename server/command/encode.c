@@ -1,0 +1,319 @@
+/* `vqct encode`: pictures to a file of tokens. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+#include <zlib.h>
+
+#include "command.h"
+#include "cpu.h"
+#include "error.h"
+#include "feed.h"
+#include "options.h"
+#include "progress.h"
+#include "signals.h"
+#include "token_writer.h"
+
+#define DECODERS_MAX 8 /* threads: more pictures a second than any network takes */
+
+struct settings {
+  const char *output, *shard;
+  struct preparation preparation;
+  int64_t batch, threads;
+  int number; /* index in NUMBERS */
+  bool quiet;
+};
+
+#define NUMBERS "auto|uint16|uint32"
+enum { NUMBER_AUTO, NUMBER_UINT16, NUMBER_UINT32 };
+
+static const struct option options[] = {
+    {"output", 'o', OPTION_TEXT, offsetof(struct settings, output), NULL, 0, 0, NULL, "FILE",
+     "where tokens go, .npy or .bin; a .jsonl beside it names the pictures"},
+    PREPARATION_OPTIONS(struct settings, preparation),
+    {"batch", 'b', OPTION_INTEGER, offsetof(struct settings, batch), "0", 0, 4096, NULL, "N",
+     "pictures encoded together; 0: as many as there are threads"},
+    {"threads", 't', OPTION_INTEGER, offsetof(struct settings, threads), "0", 0, 1024, NULL, "N",
+     "threads that compute; 0: one for each processor"},
+    {"numbers", 0, OPTION_CHOICE, offsetof(struct settings, number), "auto", 0, 0, NUMBERS, "TYPE",
+     "type of a token; auto: uint16 where the codebook allows it"},
+    {"shard", 0, OPTION_TEXT, offsetof(struct settings, shard), NULL, 0, 0, NULL, "I/N",
+     "encode only every N-th picture from the I-th on, I from 0, to split work over machines"},
+    {"quiet", 'q', OPTION_SWITCH, offsetof(struct settings, quiet), NULL, 0, 0, NULL, NULL,
+     "report bad pictures in the .jsonl only"},
+};
+
+static const struct option_table table = {
+    .command = "encode",
+    .operands = "MODEL INPUT...",
+    .summary =
+        "Turns pictures into tokens. An INPUT is a picture, a directory or a tar shard. A bad "
+        "picture is reported and left out; an interrupted run goes on where it stopped.",
+    .options = options,
+    .count = sizeof options / sizeof *options,
+    .operands_min = 2,
+    .operands_max = -1,
+};
+
+/* All that one run holds. */
+struct run {
+  struct settings settings;
+  struct vqct_model *model;
+  const struct vqct_model_info *info;
+  struct vqct_session *session;
+  struct pictures *pictures;
+  struct feed *feed;
+  struct token_writer *writer;
+  struct progress progress;
+  size_t shard, shards;
+  size_t done; /* pictures of this shard, failed ones counted */
+  /* The batch in hand: pictures of one size. */
+  size_t batch, filled;
+  struct feed_item *item;
+  const uint8_t **pixels;
+  uint32_t **tokens;
+  size_t tokens_room; /* numbers, each */
+};
+
+static enum vqct_status read_shard(struct run *run, struct vqct_error *error) {
+  unsigned index = 0, count = 1;
+  char rest;
+  if (run->settings.shard &&
+      (sscanf(run->settings.shard, "%9u/%9u%c", &index, &count, &rest) != 2 || index >= count))
+    return error_set(error, VQCT_INVALID,
+                     "--shard '%s': it must be I/N with I from 0 to N - 1, such as 0/4",
+                     run->settings.shard);
+  run->shard = index;
+  run->shards = count;
+  return VQCT_OK;
+}
+
+static size_t shard_pictures(const struct run *run) {
+  size_t all = pictures_count(run->pictures);
+  return run->shard < all ? (all - run->shard + run->shards - 1) / run->shards : 0;
+}
+
+static bool is_wide(const struct run *run) {
+  return run->settings.number == NUMBER_UINT32 ||
+         (run->settings.number == NUMBER_AUTO && run->info->codes > UINT16_MAX + 1U);
+}
+
+/* The sidecar's first line: what the tokens are, and all that a run must share with an interrupted
+ * one to go on with it, down to the list of its pictures. */
+static char *describe(const struct run *run) {
+  static const char *const modes[] = {"cover", "contain", "none"};
+  const struct preparation *p = &run->settings.preparation;
+  uLong names = crc32(0, NULL, 0);
+  for (size_t i = 0; i < pictures_count(run->pictures); i++) {
+    const char *name = pictures_name(run->pictures, i);
+    names = crc32_z(names, (const Bytef *)name, strlen(name) + 1);
+  }
+  json_t *planes = json_array();
+  for (uint32_t i = 0; i < run->info->planes; i++)
+    json_array_append_new(planes, json_pack("{s:s, s:I, s:I}", "name", run->info->plane[i].name,
+                                            "first", (json_int_t)run->info->plane[i].first, "count",
+                                            (json_int_t)run->info->plane[i].count));
+  json_t *record = json_pack(
+      "{s:s, s:s, s:s, s:I, s:o?, s:s, s:I, s:I, s:[I, I], s:{s:I, s:I}}", "tokens",
+      is_wide(run) ? "uint32" : "uint16", "model", run->info->name, "checksum", run->info->checksum,
+      "downsampling", (json_int_t)run->info->downsampling, "planes", planes, "resize",
+      modes[p->resize], "width", (json_int_t)p->width, "height", (json_int_t)p->height, "shard",
+      (json_int_t)run->shard, (json_int_t)run->shards, "pictures", "count",
+      (json_int_t)pictures_count(run->pictures), "crc32", (json_int_t)names);
+  char *line = record ? json_dumps(record, JSON_ENSURE_ASCII) : NULL;
+  json_decref(record);
+  return line;
+}
+
+static enum vqct_status check_numbers(const struct run *run, struct vqct_error *error) {
+  size_t length = strlen(run->settings.output);
+  bool array = length > 4 && !strcmp(run->settings.output + length - 4, ".npy");
+  if (array && run->settings.preparation.resize != VQCT_RESIZE_COVER)
+    return error_set(error, VQCT_INVALID,
+                     "an .npy file holds pictures of one size only: use --resize cover, or a .bin");
+  if (run->settings.number == NUMBER_UINT16 && run->info->codes > UINT16_MAX + 1U)
+    return error_set(error, VQCT_INVALID, "--numbers uint16: the model has %u codes",
+                     run->info->codes);
+  return VQCT_OK;
+}
+
+static enum vqct_status open_writer(struct run *run, struct vqct_error *error) {
+  const struct preparation *p = &run->settings.preparation;
+  char *description = describe(run);
+  if (!description)
+    return error_set(error, VQCT_MEMORY, "no memory to write tokens");
+  struct token_writer_settings settings = {
+      .path = run->settings.output,
+      .description = description,
+      .planes = run->info->planes,
+      .wide = is_wide(run),
+      .grid_height = (size_t)p->height / run->info->downsampling,
+      .grid_width = (size_t)p->width / run->info->downsampling};
+  enum vqct_status status = token_writer_open(&settings, &run->writer, &run->done, error);
+  free(description);
+  return status;
+}
+
+static enum vqct_status open_feed(struct run *run, struct vqct_error *error) {
+  unsigned processors = cpu_count();
+  struct feed_settings settings = {.pictures = run->pictures,
+                                   .preparation = run->settings.preparation,
+                                   .model = run->info,
+                                   .first = run->shard + run->done * run->shards,
+                                   .step = run->shards,
+                                   .threads = processors < DECODERS_MAX ? processors : DECODERS_MAX,
+                                   .ahead = 2 * run->batch};
+  return feed_new(&settings, &run->feed, error);
+}
+
+static enum vqct_status prepare(struct run *run, char **operands, int count,
+                                struct vqct_error *error) {
+  struct settings *settings = &run->settings;
+  if (!settings->output)
+    return error_set(error, VQCT_INVALID, "--output FILE is missing");
+  enum vqct_status status = read_shard(run, error);
+  if (status == VQCT_OK)
+    status =
+        pictures_open((const char *const *)operands + 1, (size_t)count - 1, &run->pictures, error);
+  if (status == VQCT_OK)
+    status = vqct_model_open(operands[0], &run->model, error);
+  if (status != VQCT_OK)
+    return status;
+  run->info = vqct_model_info(run->model);
+  unsigned threads = settings->threads ? (unsigned)settings->threads : cpu_count();
+  run->batch = settings->batch ? (size_t)settings->batch : threads;
+  status = preparation_check(&settings->preparation, run->info, error);
+  if (status == VQCT_OK)
+    status = check_numbers(run, error);
+  if (status == VQCT_OK)
+    status = vqct_session_new(run->model, threads, &run->session, error);
+  run->item = calloc(run->batch, sizeof *run->item);
+  run->pixels = calloc(run->batch, sizeof *run->pixels);
+  run->tokens = calloc(run->batch, sizeof *run->tokens);
+  if (status == VQCT_OK && !(run->item && run->pixels && run->tokens))
+    status = error_set(error, VQCT_MEMORY, "no memory for %zu pictures", run->batch);
+  if (status == VQCT_OK)
+    status = open_writer(run, error);
+  if (status == VQCT_OK)
+    status = open_feed(run, error);
+  return status;
+}
+
+/* Room for `count` tokens of every picture of a batch. */
+static enum vqct_status reserve_tokens(struct run *run, size_t count, struct vqct_error *error) {
+  for (size_t i = 0; count > run->tokens_room && i < run->batch; i++) {
+    free(run->tokens[i]);
+    run->tokens[i] = malloc(count * sizeof *run->tokens[i]);
+    if (!run->tokens[i])
+      return error_set(error, VQCT_MEMORY, "no memory for tokens");
+  }
+  if (count > run->tokens_room)
+    run->tokens_room = count;
+  return VQCT_OK;
+}
+
+/* Encodes and writes the batch in hand. */
+static enum vqct_status flush(struct run *run, struct vqct_error *error) {
+  if (!run->filled)
+    return VQCT_OK;
+  const struct vqct_image *first = &run->item[0].image;
+  uint32_t factor = run->info->downsampling;
+  size_t height = first->height / factor, width = first->width / factor;
+  enum vqct_status status = reserve_tokens(run, run->info->planes * height * width, error);
+  for (size_t i = 0; i < run->filled; i++)
+    run->pixels[i] = run->item[i].image.pixels;
+  if (status == VQCT_OK)
+    status = vqct_encode(run->session, run->pixels, run->filled, first->height, first->width,
+                         run->tokens, error);
+  for (size_t i = 0; i < run->filled && status == VQCT_OK; i++)
+    status = token_writer_add(run->writer, pictures_name(run->pictures, run->item[i].index),
+                              run->tokens[i], height, width, error);
+  for (size_t i = 0; i < run->filled; i++)
+    vqct_image_free(&run->item[i].image);
+  run->done += run->filled;
+  run->filled = 0;
+  progress_set(&run->progress, run->done);
+  return status;
+}
+
+/* A bad picture: it is written down in its place, after those in hand. */
+static enum vqct_status leave_out(struct run *run, const struct feed_item *item,
+                                  struct vqct_error *error) {
+  enum vqct_status status = flush(run, error);
+  if (status != VQCT_OK)
+    return status;
+  if (!run->settings.quiet) {
+    progress_clear(&run->progress);
+    fprintf(stderr, "vqct encode: %s\n", item->error.message);
+  }
+  run->done++;
+  return token_writer_fail(run->writer, pictures_name(run->pictures, item->index),
+                           item->error.message, error);
+}
+
+static enum vqct_status encode_all(struct run *run, struct vqct_error *error) {
+  enum vqct_status status = VQCT_OK;
+  struct feed_item item;
+  progress_start(&run->progress, "encode", shard_pictures(run), run->done);
+  while (status == VQCT_OK && !signals_stop() && feed_next(run->feed, &item)) {
+    const struct vqct_image *first = &run->item[0].image;
+    if (item.error.status != VQCT_OK) {
+      status = leave_out(run, &item, error);
+      continue;
+    }
+    if (run->filled && (first->width != item.image.width || first->height != item.image.height))
+      status = flush(run, error);
+    run->item[run->filled++] = item;
+    if (status == VQCT_OK && run->filled == run->batch)
+      status = flush(run, error);
+  }
+  if (status == VQCT_OK && !signals_stop())
+    status = flush(run, error);
+  progress_clear(&run->progress);
+  if (status == VQCT_OK && signals_stop())
+    status = error_set(error, VQCT_INTERRUPTED,
+                       "stopped after %zu of %zu pictures; the same command goes on from there",
+                       run->done, shard_pictures(run));
+  return status;
+}
+
+static void release(struct run *run, enum vqct_status status) {
+  feed_free(run->feed);
+  for (size_t i = 0; i < run->filled; i++)
+    vqct_image_free(&run->item[i].image);
+  for (size_t i = 0; run->tokens && i < run->batch; i++)
+    free(run->tokens[i]);
+  free(run->item);
+  free(run->pixels);
+  free(run->tokens);
+  token_writer_close(run->writer, status == VQCT_INTERRUPTED);
+  vqct_session_free(run->session);
+  vqct_model_close(run->model);
+  pictures_close(run->pictures);
+}
+
+static enum vqct_status encode(const void *values, const struct options_found *found,
+                               struct arena *arena, struct vqct_error *error) {
+  struct run run = {.settings = *(const struct settings *)values};
+  (void)arena;
+  signals_catch();
+  enum vqct_status status = prepare(&run, found->operands, found->operand_count, error);
+  if (status == VQCT_OK)
+    status = encode_all(&run, error);
+  if (status == VQCT_OK)
+    status = token_writer_commit(run.writer, error);
+  if (status == VQCT_OK && token_writer_failures(run.writer))
+    status =
+        error_set(error, VQCT_PARTIAL, "%zu of %zu pictures failed and are named in the .jsonl",
+                  token_writer_failures(run.writer), shard_pictures(&run));
+  release(&run, status);
+  return status;
+}
+
+static enum vqct_status run_encode(int argc, char **argv, struct vqct_error *error) {
+  struct settings settings = {0};
+  return command_run(&table, argc, argv, &settings, encode, error);
+}
+
+const struct command encode_command = {"encode", "pictures to tokens", run_encode};

@@ -1,0 +1,48 @@
+#include "output_folder.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "atomic_file.h"
+#include "error.h"
+
+enum vqct_status output_folder_open(const char *path, struct output_folder *folder,
+                                    struct vqct_error *error) {
+  struct stat facts;
+  *folder = (struct output_folder){.path = path};
+  folder->made = mkdir(path, 0777) == 0;
+  if (folder->made)
+    return VQCT_OK;
+  if (errno != EEXIST)
+    return error_set(error, VQCT_WRITE, "%s: %s", path, strerror(errno));
+  if (stat(path, &facts) != 0 || !S_ISDIR(facts.st_mode))
+    return error_set(error, VQCT_WRITE, "%s: not a directory", path);
+  return VQCT_OK;
+}
+
+enum vqct_status output_folder_write(const struct output_folder *folder, const char *name,
+                                     const struct vqct_image *image, int quality,
+                                     struct vqct_error *error) {
+  struct vqct_bytes file = {0};
+  size_t room = strlen(folder->path) + strlen(name) + sizeof "/.png";
+  char *path = malloc(room);
+  if (!path)
+    return error_set(error, VQCT_MEMORY, "%s: no memory to write %s", folder->path, name);
+  snprintf(path, room, "%s/%s.%s", folder->path, name, quality ? "jpg" : "png");
+  enum vqct_status status = quality ? vqct_image_encode_jpeg(image, quality, &file, error)
+                                    : vqct_image_encode_png(image, &file, error);
+  if (status == VQCT_OK)
+    status = atomic_file_save(path, file.data, file.size, error);
+  free(file.data);
+  free(path);
+  return status;
+}
+
+void output_folder_close(const struct output_folder *folder) {
+  if (folder->made)
+    rmdir(folder->path);
+}

@@ -1,0 +1,28 @@
+/* The folder that pictures are written to. */
+#ifndef COMMAND_OUTPUT_FOLDER_H
+#define COMMAND_OUTPUT_FOLDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "vqct/image.h"
+
+struct output_folder {
+  const char *path;
+  bool made; /* by this run */
+};
+
+/** Makes the folder unless it is there. Errors: WRITE. */
+enum vqct_status output_folder_open(const char *path, struct output_folder *folder,
+                                    struct vqct_error *error);
+
+/** Writes a picture as PNG, or with a quality of 1 to 100 as JPEG, to PATH/NAME plus .png or .jpg.
+ * The file appears whole or not at all. Errors: WRITE, MEMORY. */
+enum vqct_status output_folder_write(const struct output_folder *folder, const char *name,
+                                     const struct vqct_image *image, int quality,
+                                     struct vqct_error *error);
+
+/** Removes the folder again if this run made it and nothing is in it. */
+void output_folder_close(const struct output_folder *folder);
+
+#endif

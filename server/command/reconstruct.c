@@ -1,0 +1,221 @@
+/* `vqct reconstruct`: pictures through tokens and back, side by side, with PSNR and SSIM. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "cpu.h"
+#include "error.h"
+#include "feed.h"
+#include "output_folder.h"
+#include "progress.h"
+#include "signals.h"
+
+struct settings {
+  const char *output;
+  struct preparation preparation;
+  int64_t threads;
+};
+
+static const struct option options[] = {
+    {"output", 'o', OPTION_TEXT, offsetof(struct settings, output), NULL, 0, 0, NULL, "DIR",
+     "where pictures go as PNG: the original left, the reconstruction right"},
+    PREPARATION_OPTIONS(struct settings, preparation),
+    {"threads", 't', OPTION_INTEGER, offsetof(struct settings, threads), "0", 0, 1024, NULL, "N",
+     "threads that compute; 0: one for each processor"},
+};
+
+static const struct option_table table = {
+    .command = "reconstruct",
+    .operands = "MODEL IMAGE...",
+    .summary = "Encodes and decodes pictures, writes both side by side, and prints PSNR and SSIM.",
+    .options = options,
+    .count = sizeof options / sizeof *options,
+    .operands_min = 2,
+    .operands_max = -1,
+};
+
+/* All that one run holds. */
+struct run {
+  struct settings settings;
+  struct vqct_model *model;
+  const struct vqct_model_info *info;
+  struct vqct_session *session;
+  struct pictures *pictures;
+  struct feed *feed;
+  struct output_folder folder;
+  size_t good, bad, similar;   /* similar: pictures large enough for SSIM */
+  double decibels, similarity; /* sums; decibels over pictures that differ */
+  size_t differing;
+};
+
+static enum vqct_status compute(struct run *run, const struct vqct_image *picture,
+                                struct vqct_image *result, struct vqct_error *error) {
+  uint32_t factor = run->info->downsampling, height = picture->height / factor;
+  uint32_t width = picture->width / factor;
+  size_t bytes = (size_t)picture->width * picture->height * picture->channels;
+  uint32_t *tokens = malloc((size_t)run->info->planes * height * width * sizeof *tokens);
+  const uint8_t *pixels = picture->pixels;
+  *result = *picture;
+  result->pixels = malloc(bytes);
+  enum vqct_status status = VQCT_OK;
+  if (!tokens || !result->pixels)
+    status = error_set(error, VQCT_MEMORY, "no memory for a picture");
+  if (status == VQCT_OK)
+    status = vqct_encode(run->session, &pixels, 1, picture->height, picture->width, &tokens, error);
+  const uint32_t *chosen = tokens;
+  if (status == VQCT_OK)
+    status = vqct_decode(run->session, &chosen, 1, height, width, &result->pixels, error);
+  free(tokens);
+  return status;
+}
+
+/* Both pictures in one, left and right. */
+static enum vqct_status join(const struct vqct_image *left, const struct vqct_image *right,
+                             struct vqct_image *both, struct vqct_error *error) {
+  size_t row = (size_t)left->width * left->channels;
+  *both = *left;
+  both->width = 2 * left->width;
+  both->pixels = malloc(2 * row * left->height);
+  if (!both->pixels)
+    return error_set(error, VQCT_MEMORY, "no memory for a picture");
+  for (uint32_t y = 0; y < left->height; y++) {
+    memcpy(both->pixels + 2 * row * y, left->pixels + row * y, row);
+    memcpy(both->pixels + 2 * row * y + row, right->pixels + row * y, row);
+  }
+  return VQCT_OK;
+}
+
+/* "0007-photo" for the seventh picture "holiday/photo.jpg". */
+static void output_name(const struct run *run, size_t index, char *name, size_t room) {
+  const char *path = pictures_name(run->pictures, index), *base = path;
+  for (const char *c = path; *c; c++)
+    if (*c == '/' || *c == ':')
+      base = c + 1;
+  const char *dot = strrchr(base, '.');
+  snprintf(name, room, "%04zu-%.*s", index, (int)(dot ? dot - base : (long)strlen(base)), base);
+}
+
+static void measure(struct run *run, size_t index, const struct vqct_image *original,
+                    const struct vqct_image *result) {
+  double decibels = 0, similarity = 0;
+  vqct_image_psnr(original, result, &decibels, NULL);
+  bool similar = vqct_image_ssim(original, result, &similarity, NULL) == VQCT_OK;
+  if (isfinite(decibels)) {
+    run->decibels += decibels;
+    run->differing++;
+  }
+  if (similar) {
+    run->similarity += similarity;
+    run->similar++;
+    printf("%8.3f  %8.4f  %s\n", decibels, similarity, pictures_name(run->pictures, index));
+  } else {
+    printf("%8.3f  %8s  %s\n", decibels, "-", pictures_name(run->pictures, index));
+  }
+}
+
+static enum vqct_status reconstruct_one(struct run *run, const struct feed_item *item,
+                                        struct vqct_error *error) {
+  struct vqct_image result = {0}, both = {0};
+  char name[256];
+  output_name(run, item->index, name, sizeof name - 8);
+  enum vqct_status status = compute(run, &item->image, &result, error);
+  if (status == VQCT_OK)
+    status = join(&item->image, &result, &both, error);
+  if (status == VQCT_OK)
+    status = output_folder_write(&run->folder, name, &both, 0, error);
+  if (status == VQCT_OK) {
+    measure(run, item->index, &item->image, &result);
+    run->good++;
+  }
+  vqct_image_free(&result);
+  vqct_image_free(&both);
+  return status;
+}
+
+static void print_means(const struct run *run) {
+  if (!run->good)
+    return;
+  printf("%8.3f  %8.4f  mean of %zu\n", run->differing ? run->decibels / (double)run->differing : 0,
+         run->similar ? run->similarity / (double)run->similar : 0, run->good);
+}
+
+static enum vqct_status reconstruct_all(struct run *run, struct vqct_error *error) {
+  enum vqct_status status = VQCT_OK;
+  struct feed_item item;
+  struct progress progress;
+  printf("%8s  %8s  %s\n", "PSNR/dB", "SSIM", "picture");
+  progress_start(&progress, "reconstruct", pictures_count(run->pictures), 0);
+  while (status == VQCT_OK && !signals_stop() && feed_next(run->feed, &item)) {
+    progress_clear(&progress);
+    if (item.error.status == VQCT_OK) {
+      status = reconstruct_one(run, &item, error);
+    } else {
+      fprintf(stderr, "vqct reconstruct: %s\n", item.error.message);
+      run->bad++;
+    }
+    vqct_image_free(&item.image);
+    progress_set(&progress, run->good + run->bad);
+  }
+  progress_clear(&progress);
+  print_means(run);
+  if (status == VQCT_OK && signals_stop())
+    return error_set(error, VQCT_INTERRUPTED, "stopped after %zu of %zu pictures",
+                     run->good + run->bad, pictures_count(run->pictures));
+  if (status == VQCT_OK && run->bad)
+    return error_set(error, VQCT_PARTIAL, "%zu of %zu pictures failed", run->bad,
+                     pictures_count(run->pictures));
+  return status;
+}
+
+static enum vqct_status prepare(struct run *run, char **operands, int count,
+                                struct vqct_error *error) {
+  if (!run->settings.output)
+    return error_set(error, VQCT_INVALID, "--output DIR is missing");
+  enum vqct_status status =
+      pictures_open((const char *const *)operands + 1, (size_t)count - 1, &run->pictures, error);
+  if (status == VQCT_OK)
+    status = vqct_model_open(operands[0], &run->model, error);
+  if (status != VQCT_OK)
+    return status;
+  run->info = vqct_model_info(run->model);
+  status = preparation_check(&run->settings.preparation, run->info, error);
+  if (status == VQCT_OK)
+    status = vqct_session_new(run->model, (unsigned)run->settings.threads, &run->session, error);
+  if (status == VQCT_OK)
+    status = output_folder_open(run->settings.output, &run->folder, error);
+  struct feed_settings feed = {.pictures = run->pictures,
+                               .preparation = run->settings.preparation,
+                               .model = run->info,
+                               .step = 1,
+                               .threads = 1,
+                               .ahead = 2};
+  if (status == VQCT_OK)
+    status = feed_new(&feed, &run->feed, error);
+  return status;
+}
+
+static enum vqct_status reconstruct(const void *values, const struct options_found *found,
+                                    struct arena *arena, struct vqct_error *error) {
+  struct run run = {.settings = *(const struct settings *)values};
+  (void)arena;
+  signals_catch();
+  enum vqct_status status = prepare(&run, found->operands, found->operand_count, error);
+  if (status == VQCT_OK)
+    status = reconstruct_all(&run, error);
+  feed_free(run.feed);
+  output_folder_close(&run.folder);
+  vqct_session_free(run.session);
+  vqct_model_close(run.model);
+  pictures_close(run.pictures);
+  return status;
+}
+
+static enum vqct_status run_reconstruct(int argc, char **argv, struct vqct_error *error) {
+  struct settings settings = {0};
+  return command_run(&table, argc, argv, &settings, reconstruct, error);
+}
+
+const struct command reconstruct_command = {
+    "reconstruct", "pictures through tokens and back, with PSNR and SSIM", run_reconstruct};

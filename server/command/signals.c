@@ -1,0 +1,22 @@
+#include "signals.h"
+
+#include <signal.h>
+#include <stddef.h>
+
+static volatile sig_atomic_t stop;
+
+static void request_stop(int number) {
+  stop = 1;
+  signal(number, SIG_DFL);
+}
+
+void signals_catch(void) {
+  struct sigaction action = {.sa_handler = request_stop, .sa_flags = SA_RESTART};
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, NULL);
+  sigaction(SIGTERM, &action, NULL);
+}
+
+bool signals_stop(void) {
+  return stop;
+}

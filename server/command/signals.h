@@ -1,0 +1,13 @@
+/* SIGINT and SIGTERM as a request to stop after the work in hand. */
+#ifndef COMMAND_SIGNALS_H
+#define COMMAND_SIGNALS_H
+
+#include <stdbool.h>
+
+/** From now on the two signals only set a flag; a second one ends the process at once. */
+void signals_catch(void);
+
+/** Whether one has come. */
+bool signals_stop(void);
+
+#endif

@@ -1,0 +1,268 @@
+#include "token_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "byte_stream.h"
+#include "error.h"
+#include "mapped_file.h"
+#include "npy.h"
+#include "size.h"
+
+#define LINE_MAX_BYTES ((size_t)1 << 20)
+#define GRID_MAX       32768 /* tokens a side */
+
+/* Where one picture's tokens are. */
+struct grid {
+  uint64_t offset; /* bytes from the first number of the file */
+  uint32_t height, width;
+};
+
+struct token_file {
+  const char *path; /* for messages, while it is opened */
+  const struct vqct_model_info *model;
+  struct npy npy;            /* .npy */
+  struct mapped_file mapped; /* .bin */
+  const unsigned char *data;
+  uint64_t size; /* bytes of data */
+  enum tensor_type type;
+  struct grid *grid;
+  size_t count, capacity;
+};
+
+/* ---- numbers ----------------------------------------------------------------------------------
+ */
+
+static bool is_whole_number(enum tensor_type type) {
+  switch (type) {
+  case TENSOR_U8:
+  case TENSOR_U16:
+  case TENSOR_U32:
+  case TENSOR_U64:
+  case TENSOR_I16:
+  case TENSOR_I32:
+  case TENSOR_I64:
+    return true;
+  default:
+    return false;
+  }
+}
+
+/* A little-endian number; a negative one becomes larger than any token. */
+static uint64_t read_number(const unsigned char *bytes, enum tensor_type type) {
+  size_t size = tensor_type_size(type);
+  bool is_signed = type == TENSOR_I16 || type == TENSOR_I32 || type == TENSOR_I64;
+  uint64_t value = 0;
+  for (size_t i = 0; i < size; i++)
+    value |= (uint64_t)bytes[i] << 8 * i;
+  return is_signed && bytes[size - 1] & 0x80 ? UINT64_MAX : value;
+}
+
+static const unsigned char *picture_bytes(const struct token_file *file, size_t picture) {
+  return file->data + file->grid[picture].offset;
+}
+
+static enum vqct_status check_picture(const struct token_file *file, size_t picture,
+                                      struct vqct_error *error) {
+  const struct grid *grid = &file->grid[picture];
+  const unsigned char *next = picture_bytes(file, picture);
+  for (uint32_t p = 0; p < file->model->planes; p++) {
+    const struct vqct_plane *plane = &file->model->plane[p];
+    for (uint32_t row = 0; row < grid->height; row++)
+      for (uint32_t column = 0; column < grid->width; column++) {
+        uint64_t token = read_number(next, file->type);
+        if (token < plane->first || token - plane->first >= plane->count)
+          return error_set(error, VQCT_TOKENS,
+                           "%s: picture %zu, plane %u, row %u, column %u: token %lld is outside "
+                           "the plane's codes, %u to %u",
+                           file->path, picture, p, row, column, (long long)token, plane->first,
+                           plane->first + plane->count - 1);
+        next += tensor_type_size(file->type);
+      }
+  }
+  return VQCT_OK;
+}
+
+/* ---- shapes -----------------------------------------------------------------------------------
+ */
+
+static enum vqct_status add_grid(struct token_file *file, struct grid grid,
+                                 struct vqct_error *error) {
+  if (file->count == file->capacity) {
+    size_t capacity = file->capacity ? 2 * file->capacity : 256;
+    struct grid *grown = realloc(file->grid, capacity * sizeof *grown);
+    if (!grown)
+      return error_set(error, VQCT_MEMORY, "%s: no memory for %zu pictures", file->path, capacity);
+    file->grid = grown;
+    file->capacity = capacity;
+  }
+  file->grid[file->count++] = grid;
+  return VQCT_OK;
+}
+
+static enum vqct_status open_array(struct token_file *file, struct vqct_error *error) {
+  enum vqct_status status = npy_open(file->path, &file->npy, error);
+  if (status != VQCT_OK)
+    return status;
+  const struct tensor *tensor = &file->npy.tensor;
+  if (!is_whole_number(tensor->type))
+    return error_set(error, VQCT_TOKENS, "%s: tokens must be whole numbers, not %s", file->path,
+                     tensor_type_name(tensor->type));
+  if (tensor->dims != 3 && tensor->dims != 4)
+    return error_set(error, VQCT_TOKENS,
+                     "%s: %d dimensions; tokens have four: pictures, planes, rows, columns",
+                     file->path, tensor->dims);
+  const size_t *shape = tensor->shape + tensor->dims - 3;
+  size_t pictures = tensor->dims == 4 ? tensor->shape[0] : 1;
+  if (shape[0] != file->model->planes)
+    return error_set(error, VQCT_TOKENS, "%s: %zu planes; the model has %u", file->path, shape[0],
+                     file->model->planes);
+  if (shape[1] < 1 || shape[2] < 1 || shape[1] > GRID_MAX || shape[2] > GRID_MAX)
+    return error_set(error, VQCT_TOKENS,
+                     "%s: a grid of %zu x %zu tokens; from 1 to %d a side are "
+                     "possible",
+                     file->path, shape[2], shape[1], GRID_MAX);
+  file->data = tensor->data;
+  file->type = tensor->type;
+  uint64_t bytes = shape[0] * shape[1] * shape[2] * tensor_type_size(tensor->type);
+  for (size_t i = 0; i < pictures && status == VQCT_OK; i++)
+    status =
+        add_grid(file, (struct grid){i * bytes, (uint32_t)shape[1], (uint32_t)shape[2]}, error);
+  return status;
+}
+
+static enum vqct_status sidecar_fault(const struct byte_stream *sidecar,
+                                      const struct text_line *line, const char *fault,
+                                      struct vqct_error *error) {
+  return error_set(error, VQCT_DATA, "%s: line %llu: %s", byte_stream_name(sidecar),
+                   (unsigned long long)line->number, fault);
+}
+
+/* The first line tells the type of the numbers. */
+static enum vqct_status read_description(struct token_file *file, const json_t *record,
+                                         const struct byte_stream *sidecar,
+                                         const struct text_line *line, struct vqct_error *error) {
+  const char *type = json_string_value(json_object_get(record, "tokens"));
+  size_t planes = json_array_size(json_object_get(record, "planes"));
+  if (!type || (strcmp(type, "uint16") && strcmp(type, "uint32")))
+    return sidecar_fault(sidecar, line, "\"tokens\" must be \"uint16\" or \"uint32\"", error);
+  if (planes != file->model->planes)
+    return error_set(error, VQCT_TOKENS, "%s: %zu planes; the model has %u", file->path, planes,
+                     file->model->planes);
+  file->type = strcmp(type, "uint16") ? TENSOR_U32 : TENSOR_U16;
+  return VQCT_OK;
+}
+
+static enum vqct_status read_entry(struct token_file *file, const json_t *record,
+                                   const struct byte_stream *sidecar, const struct text_line *line,
+                                   struct vqct_error *error) {
+  if (json_object_get(record, "error"))
+    return VQCT_OK;
+  const json_t *grid = json_object_get(record, "grid");
+  json_int_t height = json_integer_value(json_array_get(grid, 0));
+  json_int_t width = json_integer_value(json_array_get(grid, 1));
+  json_int_t offset = json_integer_value(json_object_get(record, "offset"));
+  if (height < 1 || width < 1 || height > GRID_MAX || width > GRID_MAX || offset < 0)
+    return sidecar_fault(sidecar, line, "\"grid\" or \"offset\" is missing or out of range", error);
+  uint64_t bytes =
+      (uint64_t)height * (uint64_t)width * file->model->planes * tensor_type_size(file->type);
+  if ((uint64_t)offset > file->size || bytes > file->size - (uint64_t)offset)
+    return error_set(error, VQCT_TOKENS,
+                     "%s: %llu bytes; the tokens of picture %zu end at byte %llu", file->path,
+                     (unsigned long long)file->size, file->count,
+                     (unsigned long long)((uint64_t)offset + bytes));
+  return add_grid(file, (struct grid){(uint64_t)offset, (uint32_t)height, (uint32_t)width}, error);
+}
+
+static enum vqct_status read_sidecar(struct token_file *file, struct byte_stream *sidecar,
+                                     struct vqct_error *error) {
+  struct text_line line;
+  enum vqct_status status;
+  while ((status = byte_stream_line(sidecar, &line, error)) == VQCT_OK && line.text) {
+    json_t *record = line.cut ? NULL : json_loadb(line.text, line.length, 0, NULL);
+    if (!json_is_object(record))
+      status = sidecar_fault(sidecar, &line, "not a JSON object", error);
+    else if (line.number == 1)
+      status = read_description(file, record, sidecar, &line, error);
+    else
+      status = read_entry(file, record, sidecar, &line, error);
+    json_decref(record);
+    if (status != VQCT_OK)
+      break;
+  }
+  return status;
+}
+
+static enum vqct_status open_raw(struct token_file *file, struct vqct_error *error) {
+  size_t stem = strlen(file->path) - strlen(".bin");
+  char *name = malloc(stem + sizeof ".jsonl");
+  struct byte_stream *sidecar = NULL;
+  if (!name)
+    return error_set(error, VQCT_MEMORY, "%s: memory is exhausted", file->path);
+  memcpy(name, file->path, stem);
+  memcpy(name + stem, ".jsonl", sizeof ".jsonl");
+  enum vqct_status status = mapped_file_open(file->path, &file->mapped, error);
+  file->data = file->mapped.data;
+  file->size = file->mapped.size;
+  if (status == VQCT_OK)
+    status = byte_stream_open(name, LINE_MAX_BYTES, &sidecar, error);
+  if (status == VQCT_OK)
+    status = read_sidecar(file, sidecar, error);
+  byte_stream_close(sidecar);
+  free(name);
+  return status;
+}
+
+enum vqct_status token_file_open(const char *path, const struct vqct_model_info *model,
+                                 struct token_file **result, struct vqct_error *error) {
+  *result = NULL;
+  struct token_file *file = calloc(1, sizeof *file);
+  if (!file)
+    return error_set(error, VQCT_MEMORY, "%s: memory is exhausted", path);
+  file->path = path;
+  file->model = model;
+  const char *suffix = strrchr(path, '.');
+  enum vqct_status status;
+  if (suffix && !strcmp(suffix, ".npy"))
+    status = open_array(file, error);
+  else if (suffix && !strcmp(suffix, ".bin"))
+    status = open_raw(file, error);
+  else
+    status = error_set(error, VQCT_INVALID, "%s: a file of tokens ends in .npy or .bin", path);
+  for (size_t i = 0; i < file->count && status == VQCT_OK; i++)
+    status = check_picture(file, i, error);
+  if (status == VQCT_OK)
+    *result = file;
+  else
+    token_file_close(file);
+  return status;
+}
+
+void token_file_close(struct token_file *file) {
+  if (!file)
+    return;
+  npy_close(&file->npy);
+  mapped_file_close(&file->mapped);
+  free(file->grid);
+  free(file);
+}
+
+size_t token_file_count(const struct token_file *file) {
+  return file->count;
+}
+
+void token_file_grid(const struct token_file *file, size_t picture, uint32_t *height,
+                     uint32_t *width) {
+  *height = file->grid[picture].height;
+  *width = file->grid[picture].width;
+}
+
+void token_file_read(const struct token_file *file, size_t picture, uint32_t *tokens) {
+  const struct grid *grid = &file->grid[picture];
+  const unsigned char *next = picture_bytes(file, picture);
+  size_t count = (size_t)file->model->planes * grid->height * grid->width;
+  for (size_t i = 0; i < count; i++, next += tensor_type_size(file->type))
+    tokens[i] = (uint32_t)read_number(next, file->type);
+}

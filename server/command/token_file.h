@@ -1,0 +1,31 @@
+/* Files of tokens to read: .npy of shape N,P,h,w or P,h,w, or .bin with its .jsonl sidecar. */
+#ifndef COMMAND_TOKEN_FILE_H
+#define COMMAND_TOKEN_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vqct/model.h"
+
+struct token_file;
+
+/** Opens a file and checks its shape against the model, and every token against its plane. Errors:
+ * READ, TOKENS (naming file, picture and fault), DATA (a damaged sidecar), INVALID (suffix),
+ * MEMORY; *file is then NULL. */
+enum vqct_status token_file_open(const char *path, const struct vqct_model_info *model,
+                                 struct token_file **file, struct vqct_error *error);
+
+/** NULL is allowed. */
+void token_file_close(struct token_file *file);
+
+/** How many pictures there are. */
+size_t token_file_count(const struct token_file *file);
+
+/** h and w of a picture's grid. */
+void token_file_grid(const struct token_file *file, size_t picture, uint32_t *height,
+                     uint32_t *width);
+
+/** Copies a picture's tokens, P,h,w. */
+void token_file_read(const struct token_file *file, size_t picture, uint32_t *tokens);
+
+#endif

@@ -1,0 +1,59 @@
+/* Writing tokens: one array file and a sidecar with a line for every picture.
+ *
+ * The array is NAME.npy of shape N,P,h,w (P planes) or NAME.bin, the same numbers without a header
+ * and, if the pictures differ in size, with grids of different size. The sidecar NAME.jsonl begins
+ * with a line that describes the run and goes on with one for each picture in their order:
+ *
+ *   {"image": "a.jpg", "row": 0, "offset": 0, "grid": [16, 16]}
+ *   {"image": "b.jpg", "error": "b.jpg: the file is truncated"}
+ *
+ * row counts the pictures that have tokens, offset the bytes before them (in a .npy, after its
+ * header). Both files grow as NAME.EXT.part, and a later run with the same description goes on
+ * where an interrupted one stopped; they get their names when all is done.
+ */
+#ifndef COMMAND_TOKEN_WRITER_H
+#define COMMAND_TOKEN_WRITER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vqct/status.h"
+
+struct token_writer_settings {
+  const char *path;               /* ends in .npy or .bin */
+  const char *description;        /* the sidecar's first line, JSON without a newline */
+  size_t planes;                  /* P */
+  bool wide;                      /* uint32, else uint16 */
+  size_t grid_height, grid_width; /* .npy: h and w of every picture */
+};
+
+struct token_writer;
+
+/** Opens the files. *done: pictures that an interrupted run already wrote, failed ones counted.
+ * Errors: INVALID (suffix), WRITE (also where another process writes the same), MEMORY; *writer is
+ * then NULL. */
+enum vqct_status token_writer_open(const struct token_writer_settings *settings,
+                                   struct token_writer **writer, size_t *done,
+                                   struct vqct_error *error);
+
+/** Adds a picture's tokens, P,height,width. Errors: WRITE, MEMORY. */
+enum vqct_status token_writer_add(struct token_writer *writer, const char *image,
+                                  const uint32_t *tokens, size_t height, size_t width,
+                                  struct vqct_error *error);
+
+/** Adds a picture that failed. Errors: WRITE, MEMORY. */
+enum vqct_status token_writer_fail(struct token_writer *writer, const char *image,
+                                   const char *message, struct vqct_error *error);
+
+/** Pictures with and without tokens so far, earlier runs counted. */
+size_t token_writer_rows(const struct token_writer *writer);
+size_t token_writer_failures(const struct token_writer *writer);
+
+/** Flushes both files and gives them their names. Errors: WRITE. */
+enum vqct_status token_writer_commit(struct token_writer *writer, struct vqct_error *error);
+
+/** Closes. What was not committed is kept for a later run, or removed. NULL is allowed. */
+void token_writer_close(struct token_writer *writer, bool keep);
+
+#endif

@@ -1,0 +1,405 @@
+"""encode, decode, reconstruct and bench, as a user runs them."""
+import io
+import json
+import os
+import pty
+import resource
+import signal
+import subprocess
+import tarfile
+import tempfile
+import time
+import unittest
+
+import numpy as np
+from PIL import Image
+
+VQCT = os.path.join(os.environ["VQCT_BUILD"], "vqct")
+INVALID, READ, MODEL, TOKENS, WRITE, PARTIAL, DATA, INTERRUPTED = 2, 3, 5, 6, 7, 10, 11, 13
+
+
+def vqct(*arguments, **options):
+    return subprocess.run([VQCT, *map(str, arguments)], capture_output=True, text=True, timeout=300,
+                          **options)
+
+
+def picture(seed, width, height):
+    """Smooth noise, which JPEG keeps well."""
+    rng = np.random.default_rng(seed)
+    shape = (max(2, height // 8), max(2, width // 8), 3)
+    small = Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8))
+    return small.resize((width, height), Image.BICUBIC)
+
+
+def content(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def write(path, data):
+    with open(path, "wb") as file:
+        file.write(data)
+
+
+def records(path):
+    return [json.loads(line) for line in content(path).splitlines()]
+
+
+class CommandTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.shared = tempfile.TemporaryDirectory()
+        cls.model = os.path.join(cls.shared.name, "tiny.safetensors")
+        done = vqct("init", "--preset", "vqct-tiny", "--seed", 3, "-o", cls.model)
+        assert done.returncode == 0, done.stderr
+        cls.pictures = os.path.join(cls.shared.name, "pictures")
+        os.makedirs(os.path.join(cls.pictures, "below"))
+        for i in range(6):
+            picture(i, 40 + 8 * i, 64 - 4 * i).save(f"{cls.pictures}/p{i}.png")
+        picture(9, 50, 50).save(f"{cls.pictures}/below/deep.jpg")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.shared.cleanup()
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def assertFails(self, done, status, *words):
+        """With this exit status and one line on standard error that has all the words."""
+        self.assertEqual(done.returncode, status, done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        for word in words:
+            self.assertIn(word, done.stderr)
+
+    def encode(self, *arguments, status=0, **options):
+        done = vqct("encode", self.model, *arguments, **options)
+        self.assertEqual(done.returncode, status, done.stderr)
+        return done
+
+
+class Encode(CommandTest):
+    def test_a_directory(self):
+        self.encode(self.pictures, "-o", self.path("t.npy"), "--size", 32)
+        tokens, found = np.load(self.path("t.npy")), records(self.path("t.jsonl"))
+        self.assertEqual((tokens.shape, tokens.dtype), ((7, 3, 8, 8), np.uint16))
+        self.assertEqual(sorted(os.listdir(self.folder)), ["t.jsonl", "t.npy"])
+        names = [os.path.relpath(record["image"], self.pictures) for record in found[1:]]
+        self.assertEqual(names, ["below/deep.jpg"] + [f"p{i}.png" for i in range(6)])
+        self.assertEqual([record["row"] for record in found[1:]], list(range(7)))
+        self.assertEqual(found[0]["planes"], [
+            {"name": "adjective", "first": 0, "count": 12},
+            {"name": "adjective-2", "first": 0, "count": 12},
+            {"name": "noun", "first": 12, "count": 20}])
+        self.assertTrue((tokens[:, :2] < 12).all() and (tokens[:, 2] >= 12).all())
+
+    def test_one_by_one_in_batches_and_by_threads_alike(self):
+        results = []
+        for i, (batch, threads) in enumerate([(1, 1), (3, 2), (7, 1), (2, 5)]):
+            self.encode(self.pictures, "-o", self.path(f"{i}.npy"), "--size", 32, "-b", batch, "-t",
+                        threads)
+            results.append(content(self.path(f"{i}.npy")))
+        self.assertEqual(len(set(results)), 1)
+        self.encode(f"{self.pictures}/p4.png", "-o", self.path("one.npy"), "--size", 32)
+        np.testing.assert_array_equal(np.load(self.path("one.npy"))[0],
+                                      np.load(self.path("0.npy"))[5])
+
+    def test_shards_of_a_tar_and_of_the_work(self):
+        with tarfile.open(self.path("shard.tar"), "w") as tar:
+            for i in range(5):
+                data = io.BytesIO()
+                picture(i, 40, 40).save(data, "PNG")
+                for name, text in ((f"s{i}.png", data.getvalue()), (f"s{i}.json", b"{}")):
+                    member = tarfile.TarInfo(name)
+                    member.size = len(text)
+                    tar.addfile(member, io.BytesIO(text))
+        self.encode(self.path("shard.tar"), "-o", self.path("all.npy"), "--size", 40)
+        whole = np.load(self.path("all.npy"))
+        self.assertEqual(len(whole), 5)
+        for i in range(2):
+            self.encode(self.path("shard.tar"), "-o", self.path(f"{i}.npy"), "--size", 40,
+                        "--shard", f"{i}/2")
+            np.testing.assert_array_equal(np.load(self.path(f"{i}.npy")), whole[i::2])
+            self.assertTrue(records(self.path(f"{i}.jsonl"))[1]["image"].endswith(f"tar:s{i}.png"))
+        self.encode(self.path("shard.tar"), "-o", self.path("none.npy"), "--size", 40, "--shard",
+                    "7/8")
+        self.assertEqual(np.load(self.path("none.npy")).shape, (0, 3, 10, 10))
+
+    def test_raw_numbers_of_pictures_of_any_size(self):
+        self.encode(self.pictures, "-o", self.path("t.bin"), "--resize", "none", "--numbers",
+                    "uint32")
+        end = 0
+        for record in records(self.path("t.jsonl"))[1:]:
+            with Image.open(record["image"]) as image:
+                width, height = image.width // 4, image.height // 4
+            self.assertEqual(record["grid"], [height, width])
+            self.assertEqual(record["offset"], end)
+            end += 4 * 3 * height * width
+        self.assertEqual(os.path.getsize(self.path("t.bin")), end)
+
+    def test_bad_pictures_are_reported_and_left_out(self):
+        folder = self.path("mixed")
+        os.mkdir(folder)
+        good = content(f"{self.pictures}/p0.png")
+        for name, data in (("a.png", good), ("b.png", good[:200]), ("c.jpg", b"not a picture"),
+                           ("d.png", b""), ("e.png", good)):
+            write(os.path.join(folder, name), data)
+        done = self.encode(folder, "-o", self.path("t.npy"), "--size", 32, "-t", 2, "-b", 4,
+                           status=PARTIAL)
+        self.assertEqual(len(done.stderr.splitlines()), 4, done.stderr)
+        for name in ("b.png", "c.jpg", "d.png"):
+            self.assertIn(f"{folder}/{name}: ", done.stderr)
+        self.assertIn("3 of 5 pictures failed", done.stderr)
+        found = records(self.path("t.jsonl"))[1:]
+        self.assertEqual([record.get("row") for record in found], [0, None, None, None, 1])
+        for name, record in zip(("b.png", "c.jpg", "d.png"), found[1:4]):
+            self.assertIn(name, record["error"])
+        tokens = np.load(self.path("t.npy"))
+        self.assertEqual(len(tokens), 2)
+        np.testing.assert_array_equal(tokens[0], tokens[1])
+        quiet = self.encode(folder, "-o", self.path("q.npy"), "--size", 32, "-q", status=PARTIAL)
+        self.assertEqual(len(quiet.stderr.splitlines()), 1)
+
+    def interrupt(self, stop):
+        """Ends a run with the signal `stop` part of the way, twice, then lets one go through."""
+        folder, part = self.path("many"), self.path("t.jsonl.part")
+        os.mkdir(folder)
+        for i in range(60):
+            picture(i, 96, 96).save(f"{folder}/{i:02}.png")
+        write(f"{folder}/30.png", b"bad")
+        arguments = ["encode", self.model, folder, "-o", self.path("t.npy"), "--size", "96", "-b",
+                     "1", "-t", "1"]
+        for target in (10, 40):
+            with subprocess.Popen([VQCT, *arguments], stderr=subprocess.PIPE) as process:
+                deadline = time.monotonic() + 60
+                while time.monotonic() < deadline and process.poll() is None:
+                    if os.path.exists(part) and content(part).count(b"\n") > target:
+                        break
+                    time.sleep(0.001)
+                process.send_signal(stop)
+                process.communicate()
+            self.assertEqual(process.returncode, INTERRUPTED if stop == signal.SIGTERM else -stop)
+            self.assertFalse(os.path.exists(self.path("t.npy")))
+            self.assertGreater(content(part).count(b"\n"), target)
+        self.assertEqual(vqct(*arguments).returncode, PARTIAL)
+        self.encode(folder, "-o", self.path("once.npy"), "--size", 96, status=PARTIAL)
+        for suffix in ("npy", "jsonl"):
+            self.assertEqual(content(self.path(f"t.{suffix}")), content(self.path(f"once.{suffix}")))
+        self.assertFalse([name for name in os.listdir(self.folder) if name.endswith(".part")])
+
+    def test_going_on_after_sigterm(self):
+        self.interrupt(signal.SIGTERM)
+
+    def test_going_on_after_sigkill(self):
+        self.interrupt(signal.SIGKILL)
+
+    def test_going_on_from_damaged_or_foreign_parts(self):
+        arguments = [self.pictures, "-o", self.path("t.npy"), "--size", 32]
+        self.encode(*arguments)
+        tokens, notes = content(self.path("t.npy")), content(self.path("t.jsonl"))
+        start = notes.index(b"\n") + 1
+        third = notes.index(b"\n", notes.index(b"\n", start) + 1) + 1
+        huge = b'{"image": "x", "row": 2, "offset": 0, "grid": [99999999999, 99999999999]}\n'
+        for name, part_tokens, part_notes in (
+                ("tokens cut short", tokens[:600], notes),
+                ("tokens cut to nothing", b"", notes),
+                ("half a line", tokens, notes[:third + 20]),
+                ("a line of rubbish", tokens, notes[:third] + b'{"image": 7}\n'),
+                ("rubbish", b"\0\xff" * 1500, b"\xfe\0" * 1500),
+                ("another run", tokens, notes.replace(b'"width": 32', b'"width": 36')),
+                ("a huge grid", tokens, notes[:third] + huge),
+                ("only the first line", tokens[:256], notes[:start])):
+            with self.subTest(name):
+                os.remove(self.path("t.npy"))
+                write(self.path("t.npy.part"), part_tokens)
+                write(self.path("t.jsonl.part"), part_notes)
+                self.encode(*arguments)
+                self.assertEqual(content(self.path("t.npy")), tokens)
+                self.assertEqual(content(self.path("t.jsonl")), notes)
+
+    def test_refusals(self):
+        out = self.path("t.npy")
+        for arguments, status, words in (
+                ([self.pictures], INVALID, ["--output"]),
+                ([self.pictures, "-o", self.path("t.txt")], INVALID, ["t.txt", ".npy or .bin"]),
+                ([self.pictures, "-o", out, "--size", 30], INVALID, ["30 x 30", "multiples of 4"]),
+                ([self.pictures, "-o", out, "--resize", "none"], INVALID, ["one size"]),
+                ([self.pictures, "-o", out, "--shard", "2/2"], INVALID, ["2/2"]),
+                ([self.pictures, "-o", out, "--shard", "x"], INVALID, ["'x'"]),
+                ([self.path("absent"), "-o", out], READ, ["absent"]),
+                ([self.pictures, "-o", self.path("no/t.npy")], WRITE, ["no/t.npy"]),
+                ([self.pictures, "-o", "/dev/null/t.npy"], WRITE, ["/dev/null/t.npy"])):
+            with self.subTest(arguments=arguments[1:]):
+                self.assertFails(vqct("encode", self.model, *arguments), status, *words)
+        self.assertEqual(os.listdir(self.folder), [])
+        model = self.path("m.safetensors")
+        self.assertFails(vqct("encode", model, self.pictures, "-o", out), READ, "m.safetensors")
+        write(model, content(self.model)[:5000])
+        self.assertFails(vqct("encode", model, self.pictures, "-o", out), MODEL, "m.safetensors")
+        os.mkdir(out)
+        self.assertFails(vqct("encode", self.model, self.pictures, "-o", out), WRITE, "t.npy")
+        self.assertEqual(sorted(os.listdir(self.folder)), ["m.safetensors", "t.npy"])
+
+    def test_a_full_disk_leaves_nothing_behind(self):
+        def small_files():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+        done = vqct("encode", self.model, self.pictures, "-o", self.path("t.npy"), "--size", 32,
+                    preexec_fn=small_files)
+        self.assertFails(done, WRITE, "File too large")
+        self.assertEqual(os.listdir(self.folder), [])
+        self.encode(self.pictures, "-o", self.path("t.npy"), "--size", 32)
+        done = vqct("decode", self.model, self.path("t.npy"), "-o", self.path("out"),
+                    preexec_fn=small_files)
+        self.assertFails(done, WRITE, "File too large")
+        self.assertFalse(os.path.exists(self.path("out")))
+
+
+class Decode(CommandTest):
+    def setUp(self):
+        super().setUp()
+        self.encode(self.pictures, "-o", self.path("t.npy"), "--size", 32)
+        self.encode(self.pictures, "-o", self.path("t.bin"), "--size", 32)
+        self.tokens = np.load(self.path("t.npy"))
+
+    def test_tokens_to_pictures(self):
+        np.save(self.path("wide.npy"), self.tokens.astype(np.int64))
+        np.save(self.path("one.npy"), self.tokens[2].astype(np.uint32))
+        shown = {}
+        for name in ("t.npy", "t.bin", "wide.npy"):
+            done = vqct("decode", self.model, self.path(name), "-o", self.path("out"))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            files = sorted(os.listdir(self.path("out")))
+            self.assertEqual(files, [f"{i:06}.png" for i in range(7)])
+            shown[name] = [np.array(Image.open(self.path(f"out/{file}"))) for file in files]
+            np.testing.assert_array_equal(shown[name], shown["t.npy"])
+        self.assertEqual(shown["t.npy"][0].shape, (32, 32, 3))
+        done = vqct("decode", self.model, self.path("one.npy"), "-o", self.path("single"), "--jpeg",
+                    100)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        image = np.array(Image.open(self.path("single/000000.jpg")), dtype=int)
+        self.assertLess(np.abs(image - shown["t.npy"][2]).mean(), 2)
+
+    def test_tokens_that_do_not_fit(self):
+        def changed(plane, token, dtype=np.int32):
+            tokens = self.tokens.astype(dtype)
+            tokens[4, plane, 3, 5] = token
+            return tokens
+
+        for tokens, words in (
+                (changed(0, 12), ["picture 4, plane 0, row 3, column 5", "token 12"]),
+                (changed(2, 11), ["token 11", "12 to 31"]),
+                (changed(2, 32), ["token 32"]),
+                (changed(1, -1), ["token -1"]),
+                (changed(1, 2**63, np.uint64), ["plane 1"]),
+                (self.tokens[:, :2], ["2 planes; the model has 3"]),
+                (self.tokens[0, 0], ["2 dimensions"]),
+                (self.tokens[:, :, :0], ["grid of 8 x 0"]),
+                (self.tokens.astype(np.float32), ["F32"])):
+            with self.subTest(words=words):
+                np.save(self.path("bad.npy"), tokens)
+                done = vqct("decode", self.model, self.path("bad.npy"), "-o", self.path("out"))
+                self.assertFails(done, TOKENS, "bad.npy", *words)
+                self.assertFalse(os.path.exists(self.path("out")))
+
+    def test_damaged_files(self):
+        whole, notes = content(self.path("t.npy")), content(self.path("t.jsonl"))
+        out, first = self.path("out"), notes[:notes.index(b"\n") + 1]
+        for size in (0, 5, 100, 300, len(whole) - 1):
+            write(self.path("cut.npy"), whole[:size])
+            self.assertFails(vqct("decode", self.model, self.path("cut.npy"), "-o", out), DATA,
+                             "cut.npy")
+        for name, raw, sidecar, status in (
+                ("raw cut", b"1234", notes, TOKENS),
+                ("rubbish", b"", b"rubbish\n", DATA),
+                ("type", b"", b'{"tokens": "float"}\n', DATA),
+                ("planes", b"", b'{"tokens": "uint16", "planes": []}\n', TOKENS),
+                ("grid", b"", first + b'{"image": "x", "offset": 0, "grid": [4294967296, 1]}\n', DATA),
+                ("offset", b"1" * 384, first + b'{"image": "x", "offset": -8, "grid": [8, 8]}\n',
+                 DATA)):
+            with self.subTest(name):
+                write(self.path("r.bin"), raw)
+                write(self.path("r.jsonl"), sidecar)
+                self.assertFails(vqct("decode", self.model, self.path("r.bin"), "-o", out), status)
+        os.remove(self.path("r.jsonl"))
+        self.assertFails(vqct("decode", self.model, self.path("r.bin"), "-o", out), READ, "r.jsonl")
+        self.assertFalse(os.path.exists(out))
+
+    def test_refusals(self):
+        for arguments, status, word in (
+                (["t.txt", "-o", "out"], INVALID, "t.txt"),
+                (["t.npy"], INVALID, "--output"),
+                (["absent.npy", "-o", "out"], READ, "absent.npy"),
+                (["t.npy", "-o", "no/out"], WRITE, "no/out"),
+                (["t.npy", "-o", "t.npy"], WRITE, "not a directory")):
+            with self.subTest(arguments=arguments):
+                paths = [part if part[0] == "-" else self.path(part) for part in arguments]
+                self.assertFails(vqct("decode", self.model, *paths), status, word)
+
+
+class Others(CommandTest):
+    def test_reconstruct(self):
+        bad = self.path("bad.png")
+        write(bad, b"bad")
+        done = vqct("reconstruct", self.model, f"{self.pictures}/p1.png", bad, "-o",
+                    self.path("out"), "--size", 48)
+        self.assertEqual(done.returncode, PARTIAL)
+        self.assertIn("bad.png", done.stderr)
+        name = next(name for name in os.listdir(self.path("out")) if name.endswith("-p1.png"))
+        both = np.array(Image.open(self.path(f"out/{name}")), dtype=float)
+        self.assertEqual(both.shape, (48, 96, 3))
+        error = ((both[:, :48] - both[:, 48:]) ** 2).mean()
+        row = next(line for line in done.stdout.splitlines() if line.endswith("p1.png"))
+        self.assertAlmostEqual(float(row.split()[0]), 10 * np.log10(255**2 / error), places=3)
+
+    def test_bench(self):
+        done = vqct("bench", self.model, "--size", 32, "--seconds", 0, "-b", "1,3", "-t", "1,2",
+                    "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual([(row["threads"], row["batch"], row["operation"]) for row in rows],
+                         [(t, b, o) for t in (1, 2) for b in (1, 3) for o in ("encode", "decode")])
+        for row in rows:
+            rate = 1e3 * row["batch"] / row["median_ms"]
+            self.assertAlmostEqual(row["images_per_second"] / rate, 1, delta=0.05)
+            self.assertGreater(row["resident_bytes"], 1 << 20)
+        self.assertFails(vqct("bench", self.model, "--size", 30), INVALID, "30")
+        self.assertFails(vqct("bench", self.model, "-b", "0"), INVALID, "--batch '0'")
+
+    def test_help(self):
+        for command in ("encode", "decode", "reconstruct", "bench"):
+            done = vqct(command, "--help")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn(f"vqct {command}", done.stdout)
+            self.assertFails(vqct(command, "--nonsense"), INVALID, "--nonsense")
+            self.assertFails(vqct(command), INVALID)
+
+    def test_a_bar_on_a_terminal_only(self):
+        ours, theirs = pty.openpty()
+        arguments = [VQCT, "encode", self.model, self.pictures, "-o", self.path("t.npy"), "--size",
+                     "32"]
+        with subprocess.Popen(arguments, stderr=theirs) as process:
+            os.close(theirs)
+            shown = b""
+            while True:
+                try:
+                    block = os.read(ours, 4096)
+                except OSError:  # how Linux says that the other side closed
+                    break
+                if not block:
+                    break
+                shown += block
+        os.close(ours)
+        self.assertEqual(process.returncode, 0)
+        self.assertRegex(shown, rb"encode  \[#{24}\]  7/7  [0-9.]+/s  0:00 left")
+        done = self.encode(self.pictures, "-o", self.path("u.npy"), "--size", 32)
+        self.assertEqual(done.stderr, "")
+
+
+if __name__ == "__main__":
+    unittest.main()
