@@ -19,7 +19,7 @@
   ((size_t)512 << 20) /* bytes: larger pictures are not computed side by side                      \
                        */
 
-/* One thread's own memory. */
+/* The memory of one picture in work. */
 struct seat {
   struct arena arena;
   struct vqct_error error; /* of the first picture of this call that failed here */
@@ -76,6 +76,7 @@ void vqct_session_free(struct vqct_session *session) {
 struct batch {
   struct vqct_session *session;
   size_t images;
+  size_t spread;     /* how many of them, the first, are computed side by side */
   int height, width; /* of the pictures, pixels */
   int grid_height, grid_width;
   /* encode: read, written; decode: written, read */
@@ -157,9 +158,14 @@ static void compute_picture(const struct batch *batch, size_t image, struct pool
   }
 }
 
-static void spread_task(void *argument, size_t image, unsigned worker) {
+/* Every seat gets equally many pictures whatever thread comes to it, so that after one batch all
+ * have the memory that they need. */
+static void spread_task(void *argument, size_t number, unsigned worker) {
   const struct batch *batch = argument;
-  compute_picture(batch, image, NULL, &batch->session->seat[worker]);
+  size_t share = batch->spread / batch->session->threads;
+  (void)worker;
+  for (size_t i = number * share; i < (number + 1) * share; i++)
+    compute_picture(batch, i, NULL, &batch->session->seat[number]);
 }
 
 /* Reports the failed picture of the lowest number, whatever order they were computed in. */
@@ -181,13 +187,13 @@ static enum vqct_status batch_run(struct batch *batch, struct vqct_error *error)
   size_t memory = batch->pixels_in
                       ? chain_memory(&network->encoder, batch->height, batch->width)
                       : chain_memory(&network->decoder, batch->grid_height, batch->grid_width);
-  size_t spread = 0;
   if (session->threads > 1 && memory <= SPREAD_MEMORY)
-    spread = batch->images - batch->images % session->threads;
+    batch->spread = batch->images - batch->images % session->threads;
   for (unsigned i = 0; i < session->threads; i++)
     session->seat[i].failed = SIZE_MAX;
-  pool_run(session->pool, spread, spread_task, batch);
-  for (size_t i = spread; i < batch->images; i++)
+  if (batch->spread)
+    pool_run(session->pool, session->threads, spread_task, batch);
+  for (size_t i = batch->spread; i < batch->images; i++)
     compute_picture(batch, i, session->pool, &session->seat[0]);
   return first_failure(batch, error);
 }
