@@ -19,6 +19,7 @@ OPTIMIZE  := -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast
 SANITIZE_asan  := -fsanitize=address -fno-omit-frame-pointer
 SANITIZE_ubsan := -fsanitize=undefined -fno-sanitize-recover=undefined
 SANITIZE_tsan  := -fsanitize=thread
+SANITIZE_fuzz  := -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined
 SANITIZE  := $(SANITIZE_$(CONFIG))
 ifneq ($(CI),)
 WARNINGS  += -Werror
@@ -69,7 +70,7 @@ LIB_OBJECTS    := $(LIB_SOURCES:%.c=$(B)/%.o) $(SIMD_OBJECTS)
 SERVER_OBJECTS := $(SERVER_SOURCES:%.c=$(B)/%.o)
 UNIT_TESTS     := $(UNIT_SOURCES:%.c=$(B)/%)
 
-.PHONY: all help serve test check-test bench bench-peers bench-serve asan ubsan tsan lint lint-deploy format install deps deps-test clean
+.PHONY: all help serve test check-test fuzz run-fuzzers bench bench-peers bench-serve asan ubsan tsan lint lint-deploy format install deps deps-test clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -127,6 +128,29 @@ check-test: all $(UNIT_TESTS) $(B)/libvqct-internal.so
 
 asan ubsan tsan: ## build with a sanitizer and run the unit and command tests
 	$(MAKE) CONFIG=$@ check-test ONLY="$(or $(ONLY),unit integration)"
+
+FUZZ_SECONDS ?= 20
+# Kernels read no files, and clang needs many minutes for one that is instrumented.
+ifeq ($(CONFIG),fuzz)
+$(SIMD_OBJECTS): SANITIZE :=
+endif
+FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+$(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libvqct.a
+	@mkdir -p $(@D)
+	$(CC) $(SANITIZE) -fsanitize=fuzzer -o $@ $^ $(LIB_LIBS)
+
+fuzz: ## run each fuzzer for FUZZ_SECONDS
+	@config/install-packages $(BUILD_DEBS) clang
+	@$(MAKE) --no-print-directory CONFIG=fuzz CC=clang run-fuzzers
+
+# A corpus is kept in the build folder and grows from run to run.
+run-fuzzers: $(FUZZERS) $(B)/vqct
+	@mkdir -p $(FUZZERS:$(B)/fuzz/%=$(B)/corpus/%)
+	$(B)/vqct init --config tests/fuzz/smallest.json -o $(B)/corpus/fuzz_safetensors/smallest
+	@set -e; for fuzzer in $(FUZZERS:$(B)/fuzz/%=%); do echo $$fuzzer; \
+	  $(B)/fuzz/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
+	    -max_len=65536 -verbosity=0 -artifact_prefix=$(B)/ $(B)/corpus/$$fuzzer; done
 
 # ---- packages ---------------------------------------------------------------------------------
 BUILD_DEBS := build-essential pkg-config libmicrohttpd-dev libuv1-dev libjansson-dev \
