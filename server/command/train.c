@@ -88,15 +88,26 @@ static void show_validation(void *context, uint64_t step, const struct evaluatio
 /* ---- running ----------------------------------------------------------------------------------
  */
 
+/* RUN/name, from the arena; NULL where memory is exhausted. */
+static char *run_path(const char *folder, const char *name, struct arena *arena) {
+  size_t size = strlen(folder) + strlen(name) + 2;
+  char *path = arena_alloc(arena, size);
+  if (path)
+    snprintf(path, size, "%s/%s", folder, name);
+  return path;
+}
+
+/* Keeps the options in the folder, unless another run is there that --resume was not given for. */
 static enum vqct_status save_options(const struct train_options *options, struct arena *arena,
                                      struct vqct_error *error) {
-  size_t size = strlen(options->output) + sizeof "/config.json";
-  char *path = arena_alloc(arena, size);
-  if (!path)
+  char *path = run_path(options->output, "config.json", arena);
+  char *checkpoint = run_path(options->output, "last.safetensors", arena);
+  if (!path || !checkpoint)
     return error_set(error, VQCT_MEMORY, "no memory for a path");
-  snprintf(path, size, "%s/config.json", options->output);
   if (mkdir(options->output, 0777) != 0 && errno != EEXIST)
     return error_set(error, VQCT_WRITE, "%s: %s", options->output, strerror(errno));
+  if (!options->resume && access(checkpoint, F_OK) == 0)
+    return VQCT_OK; /* the run itself says what is wrong */
   return train_settings_save(options, path, error);
 }
 
@@ -114,10 +125,10 @@ static enum vqct_status train(const void *values, const struct options_found *fo
   enum vqct_status status = train_settings_make(options, &settings, error);
   if (status != VQCT_OK)
     return status;
+  if ((status = save_options(options, arena, error)) != VQCT_OK)
+    return status;
   catch_signals();
   status = run_training(&settings, &hooks, NULL, error);
-  if (status == VQCT_OK || status == VQCT_INTERRUPTED)
-    save_options(options, arena, NULL);
   if (status == VQCT_INTERRUPTED) {
     printf("%s\n", error->message);
     return VQCT_OK;
@@ -125,9 +136,37 @@ static enum vqct_status train(const void *values, const struct options_found *fo
   return status;
 }
 
+static bool names_config(int argc, char **argv) {
+  for (int i = 0; i < argc; i++)
+    if (!strncmp(argv[i], "--config", strlen("--config")))
+      return true;
+  return false;
+}
+
+/* A run that goes on reads the options that it was begun with, unless --config names others. */
 static enum vqct_status run(int argc, char **argv, struct vqct_error *error) {
   struct train_options options = {0};
-  return command_run(&train_table, argc, argv, &options, train, error);
+  struct options_found found;
+  struct arena arena;
+  arena_init(&arena, 0);
+  char **words = arena_alloc(&arena, ((size_t)argc + 2) * sizeof *words);
+  enum vqct_status status =
+      words ? options_read(&train_table, argc, argv, &options, &found, &arena, error)
+            : error_set(error, VQCT_MEMORY, "no memory for the options");
+  if (status == VQCT_OK && !found.help && options.resume && options.output &&
+      !names_config(argc, argv)) {
+    words[0] = "--config";
+    words[1] = run_path(options.output, "config.json", &arena);
+    memcpy(words + 2, argv, (size_t)argc * sizeof *words);
+    argv = words;
+    argc += 2;
+  }
+  if (status == VQCT_OK) {
+    options = (struct train_options){0};
+    status = command_run(&train_table, argc, argv, &options, train, error);
+  }
+  arena_free(&arena);
+  return status;
 }
 
 const struct command train_command = {"train", "train a model from photographs and a prior", run};

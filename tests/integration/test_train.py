@@ -1,0 +1,247 @@
+"""`vqct train` as a user runs it: going on after a kill, stopping, damaged pictures, wrong options."""
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import unittest
+
+import numpy as np
+from PIL import Image
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "reference"))
+from torch_lpips import random_weights  # noqa: E402
+
+VQCT = os.path.join(os.environ["VQCT_BUILD"], "vqct")
+TYPES = {"uint8": "U8", "uint32": "U32", "uint64": "U64", "float32": "F32"}
+
+
+def write_tensors(path, tensors, metadata):
+    header, offset = {"__metadata__": metadata}, 0
+    for name, array in tensors.items():
+        header[name] = {"dtype": TYPES[str(array.dtype)], "shape": list(array.shape),
+                        "data_offsets": [offset, offset + array.nbytes]}
+        offset += array.nbytes
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for array in tensors.values():
+            file.write(array.tobytes())
+
+
+def read_tensors(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    size = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:8 + size])
+    metadata = header.pop("__metadata__")
+    return metadata, {name: data[8 + size + entry["data_offsets"][0]:
+                                 8 + size + entry["data_offsets"][1]]
+                      for name, entry in header.items()}
+
+
+def write_prior(path, adjectives=12, nouns=20, dimension=6):
+    draw = np.random.default_rng(1)
+    words = [f"a{i}" for i in range(adjectives)] + [f"n{i}" for i in range(nouns)]
+    edges = sorted({(int(draw.integers(adjectives)), adjectives + int(draw.integers(nouns)))
+                    for _ in range(40)})
+    write_tensors(path, {
+        "words.count": np.arange(1, len(words) + 1, dtype=np.uint64),
+        "embeddings": draw.standard_normal((len(words), dimension)).astype(np.float32),
+        "edges": np.array([(a, n, 1 + a) for a, n in edges], np.uint32),
+        "words.text": np.frombuffer(b"".join(w.encode() + b"\0" for w in words), np.uint8),
+        "words.part": np.array([0] * adjectives + [1] * nouns, np.uint8),
+    }, {"format": "vqct-prior", "version": "1", "provenance": "{}"})
+
+
+def write_pictures(folder, count=12):
+    draw = np.random.default_rng(2)
+    os.makedirs(folder)
+    for i in range(count):
+        size = (int(draw.integers(40, 90)), int(draw.integers(40, 90)))
+        small = draw.integers(0, 255, (5, 5, 3), dtype=np.uint8)
+        picture = Image.fromarray(small).resize(size, Image.BICUBIC)
+        picture.save(f"{folder}/{i}.{'png' if i % 3 else 'jpg'}")
+
+
+class Train(unittest.TestCase):
+    STEPS = 8
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.data, cls.prior = f"{cls.folder.name}/data", f"{cls.folder.name}/prior.safetensors"
+        write_pictures(cls.data)
+        write_prior(cls.prior)
+        done = cls.train("whole")
+        assert done.returncode == 0, done.stdout
+        cls.whole = cls.state("whole")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    @classmethod
+    def command(cls, run, *more):
+        return [VQCT, "train", "-o", f"{cls.folder.name}/{run}", "--data", cls.data, "--prior",
+                cls.prior, "--preset", "vqct-tiny", "--crop", "32", "--batch", "2", "--accumulate",
+                "2", "--steps", str(cls.STEPS), "--discriminator-start", "2",
+                "--discriminator-channels", "4", "--discriminator-layers", "2", "--average-decay",
+                "0.9", "--cosine", "--learning-rate", "1e-3", "--late-start", "5", "--late-crop",
+                "40", "--late-batch", "1", "--log-every", "1", "--checkpoint-every", "1",
+                "--validate-every", "4", "--validation-size", "40", "--held-out", "3", "--threads",
+                "2", "--perceptual-weight", "0", *more]
+
+    @classmethod
+    def train(cls, run, *more):
+        return subprocess.run(cls.command(run, *more), stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=120)
+
+    @classmethod
+    def state(cls, run, name="last"):
+        return read_tensors(f"{cls.folder.name}/{run}/{name}.safetensors")
+
+    def assertSameState(self, run):
+        metadata, tensors = self.state(run)
+        self.assertEqual(metadata, self.whole[0])
+        for name, data in self.whole[1].items():
+            self.assertEqual(tensors[name], data, name)
+
+    def metrics(self, run):
+        with open(f"{self.folder.name}/{run}/metrics.jsonl") as file:
+            return [json.loads(line) for line in file]
+
+    def stop(self, run, sign, after):
+        """Starts a run and sends a signal once the checkpoint of step `after` is there."""
+        process = subprocess.Popen(self.command(run), stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT)
+        path = f"{self.folder.name}/{run}/last.safetensors"
+        for _ in range(20000):
+            if process.poll() is not None:
+                break
+            if os.path.exists(path) and int(read_tensors(path)[0]["step"]) >= after:
+                break
+            time.sleep(0.001)
+        process.send_signal(sign)
+        process.communicate(timeout=60)
+        return process.returncode
+
+    def test_goes_on_after_a_kill(self):
+        for number, after in enumerate((1, 3, 6)):
+            run = f"killed{number}"
+            self.stop(run, signal.SIGKILL, after)
+            self.assertLess(int(self.state(run)[0]["step"]), self.STEPS)
+            done = self.train(run, "--resume")
+            self.assertEqual(done.returncode, 0, done.stdout)
+            self.assertSameState(run)
+            lines = [line["step"] for line in self.metrics(run) if "validation" not in line]
+            self.assertEqual(lines, list(range(1, self.STEPS + 1)))
+
+    def test_stops_when_asked(self):
+        self.assertEqual(self.stop("stopped", signal.SIGTERM, 2), 0)
+        self.assertLess(int(self.state("stopped")[0]["step"]), self.STEPS)
+        # Without any other option: those that it was begun with are kept in the folder.
+        done = subprocess.run([VQCT, "train", "--resume", "-o", f"{self.folder.name}/stopped"],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertSameState("stopped")
+
+    def test_order_is_the_seeds(self):
+        done = self.train("threads", "--loader-threads", "5")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertSameState("threads")
+        self.train("seed", "--seed", "1")
+        self.assertNotEqual(self.state("seed")[1]["generator.parameters"],
+                            self.whole[1]["generator.parameters"])
+
+    def test_folder(self):
+        names = set(os.listdir(f"{self.folder.name}/whole"))
+        self.assertEqual(names, {"config.json", "metrics.jsonl", "last.safetensors",
+                                 "best.safetensors", "model.safetensors", "reconstructions.png",
+                                 "curves.svg"})
+        with Image.open(f"{self.folder.name}/whole/reconstructions.png") as sheet:
+            self.assertEqual(sheet.size, (3 * 44 - 4, 2 * 44 - 4))
+        validation = [line["validation"] for line in self.metrics("whole") if "validation" in line]
+        self.assertEqual(len(validation), 2)
+        self.assertEqual(validation[0]["pictures"], 3)
+        self.assertEqual(validation[0]["window"], 300)
+        inspect = subprocess.run([VQCT, "inspect", f"{self.folder.name}/whole/model.safetensors"],
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.assertEqual(inspect.returncode, 0, inspect.stdout)
+
+    def test_damaged_pictures_are_named(self):
+        data = f"{self.folder.name}/damaged"
+        write_pictures(data)
+        with open(f"{data}/1.png", "r+b") as file:
+            file.truncate(200)
+        with open(f"{data}/empty.jpg", "wb"):
+            pass
+        shard = f"{self.folder.name}/shard.tar"
+        with tarfile.open(shard, "w") as tar:
+            for name in ("2.png", "3.jpg", "1.png"):
+                tar.add(f"{data}/{name}", name)
+        done = self.train("with-damaged", "--data", data, "--data", shard)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        for name in ("damaged/1.png", "damaged/empty.jpg", "shard.tar:1.png"):
+            self.assertLessEqual(done.stdout.count(name), 2, done.stdout)  # training, validation
+            self.assertGreaterEqual(done.stdout.count(name), 1, done.stdout)
+
+    def test_stops_at_nan(self):
+        done = self.train("nan", "--steps", "2")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        kept = self.state("nan")
+        weights = {name: t.numpy() for name, t in random_weights("squeeze", 1).items()}
+        weights["features.12.squeeze.weight"] *= 1e38
+        path = f"{self.folder.name}/lpips.safetensors"
+        write_tensors(path, weights, {})
+        done = self.train("nan", "--steps", "4", "--resume", "--perceptual", path, "--crop", "64",
+                          "--perceptual-weight", "1")
+        self.assertEqual(done.returncode, 12, done.stdout)
+        self.assertIn("step 2: the perceptual loss is not finite", done.stdout)
+        self.assertEqual(self.state("nan"), kept)
+
+    def test_every_kind_of_codes(self):
+        for kind in ("mlp", "fixed", "free", "simvq", "ema"):
+            with self.subTest(kind=kind):
+                done = self.train(kind, "--codes", kind, "--steps", "2", "--no-cosine")
+                self.assertEqual(done.returncode, 0, done.stdout)
+                done = self.train(kind, "--codes", kind, "--steps", "4", "--resume", "--no-cosine")
+                self.assertEqual(done.returncode, 0, done.stdout)
+                straight = self.train(kind + "4", "--codes", kind, "--steps", "4", "--no-cosine")
+                self.assertEqual(straight.returncode, 0, straight.stdout)
+                self.assertEqual(self.state(kind)[1], self.state(kind + "4")[1])
+
+    def test_wrong_options(self):
+        missing = f"{self.folder.name}/nothing"
+        empty = f"{self.folder.name}/empty"
+        os.makedirs(empty, exist_ok=True)
+        for more, code, message in [
+                (["--data", missing], 3, "nothing"),
+                (["--data", empty, "--held-out", "999"], 11, "held out"),
+                (["--crop", "33"], 2, "multiples of 4"),
+                (["--prior", missing], 3, "nothing"),
+                (["--prior", f"{self.data}/1.png"], 5, "1.png"),
+                (["--perceptual", self.prior, "--perceptual-weight", "1"], 5, "features.0.weight"),
+                (["--preset", "none"], 2, "none"),
+                (["--steps", "0"], 2, "steps"),
+                (["--codes", "best"], 2, "codes"),
+                (["--resume"], 3, "wrong/")]:
+            done = self.train("wrong", *more)
+            self.assertEqual(done.returncode, code, (more, done.stdout))
+            self.assertIn(message, done.stdout)
+            self.assertEqual(len(done.stdout.strip().splitlines()), 1, done.stdout)
+        done = self.train("whole")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--resume", done.stdout)
+        done = self.train("whole", "--resume", "--preset", "vqct-f8-small", "--config",
+                          f"{self.folder.name}/whole/config.json")
+        self.assertEqual(done.returncode, 5, done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
