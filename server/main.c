@@ -1,5 +1,6 @@
 /* The program `vqct`: finds the subcommand, runs it, prints its error and turns the status into the
  * exit code. */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,6 +29,7 @@ static void print_help(FILE *out) {
 }
 
 int main(int argc, char **argv) {
+  signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write, to be reported */
   if (argc >= 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
     print_help(stdout);
     return 0;
