@@ -91,6 +91,9 @@ void *arena_alloc(struct arena *arena, size_t size) {
   void *block = chunk->data + chunk->used;
   chunk->used += bytes;
   arena->current = chunk;
+  arena->held += bytes;
+  if (arena->held > arena->peak)
+    arena->peak = arena->held;
   ASAN_UNPOISON_MEMORY_REGION(block, size);
   return block;
 }
@@ -106,14 +109,25 @@ void *arena_calloc(struct arena *arena, size_t count, size_t size) {
 }
 
 struct arena_mark arena_mark(const struct arena *arena) {
-  return (struct arena_mark){arena->current, arena->current ? arena->current->used : 0};
+  return (struct arena_mark){arena->current, arena->current ? arena->current->used : 0,
+                             arena->held};
 }
 
 void arena_release(struct arena *arena, struct arena_mark mark) {
   struct arena_chunk *chunk = mark.chunk ? mark.chunk : arena->first;
   arena->current = chunk;
+  arena->held = mark.held;
   if (!chunk)
     return;
   chunk->used = mark.chunk ? mark.used : 0;
   ASAN_POISON_MEMORY_REGION(chunk->data + chunk->used, chunk->size - chunk->used);
+}
+
+void arena_gather(struct arena *arena) {
+  size_t peak = arena->peak;
+  if (!arena->first || !arena->first->next)
+    return;
+  arena_free(arena);
+  arena->current = chunk_add(arena, peak);
+  arena->peak = peak;
 }

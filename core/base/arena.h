@@ -17,11 +17,13 @@ struct arena {
   struct arena_chunk *first, *current;
   size_t limit; /* bytes in all chunks together; 0: no limit */
   size_t total; /* bytes in all chunks together, now */
+  size_t held;  /* bytes of all blocks, now */
+  size_t peak;  /* the most that held has been */
 };
 
 struct arena_mark {
   struct arena_chunk *chunk;
-  size_t used;
+  size_t used, held;
 };
 
 /** An empty arena; limit is the most bytes it may ever hold, 0 for no limit. */
@@ -42,5 +44,10 @@ struct arena_mark arena_mark(const struct arena *arena);
 
 /** Gives back every block taken since the mark; keeps the memory for later ones. */
 void arena_release(struct arena *arena, struct arena_mark mark);
+
+/** Replaces the chunks by one that holds what the arena ever held at once, so that later work of no
+ * larger a size, cut into whatever blocks, allocates nothing. No block may be in use. Without
+ * memory for it the arena is left without any. */
+void arena_gather(struct arena *arena);
 
 #endif

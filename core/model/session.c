@@ -195,6 +195,8 @@ static enum vqct_status batch_run(struct batch *batch, struct vqct_error *error)
     pool_run(session->pool, session->threads, spread_task, batch);
   for (size_t i = batch->spread; i < batch->images; i++)
     compute_picture(batch, i, session->pool, &session->seat[0]);
+  for (unsigned i = 0; i < session->threads; i++)
+    arena_gather(&session->seat[i].arena);
   return first_failure(batch, error);
 }
 

@@ -82,7 +82,7 @@ void vqct_session_free(struct vqct_session *session);
 
 /** Pictures to tokens. pixels[i]: H, W, C bytes as in struct vqct_image; tokens[i]: room for P * h
  * * w numbers. H and W must be multiples of the downsampling factor. A session keeps its memory, so
- * a second call of no larger a shape allocates nothing. Errors: INVALID, LIMIT, NOT_FINITE, MEMORY;
+ * a second call of the same shape allocates nothing. Errors: INVALID, LIMIT, NOT_FINITE, MEMORY;
  * the tokens are then unspecified. */
 enum vqct_status vqct_encode(struct vqct_session *session, const uint8_t *const *pixels,
                              size_t images, uint32_t height, uint32_t width,

@@ -14,7 +14,8 @@ UINTS = ctypes.POINTER(ctypes.c_uint32)
 
 class Arena(ctypes.Structure):
     _fields_ = [("first", ctypes.c_void_p), ("current", ctypes.c_void_p),
-                ("limit", ctypes.c_size_t), ("total", ctypes.c_size_t)]
+                ("limit", ctypes.c_size_t), ("total", ctypes.c_size_t),
+                ("held", ctypes.c_size_t), ("peak", ctypes.c_size_t)]
 
 
 class Exec(ctypes.Structure):

@@ -10,7 +10,8 @@ KINDS = {np.dtype(np.float32): FLOATS, np.dtype(np.float64): DOUBLES, np.dtype(n
 
 
 class Mark(ctypes.Structure):
-    _fields_ = [("chunk", ctypes.c_void_p), ("used", ctypes.c_size_t)]
+    _fields_ = [("chunk", ctypes.c_void_p), ("used", ctypes.c_size_t),
+                ("held", ctypes.c_size_t)]
 
 
 class Config(ctypes.Structure):

@@ -79,6 +79,27 @@ START_TEST(arena_reuses_what_was_released) {
 }
 END_TEST
 
+START_TEST(arena_gathers_its_chunks) {
+  struct arena arena;
+  arena_init(&arena, 0);
+  for (size_t run = 0; run < 2; run++) { /* the second cuts the same amount into other blocks */
+    struct arena_mark mark = arena_mark(&arena);
+    for (size_t i = 0, size = run ? 900000 : 300000; i < 3000000 / size; i++)
+      ck_assert_ptr_nonnull(arena_alloc(&arena, size));
+    ck_assert_uint_ge(arena.peak, run ? 2700000 : 3000000);
+    arena_release(&arena, mark);
+    ck_assert_uint_eq(arena.held, 0);
+    if (run)
+      continue;
+    ck_assert_uint_gt(arena.total, arena.peak);
+    arena_gather(&arena);
+    ck_assert_uint_eq(arena.total, arena.peak);
+  }
+  ck_assert_uint_eq(arena.total, arena.peak);
+  arena_free(&arena);
+}
+END_TEST
+
 START_TEST(arena_refuses_what_does_not_fit) {
   struct arena arena;
   arena_init(&arena, 100000);
@@ -194,6 +215,7 @@ int main(void) {
   tcase_add_test(tests, every_status_has_a_name_and_its_own_exit);
   tcase_add_test(tests, arena_gives_disjoint_aligned_blocks);
   tcase_add_test(tests, arena_reuses_what_was_released);
+  tcase_add_test(tests, arena_gathers_its_chunks);
   tcase_add_test(tests, arena_refuses_what_does_not_fit);
   tcase_add_test(tests, rng_follows_the_published_generator);
   tcase_add_test(tests, rng_is_even_and_independent);
