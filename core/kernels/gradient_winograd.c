@@ -54,8 +54,10 @@ static void read_block(void *argument, size_t number, unsigned worker) {
   const struct band_job *job = argument;
   size_t tile = tiles_before(job, job->first + number);
   struct tile_block block = block_at(job, job->first + number);
+  block.end_channel = job->x.channels;
   float *scratch = job->scratch + worker * job->worker_floats;
   tiles_read(&job->x, &block, scratch, job->x_points + tile * job->in, job->x_step, job->in);
+  block.end_channel = job->dy.channels;
   tiles_read(&job->dy, &block, scratch, job->dy_points + tile * job->out, job->dy_step, job->out);
 }
 

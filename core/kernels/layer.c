@@ -6,15 +6,19 @@
 #include "size.h"
 
 #define WINOGRAD_CHANNELS_MIN 8   /* below, the transforms cost more than they save */
-#define WINOGRAD_CHANNELS_MAX 256 /* above, the weights no longer stay in the cache */
+#define WINOGRAD_CHANNELS_MAX 256 /* above, the transformed weights take too much memory */
+#define WIDE_PIXELS_MIN       36  /* below, transforming the weights costs more than it saves */
 #define TASKS_WANTED          8   /* for one image, so that several processors have work */
 #define SLICE_PANELS_MIN      2
 
 void layer_choose(struct layer *layer) {
-  layer->winograd = layer->kernel_rows == 3 && layer->kernel_columns == 3 && layer->stride == 1 &&
-                    layer->in_channels >= WINOGRAD_CHANNELS_MIN &&
-                    layer->in_channels <= WINOGRAD_CHANNELS_MAX &&
-                    layer->out_channels <= WINOGRAD_CHANNELS_MAX;
+  layer->form = LAYER_DIRECT;
+  if (layer->kernel_rows != 3 || layer->kernel_columns != 3 || layer->stride != 1 ||
+      layer->in_channels < WINOGRAD_CHANNELS_MIN)
+    return;
+  bool small =
+      layer->in_channels <= WINOGRAD_CHANNELS_MAX && layer->out_channels <= WINOGRAD_CHANNELS_MAX;
+  layer->form = small ? LAYER_WINOGRAD : LAYER_WIDE;
 }
 
 bool layer_sizes(const struct layer *layer, size_t *weights, size_t *bias) {
@@ -22,6 +26,16 @@ bool layer_sizes(const struct layer *layer, size_t *weights, size_t *bias) {
   *bias = panels * layer->simd->panel;
   return size_multiply(layer_points(layer), layer->in_channels, weights) &&
          size_multiply(*weights, *bias, weights) && *weights < SIZE_MAX / sizeof(float);
+}
+
+struct tile_reader layer_tile_reader(const struct layer_job *job) {
+  return (struct tile_reader){job->layer->simd,
+                              job->input,
+                              job->layer->in_channels,
+                              job->layer->top,
+                              job->layer->left,
+                              WINOGRAD_WINDOW - WINOGRAD_TILE,
+                              job->layer->simd->winograd_input};
 }
 
 static int divide_up(int a, int b) {
@@ -88,27 +102,32 @@ static void add_statistics(const struct layer_job *job) {
     }
 }
 
-enum vqct_status layer_job_run(struct layer_job *job, pool_task *task, const struct exec *exec) {
-  const struct layer_split *s = &job->split;
-  size_t tasks =
-      (size_t)job->input->images * (size_t)s->blocks_down * (size_t)s->blocks_across * s->slices;
-  struct arena_mark mark = arena_mark(exec->arena);
-  enum vqct_status status = VQCT_MEMORY;
+bool layer_job_begin(struct layer_job *job, const struct exec *exec) {
   size_t bytes;
   if (!size_multiply(job->worker_floats, pool_workers(exec->pool) * sizeof(float), &bytes) ||
       !(job->scratch = arena_alloc(exec->arena, bytes)))
-    goto done;
-  if (job->target->output->sums &&
-      !(job->statistics =
-            arena_calloc(exec->arena, tasks, 2 * layer_slice_channels(job) * sizeof(double))))
-    goto done;
-  pool_run(exec->pool, tasks, task, job);
+    return false;
+  if (!job->target->output->sums)
+    return true;
+  job->statistics =
+      arena_calloc(exec->arena, layer_tasks(job), 2 * layer_slice_channels(job) * sizeof(double));
+  return job->statistics;
+}
+
+void layer_job_end(const struct layer_job *job) {
   if (job->statistics)
     add_statistics(job);
-  status = VQCT_OK;
-done:
+}
+
+enum vqct_status layer_job_run(struct layer_job *job, pool_task *task, const struct exec *exec) {
+  struct arena_mark mark = arena_mark(exec->arena);
+  bool begun = layer_job_begin(job, exec);
+  if (begun) {
+    pool_run(exec->pool, layer_tasks(job), task, job);
+    layer_job_end(job);
+  }
   arena_release(exec->arena, mark);
-  return status;
+  return begun ? VQCT_OK : VQCT_MEMORY;
 }
 
 void layer_epilogue(const struct layer_job *job, const struct layer_task *task, size_t panel,
@@ -135,9 +154,28 @@ void layer_epilogue(const struct layer_job *job, const struct layer_task *task, 
   };
 }
 
+void layer_write_tiles(const struct layer_job *job, const struct layer_task *task, size_t panel,
+                       const float *points, size_t point_stride) {
+  const struct layer *layer = job->layer;
+  size_t width = simd_panel_vectors(layer->simd, layer->out_channels, panel) * layer->simd->lanes;
+  for (int i = 0; i < task->rows; i++)
+    for (int j = 0; j < task->columns; j++, points += width) {
+      int row = (task->row + i) * WINOGRAD_TILE, column = (task->column + j) * WINOGRAD_TILE;
+      int rows = job->target->rows - row, columns = job->target->columns - column;
+      struct epilogue epilogue;
+      layer_epilogue(job, task, panel, row, column, rows < WINOGRAD_TILE ? rows : WINOGRAD_TILE,
+                     columns < WINOGRAD_TILE ? columns : WINOGRAD_TILE, &epilogue);
+      layer->simd->winograd_output(points, point_stride, &epilogue);
+    }
+}
+
 enum vqct_status layer_run(const struct layer *layer, const struct conv_input *input,
                            const struct layer_target *target, const struct exec *exec) {
   if (target->rows <= 0 || target->columns <= 0 || input->images <= 0)
     return VQCT_OK;
-  return (layer->winograd ? winograd_run : direct_run)(layer, input, target, exec);
+  if (layer->form == LAYER_WINOGRAD)
+    return winograd_run(layer, input, target, exec);
+  if (layer->form == LAYER_WIDE && target->rows * target->columns >= WIDE_PIXELS_MIN)
+    return wide_run(layer, input, target, exec);
+  return direct_run(layer, input, target, exec);
 }

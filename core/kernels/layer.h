@@ -14,14 +14,22 @@
 
 #include "conv.h"
 #include "simd.h"
+#include "tiles.h"
+
+enum layer_form {
+  LAYER_DIRECT,
+  LAYER_WINOGRAD,
+  LAYER_WIDE /* packed as the direct form, which also serves images too small for tiles */
+};
 
 struct layer {
   const struct simd *simd;
-  bool winograd;
+  enum layer_form form;
   size_t in_channels, out_channels;
   int kernel_rows, kernel_columns, stride, top, left;
-  /* Panel after panel of output channels. Direct: row of taps, tap, input channel, panel. Winograd:
-   * point, input channel, panel. A last panel of one vector is packed as narrow as that. */
+  /* Panel after panel of output channels. Direct, wide: row of taps, tap, input channel, panel.
+   * Winograd: point, input channel, panel. A last panel of one vector is packed as narrow as that.
+   */
   float *weights;
   float *bias; /* out_channels, padded with zeros to whole panels */
 };
@@ -41,7 +49,7 @@ struct layer_target {
   int first_row, first_column, step;
 };
 
-/** Decides the form. Winograd pays where the transformed weights stay small. */
+/** Decides the form by the layer's shape. */
 void layer_choose(struct layer *layer);
 
 /** Floats of weights, and of bias, for a layer whose form is chosen; false where that overflows. */
@@ -57,8 +65,8 @@ enum vqct_status layer_run(const struct layer *layer, const struct conv_input *i
 
 /** Taps of the kernel, or points that they are transformed to. */
 static inline size_t layer_points(const struct layer *layer) {
-  return layer->winograd ? WINOGRAD_POINTS
-                         : (size_t)layer->kernel_rows * (size_t)layer->kernel_columns;
+  return layer->form == LAYER_WINOGRAD ? WINOGRAD_POINTS
+                                       : (size_t)layer->kernel_rows * (size_t)layer->kernel_columns;
 }
 
 /** Panel number `panel` of the packed weights, `depth` rows a panel. */
@@ -103,8 +111,20 @@ struct layer_task {
 /** Decodes a task's number; rows and columns are the image's in pixels or tiles. */
 struct layer_task layer_task_at(const struct layer_job *job, size_t number, int rows, int columns);
 
-/** Takes scratch and statistics from the arena, runs all tasks and adds up the statistics.
- * job->worker_floats and split must be set. */
+/** Tasks of a job; its split must be set. */
+static inline size_t layer_tasks(const struct layer_job *job) {
+  return (size_t)job->input->images * (size_t)job->split.blocks_down *
+         (size_t)job->split.blocks_across * job->split.slices;
+}
+
+/** Takes scratch and statistics from the arena, which the caller releases; false where there is too
+ * little. job->worker_floats and split must be set. */
+bool layer_job_begin(struct layer_job *job, const struct exec *exec);
+
+/** Adds up the tasks' statistics, in their order. */
+void layer_job_end(const struct layer_job *job);
+
+/** Begins, runs `task` for all tasks and ends. */
 enum vqct_status layer_job_run(struct layer_job *job, pool_task *task, const struct exec *exec);
 
 /** Doubles of one task's sums. */
@@ -116,10 +136,20 @@ static inline size_t layer_slice_channels(const struct layer_job *job) {
 void layer_epilogue(const struct layer_job *job, const struct layer_task *task, size_t panel,
                     int row, int column, int rows, int columns, struct epilogue *epilogue);
 
-/** The two forms. */
+/** What reads a job's input in tiles. */
+struct tile_reader layer_tile_reader(const struct layer_job *job);
+
+/** Transforms the points of a task's tiles and one panel (a tile's panel after another, the points
+ * point_stride apart) and writes them. */
+void layer_write_tiles(const struct layer_job *job, const struct layer_task *task, size_t panel,
+                       const float *points, size_t point_stride);
+
+/** The forms. */
 enum vqct_status direct_run(const struct layer *layer, const struct conv_input *input,
                             const struct layer_target *target, const struct exec *exec);
 enum vqct_status winograd_run(const struct layer *layer, const struct conv_input *input,
                               const struct layer_target *target, const struct exec *exec);
+enum vqct_status wide_run(const struct layer *layer, const struct conv_input *input,
+                          const struct layer_target *target, const struct exec *exec);
 
 #endif

@@ -52,7 +52,7 @@ static void pack_task(void *argument, size_t number, unsigned worker) {
   struct patch patch;
   read_patch(job, first, count, input, inputs, &patch);
   for (size_t i = 0; i < inputs; i++, to += width)
-    if (layer->winograd)
+    if (layer->form == LAYER_WINOGRAD)
       simd->winograd_weight(patch.taps[i][0], PANEL_MAX, vectors, to, step);
     else
       for (size_t tap = 0; tap < layer_points(layer); tap++)

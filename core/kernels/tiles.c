@@ -21,9 +21,9 @@ void tiles_read(const struct tile_reader *reader, const struct tile_block *block
       .columns = block->columns * WINOGRAD_TILE + reader->border,
   };
   size_t rows = (size_t)block->rows, columns = (size_t)block->columns;
-  for (size_t first = 0; first < reader->channels; first += TILES_CHANNELS) {
+  for (size_t first = block->first_channel; first < block->end_channel; first += TILES_CHANNELS) {
     region.first_channel = first;
-    region.channels = least(reader->channels - first, TILES_CHANNELS);
+    region.channels = least(block->end_channel - first, TILES_CHANNELS);
     size_t stride = simd_round(reader->simd, region.channels);
     size_t line = (size_t)region.columns * stride;
     gather(reader->simd, reader->input, reader->channels, block->image, &region, stride, scratch);

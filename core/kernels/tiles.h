@@ -18,17 +18,18 @@ struct tile_reader {
                     float *points, size_t point_stride);
 };
 
-/** A rectangle of tiles of one image. */
+/** A rectangle of tiles of one image, and a range of channels. */
 struct tile_block {
   size_t image;
   int row, column, rows, columns;
+  size_t first_channel, end_channel;
 };
 
 /** Floats of scratch that tiles_read needs for blocks of rows x columns tiles. */
 size_t tiles_scratch(const struct tile_reader *reader, int rows, int columns);
 
-/** Transforms a block, tile after tile: point p of tile t begins at points + p * point_stride + t *
- * tile_stride. Channels are filled up with zeros to whole vectors. */
+/** Transforms a block, tile after tile: channel c of point p of tile t goes to points[p *
+ * point_stride + t * tile_stride + c]. Channels are filled up with zeros to whole vectors. */
 void tiles_read(const struct tile_reader *reader, const struct tile_block *block, float *scratch,
                 float *points, size_t point_stride, size_t tile_stride);
 

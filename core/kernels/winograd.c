@@ -2,14 +2,11 @@
  * input channels bit by bit into 36 matrices (tiles x input channels), and for each panel of output
  * channels multiplies all 36 by the transformed weights and transforms the result back. */
 #include "layer.h"
-#include "tiles.h"
 
-#define BLOCK_TILES  32 /* transformed, they about fill the second cache */
-#define BLOCK_ACROSS 8  /* tiles side by side: a square has the least border to gather twice */
-#define CACHE_LINE   16 /* floats */
-#define AVOID_ALIASING                                                                             \
-  16 /* floats between the matrices, which a power of two would let collide                        \
-      */
+#define BLOCK_TILES    32 /* transformed, they about fill the second cache */
+#define BLOCK_ACROSS   8  /* tiles side by side: a square has the least border to gather twice */
+#define CACHE_LINE     16 /* floats */
+#define AVOID_ALIASING 16 /* floats between matrices, which a power of two would let collide */
 
 static int least(int a, int b) {
   return a < b ? a : b;
@@ -23,19 +20,9 @@ struct workspace {
   size_t input_row, input_step, output_step;
 };
 
-static struct tile_reader input_reader(const struct layer_job *job) {
-  return (struct tile_reader){job->layer->simd,
-                              job->input,
-                              job->layer->in_channels,
-                              job->layer->top,
-                              job->layer->left,
-                              WINOGRAD_WINDOW - WINOGRAD_TILE,
-                              job->layer->simd->winograd_input};
-}
-
 static struct workspace workspace_of(const struct layer_job *job) {
   const struct simd *simd = job->layer->simd;
-  struct tile_reader reader = input_reader(job);
+  struct tile_reader reader = layer_tile_reader(job);
   size_t tiles = (size_t)(job->split.block_rows * job->split.block_columns);
   struct workspace w = {.input_row = simd_round(simd, job->layer->in_channels)};
   w.input_step = tiles * w.input_row + AVOID_ALIASING;
@@ -69,23 +56,6 @@ static void multiply_points(const struct layer *layer, size_t tiles, size_t pane
   }
 }
 
-/* Writes one panel of the block's output. */
-static void transform_output(const struct layer_job *job, const struct layer_task *task,
-                             size_t panel, const struct workspace *w) {
-  const struct layer *layer = job->layer;
-  size_t width = simd_panel_vectors(layer->simd, layer->out_channels, panel) * layer->simd->lanes;
-  for (int i = 0; i < task->rows; i++)
-    for (int j = 0; j < task->columns; j++) {
-      int row = (task->row + i) * WINOGRAD_TILE, column = (task->column + j) * WINOGRAD_TILE;
-      int rows = job->target->rows - row, columns = job->target->columns - column;
-      struct epilogue epilogue;
-      layer_epilogue(job, task, panel, row, column, rows < WINOGRAD_TILE ? rows : WINOGRAD_TILE,
-                     columns < WINOGRAD_TILE ? columns : WINOGRAD_TILE, &epilogue);
-      layer->simd->winograd_output(w->pixels + w->output + (size_t)(i * task->columns + j) * width,
-                                   w->output_step, &epilogue);
-    }
-}
-
 /* Asks for the panel's part of the output and the residual, which the product leaves time to fetch.
  */
 static void prefetch_output(const struct layer_job *job, const struct layer_task *task,
@@ -111,13 +81,14 @@ static void winograd_task(void *argument, size_t number, unsigned worker) {
       layer_task_at(job, number, tiles_in(job->target->rows), tiles_in(job->target->columns));
   struct workspace w = workspace_of(job);
   w.pixels = job->scratch + worker * job->worker_floats;
-  struct tile_reader reader = input_reader(job);
-  struct tile_block block = {task.image, task.row, task.column, task.rows, task.columns};
+  struct tile_reader reader = layer_tile_reader(job);
+  struct tile_block block = {task.image,   task.row, task.column,    task.rows,
+                             task.columns, 0,        reader.channels};
   tiles_read(&reader, &block, w.pixels, w.pixels + w.input, w.input_step, w.input_row);
   for (size_t panel = task.first_panel; panel < task.end_panel; panel++) {
     prefetch_output(job, &task, panel);
     multiply_points(job->layer, (size_t)(task.rows * task.columns), panel, &w);
-    transform_output(job, &task, panel, &w);
+    layer_write_tiles(job, &task, panel, w.pixels + w.output, w.output_step);
   }
 }
 

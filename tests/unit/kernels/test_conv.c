@@ -23,7 +23,9 @@ static const struct conv_case cases[] = {
     {{16, 16, 3, 1, 0, 0}, 1, 12, 9, false, false, false}, /* no padding */
     {{16, 16, 3, 1, 2, 0}, 1, 6, 6, true, false, false},   /* uneven padding */
     {{70, 16, 3, 1, 1, 1}, 1, 37, 41, false, false, true}, /* several blocks, two gathers */
-    {{260, 24, 3, 1, 1, 1}, 1, 6, 7, true, false, true},   /* too wide for Winograd */
+    {{260, 24, 3, 1, 1, 1}, 1, 6, 7, true, false, true},   /* wide */
+    {{257, 40, 3, 1, 1, 1}, 3, 18, 21, true, false, true}, /* wide, several bands and blocks */
+    {{260, 24, 3, 1, 1, 1}, 1, 4, 5, true, false, true},   /* wide, but too small an image */
     {{12, 20, 3, 2, 0, 1}, 2, 15, 18, true, false, false}, /* downsampling, uneven padding */
     {{12, 20, 3, 2, 1, 1}, 1, 8, 9, false, false, false},
     {{3, 16, 4, 2, 1, 1}, 2, 17, 20, false, false, false}, /* the discriminator's layers */

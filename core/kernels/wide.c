@@ -1,0 +1,139 @@
+/* The wide form of a layer. The batch goes through in bands of tiles: first the team transforms the
+ * input of a band, then each task takes one panel of output channels, transforms its weights some
+ * input channels at a time, multiplies them with all tiles of the band, and writes its output. */
+#include "layer.h"
+
+#define BLOCK_SIDE     4  /* tiles along a block's side */
+#define BAND_TILES     64 /* over which transforming the weights is spread */
+#define READ_CHANNELS  64 /* of one task that reads the input */
+#define BLOCK_DEPTH    64 /* input channels whose transformed weights stay in the second cache */
+#define AVOID_ALIASING 16 /* floats between matrices, which a power of two would let collide */
+
+struct wide_job {
+  struct layer_job job;
+  struct tile_reader reader;
+  size_t first, count;                       /* blocks of this band */
+  size_t tiles;                              /* of this band */
+  size_t chunks;                             /* of input channels, to read */
+  size_t input_row, input_step, output_step; /* floats */
+  float *input;                              /* points of the band: point, tile, channel */
+};
+
+static struct layer_task block_at(const struct wide_job *wide, size_t number) {
+  const struct layer_target *target = wide->job.target;
+  return layer_task_at(&wide->job, number, tiles_in(target->rows), tiles_in(target->columns));
+}
+
+/* Tiles of the band's blocks before block `number`. */
+static size_t tiles_before(const struct wide_job *wide, size_t number) {
+  size_t tiles = 0;
+  for (size_t i = wide->first; i < number; i++) {
+    struct layer_task block = block_at(wide, i);
+    tiles += (size_t)(block.rows * block.columns);
+  }
+  return tiles;
+}
+
+static void read_block(void *argument, size_t number, unsigned worker) {
+  const struct wide_job *wide = argument;
+  size_t index = wide->first + number / wide->chunks;
+  size_t channel = number % wide->chunks * READ_CHANNELS;
+  size_t left = wide->reader.channels - channel;
+  struct layer_task task = block_at(wide, index);
+  struct tile_block block = {task.image,
+                             task.row,
+                             task.column,
+                             task.rows,
+                             task.columns,
+                             channel,
+                             channel + (left < READ_CHANNELS ? left : READ_CHANNELS)};
+  tiles_read(&wide->reader, &block, wide->job.scratch + worker * wide->job.worker_floats,
+             wide->input + tiles_before(wide, index) * wide->input_row, wide->input_step,
+             wide->input_row);
+}
+
+/* The band's points of one panel, into output; weights is scratch. */
+static void multiply_panel(const struct wide_job *wide, size_t panel, float *weights,
+                           float *output) {
+  const struct layer *layer = wide->job.layer;
+  const struct simd *simd = layer->simd;
+  size_t vectors = simd_panel_vectors(simd, layer->out_channels, panel);
+  size_t width = vectors * simd->lanes, in = layer->in_channels;
+  const float *packed = layer_panel(layer, panel, layer_points(layer) * in);
+  for (size_t first = 0; first < in; first += BLOCK_DEPTH) {
+    size_t depth = in - first < BLOCK_DEPTH ? in - first : BLOCK_DEPTH;
+    for (size_t i = 0; i < depth; i++)
+      simd->winograd_weight(packed + (first + i) * width, in * width, vectors, weights + i * width,
+                            BLOCK_DEPTH * width);
+    for (size_t point = 0; point < WINOGRAD_POINTS; point++) {
+      struct product product = {
+          .rows = wide->tiles,
+          .runs = 1,
+          .depth = depth,
+          .vectors = vectors,
+          .a = wide->input + point * wide->input_step + first,
+          .a_row = wide->input_row,
+          .a_step = 1,
+          .b = weights + point * BLOCK_DEPTH * width,
+          .b_row = width,
+          .c = output + point * wide->output_step,
+          .c_row = width,
+          .accumulate = first > 0,
+      };
+      simd->product(&product);
+    }
+  }
+}
+
+static void compute_panel(void *argument, size_t panel, unsigned worker) {
+  const struct wide_job *wide = argument;
+  const struct layer *layer = wide->job.layer;
+  float *weights = wide->job.scratch + worker * wide->job.worker_floats;
+  float *output = weights + WINOGRAD_POINTS * BLOCK_DEPTH * layer->simd->panel;
+  size_t width = simd_panel_vectors(layer->simd, layer->out_channels, panel) * layer->simd->lanes;
+  multiply_panel(wide, panel, weights, output);
+  for (size_t i = wide->first; i < wide->first + wide->count; i++) {
+    struct layer_task block = block_at(wide, i);
+    layer_write_tiles(&wide->job, &block, panel, output + tiles_before(wide, i) * width,
+                      wide->output_step);
+  }
+}
+
+static void run_bands(struct wide_job *wide, const struct exec *exec) {
+  size_t blocks = layer_tasks(&wide->job);
+  size_t most = BAND_TILES / (size_t)(wide->job.split.block_rows * wide->job.split.block_columns);
+  for (wide->first = 0; wide->first < blocks; wide->first += wide->count) {
+    wide->count = blocks - wide->first < most ? blocks - wide->first : most;
+    wide->tiles = tiles_before(wide, wide->first + wide->count);
+    pool_run(exec->pool, wide->count * wide->chunks, read_block, wide);
+    pool_run(exec->pool, wide->job.split.panels, compute_panel, wide);
+  }
+}
+
+enum vqct_status wide_run(const struct layer *layer, const struct conv_input *input,
+                          const struct layer_target *target, const struct exec *exec) {
+  struct wide_job wide = {.job = {.layer = layer, .input = input, .target = target}};
+  const struct simd *simd = layer->simd;
+  struct layer_split *split = &wide.job.split;
+  layer_split(layer, tiles_in(target->rows), tiles_in(target->columns), BLOCK_SIDE * BLOCK_SIDE,
+              BLOCK_SIDE, split);
+  split->slices = 1;
+  wide.reader = layer_tile_reader(&wide.job);
+  wide.chunks = (layer->in_channels + READ_CHANNELS - 1) / READ_CHANNELS;
+  wide.input_row = simd_round(simd, layer->in_channels);
+  wide.input_step = BAND_TILES * wide.input_row + AVOID_ALIASING;
+  wide.output_step = BAND_TILES * simd->panel + AVOID_ALIASING;
+  size_t reading = tiles_scratch(&wide.reader, split->block_rows, split->block_columns);
+  size_t computing = WINOGRAD_POINTS * (BLOCK_DEPTH * simd->panel + wide.output_step);
+  wide.job.worker_floats = reading > computing ? reading : computing;
+  struct arena_mark mark = arena_mark(exec->arena);
+  enum vqct_status status = VQCT_MEMORY;
+  wide.input = arena_alloc(exec->arena, WINOGRAD_POINTS * wide.input_step * sizeof *wide.input);
+  if (wide.input && layer_job_begin(&wide.job, exec)) {
+    run_bands(&wide, exec);
+    layer_job_end(&wide.job);
+    status = VQCT_OK;
+  }
+  arena_release(exec->arena, mark);
+  return status;
+}
