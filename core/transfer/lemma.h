@@ -1,5 +1,7 @@
 /* The base form of a noun, by WordNet's rules (morphy) as NLTK's WordNetLemmatizer applies them:
- * the shortest of the forms that the lexicon has as a noun, the word itself where it has none. */
+ * the shortest of the forms that the lexicon has as a noun, the word itself where it has none.
+ * Unlike NLTK, which strips endings again and again until something is found ("possess" becomes
+ * "posse"), endings are taken off once. */
 #ifndef TRANSFER_LEMMA_H
 #define TRANSFER_LEMMA_H
 

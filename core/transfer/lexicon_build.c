@@ -50,9 +50,10 @@ static bool draft_add(struct draft *draft, const char *word, size_t length, uint
     draft->lemmas[id] = NULL;
   }
   draft->flags[id] |= flag;
-  if (lemmas && !draft->lemmas[id] && !(draft->lemmas[id] = strdup(lemmas)))
-    return false;
-  return true;
+  if (!lemmas)
+    return true;
+  free(draft->lemmas[id]); /* of a form that stands twice the last line counts, as in NLTK */
+  return (draft->lemmas[id] = strdup(lemmas)) != NULL;
 }
 
 /* One line of a file: its first field is the word, and in an .exc file the others its lemmas. */
