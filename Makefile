@@ -91,6 +91,9 @@ $(B)/core/kernels/simd/%.$(1).o: core/kernels/simd/%.c
 endef
 $(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
 
+# Files embedded in objects, which the compiler's dependency lists do not name.
+$(B)/server/command/language.o: models/wordnet.lexicon models/english.tagger
+
 $(B)/libvqct.a: $(LIB_OBJECTS)
 	rm -f $@
 	$(AR) rcs $@ $^

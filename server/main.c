@@ -15,6 +15,7 @@ static const struct command *const commands[] = {
     &reconstruct_command,
     &bench_command,
     &train_command,
+    &prior_command,
     NULL,
 };
 
