@@ -16,6 +16,7 @@ static const struct command *const commands[] = {
     &bench_command,
     &train_command,
     &prior_command,
+    &eval_command,
     NULL,
 };
 

@@ -24,6 +24,6 @@ enum vqct_status command_run(const struct option_table *table, int argc, char **
                              void *settings, command_work *work, struct vqct_error *error);
 
 extern const struct command bench_command, decode_command, encode_command, import_command,
-    init_command, inspect_command, prior_command, reconstruct_command, train_command;
+    init_command, inspect_command, prior_command, reconstruct_command, eval_command, train_command;
 
 #endif

@@ -3,7 +3,6 @@
  * SIGTERM and SIGINT ask for a checkpoint and an end after the current step. */
 #include <errno.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,28 +11,15 @@
 
 #include "command.h"
 #include "error.h"
+#include "signals.h"
 #include "train_settings.h"
-
-static volatile sig_atomic_t stop_asked;
-
-static void ask_to_stop(int signal_number) {
-  (void)signal_number;
-  stop_asked = 1;
-}
-
-static void catch_signals(void) {
-  struct sigaction action = {.sa_handler = ask_to_stop, .sa_flags = SA_RESTART};
-  sigemptyset(&action.sa_mask);
-  sigaction(SIGTERM, &action, NULL);
-  sigaction(SIGINT, &action, NULL);
-}
 
 /* ---- what the run tells -----------------------------------------------------------------------
  */
 
 static bool stopping(void *context) {
   (void)context;
-  return stop_asked;
+  return signals_stop();
 }
 
 static void show_message(void *context, const char *message) {
@@ -127,7 +113,7 @@ static enum vqct_status train(const void *values, const struct options_found *fo
     return status;
   if ((status = save_options(options, arena, error)) != VQCT_OK)
     return status;
-  catch_signals();
+  signals_catch();
   status = run_training(&settings, &hooks, NULL, error);
   if (status == VQCT_INTERRUPTED) {
     printf("%s\n", error->message);
