@@ -5,6 +5,7 @@
 #include "command.h"
 
 extern const struct command prior_build_command;
+extern const struct command prior_embed_command;
 extern const struct command prior_show_command;
 extern const struct command prior_tag_command;
 extern const struct command prior_train_tagger_command;

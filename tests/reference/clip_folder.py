@@ -7,8 +7,9 @@ import unicodedata
 import torch
 import torch.nn.functional as F
 
-from native import write_safetensors
+from safetensors_file import write_safetensors
 
+torch.set_num_threads(1)  # everything here is small
 START, END = "<|startoftext|>", "<|endoftext|>"
 CLITICS = ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d")
 

@@ -1,10 +1,10 @@
 """The library's inner functions for Python tests: the records that kernels run with, and arrays."""
 import ctypes
-import json
 import os
-import struct
 
 import numpy as np
+
+from safetensors_file import write_safetensors  # noqa: F401 (tests take it from here)
 
 LIB = ctypes.CDLL(os.path.join(os.environ["VQCT_BUILD"], "libvqct-internal.so"))
 FLOATS = ctypes.POINTER(ctypes.c_float)
@@ -67,25 +67,3 @@ def relative(ours, theirs):
     """The largest error as a part of the largest value."""
     theirs = np.asarray(theirs)
     return np.abs(np.asarray(ours) - theirs).max() / max(np.abs(theirs).max(), 1e-30)
-
-
-TYPES = {"float32": "F32", "float64": "F64", "float16": "F16", "uint8": "U8", "uint32": "U32",
-         "int64": "I64", "uint64": "U64"}
-
-
-def write_safetensors(path, tensors, metadata=None):
-    """Writes arrays under their names."""
-    header, offset = {}, 0
-    if metadata:
-        header["__metadata__"] = metadata
-    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    for name, array in arrays.items():
-        header[name] = {"dtype": TYPES[str(array.dtype)], "shape": list(tensors[name].shape),
-                        "data_offsets": [offset, offset + array.nbytes]}
-        offset += array.nbytes
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        for array in arrays.values():
-            file.write(array.tobytes())
