@@ -7,12 +7,9 @@
  * EMBED_FILE stands at file scope and defines page_data and page_end for that file only; the bytes
  * are followed by one zero byte that is not counted. The path is relative to the top of the tree,
  * where the compiler runs. The Makefile must say that the object depends on the embedded file:
- * gcc's dependency list does not name what the assembler reads.
- *
- * This header stands apart from base/ because the server, which sees no other header of the
- * library, embeds files too. */
-#ifndef EMBED_EMBED_H
-#define EMBED_EMBED_H
+ * gcc's dependency list does not name what the assembler reads. */
+#ifndef BASE_EMBED_H
+#define BASE_EMBED_H
 
 #include <stddef.h>
 
