@@ -1,0 +1,56 @@
+/* Counters, gauges and histograms, and the page that Prometheus reads.
+ *
+ * What is measured is defined once, in a table; a family has one series for each set of label
+ * values. Everything is recorded and read on the loop thread: workers and codec threads write the
+ * times they measure into the job that they hand back, so no counter needs a lock. */
+#ifndef METRICS_REGISTRY_H
+#define METRICS_REGISTRY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "text.h"
+
+enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
+
+struct metric {
+  const char *name; /* after Prometheus's conventions, units included */
+  enum metric_type type;
+  const char *help;     /* one sentence */
+  const double *bounds; /* of a histogram: upper bounds, rising, without infinity */
+  size_t bound_count;
+};
+
+struct registry;
+
+/** A registry of these families; the table must outlive it. NULL where memory fails. */
+struct registry *registry_new(const struct metric *metrics, size_t count);
+void registry_free(struct registry *registry);
+
+/* For each: `metric` is the index in the table; `labels` is `name="value",name="value"`, with
+ * values that need no escaping, or "". Where memory for a new series fails, the value is dropped.
+ */
+
+/** Adds to a counter or gauge. */
+void registry_add(struct registry *registry, size_t metric, const char *labels, double amount);
+
+/** Sets a gauge. */
+void registry_set(struct registry *registry, size_t metric, const char *labels, double value);
+
+/** Puts one observation into a histogram. */
+void registry_observe(struct registry *registry, size_t metric, const char *labels, double value);
+
+/** Forgets all series of a family: for gauges whose labels change. */
+void registry_clear(struct registry *registry, size_t metric);
+
+/** The value of a counter or gauge, the number of observations of a histogram; 0 if never set. */
+double registry_value(const struct registry *registry, size_t metric, const char *labels);
+
+/** The quantile q (0 to 1) of a histogram, interpolated within its bucket; 0 if it is empty. */
+double registry_quantile(const struct registry *registry, size_t metric, const char *labels,
+                         double q);
+
+/** Writes all families in the Prometheus text format, version 0.0.4. */
+void registry_write(const struct registry *registry, struct text *text);
+
+#endif

@@ -1,0 +1,94 @@
+#include "text.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "size.h"
+
+bool text_reserve(struct text *text, size_t size) {
+  size_t needed;
+  if (text->failed || !size_add(text->size, size, &needed) || !size_add(needed, 1, &needed)) {
+    text->failed = true;
+    return false;
+  }
+  if (needed <= text->capacity)
+    return true;
+  size_t capacity = text->capacity ? text->capacity : 256;
+  while (capacity < needed)
+    capacity = capacity > SIZE_MAX / 2 ? needed : 2 * capacity;
+  char *data = realloc(text->data, capacity);
+  if (!data) {
+    text->failed = true;
+    return false;
+  }
+  text->data = data;
+  text->capacity = capacity;
+  return true;
+}
+
+void text_add(struct text *text, const void *data, size_t size) {
+  if (!text_reserve(text, size))
+    return;
+  if (size)
+    memcpy(text->data + text->size, data, size);
+  text->size += size;
+  text->data[text->size] = '\0';
+}
+
+void text_print(struct text *text, const char *format, ...) {
+  va_list args, again;
+  va_start(args, format);
+  va_copy(again, args);
+  char line[512];
+  int length = vsnprintf(line, sizeof line, format, args);
+  if (length < 0) {
+    text->failed = true;
+  } else if ((size_t)length < sizeof line) {
+    text_add(text, line, (size_t)length);
+  } else if (text_reserve(text, (size_t)length)) {
+    vsnprintf(text->data + text->size, (size_t)length + 1, format, again);
+    text->size += (size_t)length;
+  }
+  va_end(again);
+  va_end(args);
+}
+
+/* Bytes of the UTF-8 sequence at c, or 0 where there is none. */
+static size_t utf8_length(const unsigned char *c) {
+  size_t length = c[0] < 0x80                   ? 1
+                  : c[0] >= 0xc2 && c[0] < 0xe0 ? 2
+                  : c[0] >= 0xe0 && c[0] < 0xf0 ? 3
+                  : c[0] >= 0xf0 && c[0] < 0xf5 ? 4
+                                                : 0;
+  for (size_t i = 1; i < length; i++)
+    if ((c[i] & 0xc0) != 0x80)
+      return 0;
+  bool overlong = (c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xf0 && c[1] < 0x90);
+  bool outside = (c[0] == 0xed && c[1] >= 0xa0) || (c[0] == 0xf4 && c[1] >= 0x90);
+  return overlong || outside ? 0 : length;
+}
+
+void text_add_json(struct text *text, const char *string) {
+  text_add(text, "\"", 1);
+  for (const unsigned char *c = (const unsigned char *)string; *c;) {
+    size_t length = utf8_length(c);
+    if (!length)
+      text_add(text, "?", 1);
+    else if (*c == '"' || *c == '\\')
+      text_print(text, "\\%c", *c);
+    else if (*c < 0x20 || *c == 0x7f)
+      text_print(text, "\\u%04x", *c);
+    else
+      text_add(text, c, length);
+    c += length ? length : 1;
+  }
+  text_add(text, "\"", 1);
+}
+
+void text_free(struct text *text) {
+  free(text->data);
+  *text = (struct text){0};
+}
