@@ -11,7 +11,7 @@ MODEL   ?= models/vqct-small.safetensors
 B       := build/$(CONFIG)
 
 LIB_PACKAGES    := openblas jansson libpng libjpeg zlib libcrypto
-SERVER_PACKAGES := libmicrohttpd libuv
+SERVER_PACKAGES := libmicrohttpd libuv gnutls
 
 # ---- flags ------------------------------------------------------------------------------------
 WARNINGS  := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wvla
@@ -26,7 +26,7 @@ WARNINGS  += -Werror
 endif
 CFLAGS    ?= -g
 BASE_FLAGS = -std=c11 $(WARNINGS) $(OPTIMIZE) $(SANITIZE) -fPIC -pthread -MMD -MP \
-             -D_POSIX_C_SOURCE=200809L -DVQCT_VERSION='"$(VERSION)"' -Iinclude -Icore/embed
+             -D_POSIX_C_SOURCE=200809L -DVQCT_VERSION='"$(VERSION)"' -Iinclude
 PKG_FLAGS  = $(shell pkg-config --cflags $(LIB_PACKAGES) $(SERVER_PACKAGES))
 LIB_LIBS   = $(shell pkg-config --libs $(LIB_PACKAGES)) -lm -pthread
 ALL_LIBS   = $(LIB_LIBS) $(shell pkg-config --libs $(SERVER_PACKAGES))
@@ -41,7 +41,7 @@ ROOMS_model     := core/model core/transfer core/kernels core/io core/base
 ROOMS_eval      := core/eval core/base
 ROOMS_train     := core/train core/model core/transfer core/image core/eval core/kernels core/io core/base
 ROOMS_CORE      := $(ROOMS_train)
-ROOMS_SERVER    := config core/base server/http server/api server/sched server/metrics server/web
+ROOMS_SERVER    := config core/io core/base server/http server/api server/sched server/metrics server/web
 ROOMS_EVERY     := $(ROOMS_CORE) $(ROOMS_SERVER) server/command
 rooms           = $(addprefix -I,$(1))
 ROOM_FLAGS      = $(call rooms,$(or \
@@ -93,6 +93,7 @@ $(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
 
 # Files embedded in objects, which the compiler's dependency lists do not name.
 $(B)/server/command/language.o: models/wordnet.lexicon models/english.tagger
+$(B)/server/api/pages.o: server/api/openapi.json
 
 $(B)/libvqct.a: $(LIB_OBJECTS)
 	rm -f $@
@@ -156,9 +157,9 @@ run-fuzzers: $(FUZZERS) $(B)/vqct
 	    -max_len=65536 -verbosity=0 -artifact_prefix=$(B)/ $(B)/corpus/$$fuzzer; done
 
 # ---- packages ---------------------------------------------------------------------------------
-BUILD_DEBS := build-essential pkg-config libmicrohttpd-dev libuv1-dev libjansson-dev \
+BUILD_DEBS := build-essential pkg-config libmicrohttpd-dev libgnutls28-dev libuv1-dev libjansson-dev \
               libopenblas-pthread-dev libpng-dev libjpeg-dev zlib1g-dev libssl-dev
-TEST_DEBS  := check python3-torch python3-numpy python3-pil curl
+TEST_DEBS  := check python3-torch python3-numpy python3-pil python3-jsonschema curl openssl
 # Node.js from elsewhere brings npm along, and Debian's npm conflicts with it.
 NODE_DEBS  := $(if $(shell command -v npm),,nodejs npm)
 

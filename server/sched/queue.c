@@ -1,0 +1,210 @@
+#include "queue.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <uv.h>
+
+#include "error.h"
+
+struct lane {
+  struct job *first, *last;
+  double served; /* cost of what workers took from this lane */
+};
+
+struct queue {
+  struct batch_limits limits;
+  pthread_mutex_t lock; /* guards all below */
+  pthread_cond_t arrival;
+  struct lane lanes[JOB_OPERATIONS];
+  size_t images;
+  uint64_t pixels;
+  bool stopping;
+};
+
+enum vqct_status queue_new(const struct batch_limits *limits, struct queue **queue,
+                           struct vqct_error *error) {
+  *queue = calloc(1, sizeof **queue);
+  if (!*queue)
+    return error_set(error, VQCT_MEMORY, "no memory for the queue");
+  (*queue)->limits = *limits;
+  pthread_condattr_t attributes;
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_cond_init(&(*queue)->arrival, &attributes);
+  pthread_condattr_destroy(&attributes);
+  pthread_mutex_init(&(*queue)->lock, NULL);
+  return VQCT_OK;
+}
+
+void queue_free(struct queue *queue) {
+  if (!queue)
+    return;
+  pthread_cond_destroy(&queue->arrival);
+  pthread_mutex_destroy(&queue->lock);
+  free(queue);
+}
+
+static void lane_unlink(struct queue *queue, struct job *job) {
+  struct lane *lane = &queue->lanes[job->operation];
+  *(job->previous ? &job->previous->next : &lane->first) = job->next;
+  *(job->next ? &job->next->previous : &lane->last) = job->previous;
+  job->next = job->previous = NULL;
+  queue->images--;
+  queue->pixels -= job_pixels(job);
+}
+
+/* A lane that was empty must not use up the time it did not need: it starts level with the lane
+ * that has had least among those that wait. */
+static void lane_wake(struct queue *queue, struct lane *lane) {
+  for (size_t i = 0; i < JOB_OPERATIONS; i++) {
+    const struct lane *other = &queue->lanes[i];
+    if (other != lane && other->first && other->served > lane->served)
+      lane->served = other->served;
+  }
+}
+
+void queue_push(struct queue *queue, struct job *job) {
+  pthread_mutex_lock(&queue->lock);
+  struct lane *lane = &queue->lanes[job->operation];
+  if (!lane->first)
+    lane_wake(queue, lane);
+  job->next = NULL;
+  job->previous = lane->last;
+  *(lane->last ? &lane->last->next : &lane->first) = job;
+  lane->last = job;
+  job->queued = uv_hrtime();
+  job->taken = 0;
+  queue->images++;
+  queue->pixels += job_pixels(job);
+  pthread_cond_signal(&queue->arrival);
+  pthread_mutex_unlock(&queue->lock);
+}
+
+bool queue_remove(struct queue *queue, struct job *job) {
+  pthread_mutex_lock(&queue->lock);
+  bool waits = !job->taken;
+  if (waits) {
+    lane_unlink(queue, job);
+    job->taken = uv_hrtime();
+  }
+  pthread_mutex_unlock(&queue->lock);
+  return waits;
+}
+
+static void drop_expired(struct queue *queue, uint64_t now, struct job **expired) {
+  for (size_t i = 0; i < JOB_OPERATIONS; i++)
+    for (struct job *job = queue->lanes[i].first, *next; job; job = next) {
+      next = job->next;
+      if (job->deadline > now)
+        continue;
+      lane_unlink(queue, job);
+      job->taken = now;
+      job->expired = true;
+      job->next = *expired;
+      *expired = job;
+    }
+}
+
+static struct lane *lane_choose(struct queue *queue) {
+  struct lane *chosen = NULL;
+  for (size_t i = 0; i < JOB_OPERATIONS; i++) {
+    struct lane *lane = &queue->lanes[i];
+    if (lane->first && (!chosen || lane->served < chosen->served))
+      chosen = lane;
+  }
+  return chosen;
+}
+
+static bool fits(const struct job *job, const struct job *oldest) {
+  return job->engine == oldest->engine && job->height == oldest->height &&
+         job->width == oldest->width;
+}
+
+/* Pictures of the oldest job's kind that one batch may hold. */
+static size_t batch_room(const struct queue *queue, const struct job *oldest) {
+  uint64_t by_pixels = queue->limits.pixels / job_pixels(oldest);
+  size_t most = queue->limits.images < by_pixels ? queue->limits.images : (size_t)by_pixels;
+  return most ? most : 1;
+}
+
+static size_t count_fitting(const struct job *oldest, size_t room) {
+  size_t count = 0;
+  for (const struct job *job = oldest; job && count < room; job = job->next)
+    count += fits(job, oldest);
+  return count;
+}
+
+static size_t lane_take(struct queue *queue, struct lane *lane, size_t room, uint64_t ready,
+                        struct job **jobs) {
+  const struct job *oldest = lane->first;
+  uint64_t now = uv_hrtime();
+  size_t count = 0;
+  for (struct job *job = lane->first, *next; job && count < room; job = next) {
+    next = job->next;
+    if (job != oldest && !fits(job, oldest))
+      continue;
+    lane_unlink(queue, job);
+    job->taken = now;
+    job->ready = ready > job->queued ? ready : job->queued;
+    lane->served += job->cost;
+    jobs[count++] = job;
+  }
+  return count;
+}
+
+static void wait_until(struct queue *queue, uint64_t moment) {
+  struct timespec until = {(time_t)(moment / 1000000000u), (long)(moment % 1000000000u)};
+  pthread_cond_timedwait(&queue->arrival, &queue->lock, &until);
+}
+
+size_t queue_take(struct queue *queue, struct job **jobs, struct job **expired) {
+  uint64_t ready = uv_hrtime();
+  size_t count = 0;
+  *expired = NULL;
+  pthread_mutex_lock(&queue->lock);
+  for (;;) {
+    uint64_t now = uv_hrtime();
+    drop_expired(queue, now, expired);
+    struct lane *lane = lane_choose(queue);
+    if (*expired || (!lane && queue->stopping))
+      break;
+    if (!lane) {
+      pthread_cond_wait(&queue->arrival, &queue->lock);
+      continue;
+    }
+    size_t room = batch_room(queue, lane->first);
+    uint64_t patience = lane->first->queued + queue->limits.delay;
+    if (queue->stopping || now >= patience || count_fitting(lane->first, room) == room) {
+      count = lane_take(queue, lane, room, ready, jobs);
+      break;
+    }
+    wait_until(queue, patience);
+  }
+  /* Another worker may go on with what is left. */
+  if (queue->images)
+    pthread_cond_signal(&queue->arrival);
+  pthread_mutex_unlock(&queue->lock);
+  return count;
+}
+
+void queue_stop(struct queue *queue) {
+  pthread_mutex_lock(&queue->lock);
+  queue->stopping = true;
+  pthread_cond_broadcast(&queue->arrival);
+  pthread_mutex_unlock(&queue->lock);
+}
+
+void queue_read(struct queue *queue, struct queue_status *status) {
+  pthread_mutex_lock(&queue->lock);
+  status->images = queue->images;
+  status->pixels = queue->pixels;
+  status->oldest = 0;
+  for (size_t i = 0; i < JOB_OPERATIONS; i++) {
+    const struct job *first = queue->lanes[i].first;
+    if (first && (!status->oldest || first->queued < status->oldest))
+      status->oldest = first->queued;
+  }
+  pthread_mutex_unlock(&queue->lock);
+}
