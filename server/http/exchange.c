@@ -1,0 +1,221 @@
+#include "exchange.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+#include <gnutls/gnutls.h>
+#include <microhttpd.h>
+
+#include "handler.h"
+#include "router.h"
+
+#define LINGER_TIME 2.0 /* seconds to read and drop what a refused client still sends */
+
+const char *exchange_header(const struct exchange *exchange, const char *name) {
+  return MHD_lookup_connection_value(exchange->mhd, MHD_HEADER_KIND, name);
+}
+
+const char *exchange_query(const struct exchange *exchange, const char *name) {
+  return MHD_lookup_connection_value(exchange->mhd, MHD_GET_ARGUMENT_KIND, name);
+}
+
+/* ---- query ------------------------------------------------------------------------------------
+ */
+
+struct query_check {
+  const char *const *names;
+  unsigned seen; /* bit i: names[i] */
+  const char *unknown, *twice;
+};
+
+static enum MHD_Result check_parameter(void *context, enum MHD_ValueKind kind, const char *name,
+                                       const char *value) {
+  (void)kind;
+  (void)value;
+  struct query_check *check = context;
+  unsigned i = 0;
+  while (check->names[i] && strcmp(check->names[i], name))
+    i++;
+  if (!check->names[i])
+    check->unknown = name;
+  else if (check->seen & 1u << i)
+    check->twice = name;
+  check->seen |= 1u << i;
+  return check->unknown || check->twice ? MHD_NO : MHD_YES;
+}
+
+bool exchange_check_query(struct exchange *exchange, const char *const *names) {
+  struct query_check check = {.names = names};
+  MHD_get_connection_values(exchange->mhd, MHD_GET_ARGUMENT_KIND, check_parameter, &check);
+  if (check.twice)
+    reply_problem(&exchange->reply, PROBLEM_BAD_PARAMETER, "'%.60s' is given twice", check.twice);
+  if (!check.unknown)
+    return !check.twice;
+  char allowed[256] = "";
+  for (size_t i = 0; names[i]; i++) {
+    strncat(allowed, i ? ", " : "", sizeof allowed - strlen(allowed) - 1);
+    strncat(allowed, names[i], sizeof allowed - strlen(allowed) - 1);
+  }
+  reply_problem(&exchange->reply, PROBLEM_BAD_PARAMETER,
+                "'%.60s' is not a parameter here; allowed: %s", check.unknown,
+                *allowed ? allowed : "none");
+  return false;
+}
+
+/* ---- sending ----------------------------------------------------------------------------------
+ */
+
+static bool closes(const struct exchange *exchange) {
+  return exchange->reply.close || exchange->listener->draining || exchange->connection->surplus;
+}
+
+static bool has_header(const struct reply *reply, const char *name) {
+  for (size_t i = 0; i < reply->header_count; i++)
+    if (!strcmp(reply->headers[i].name, name))
+      return true;
+  return false;
+}
+
+/* The headers that every answer has. */
+static void add_common_headers(struct exchange *exchange) {
+  struct reply *reply = &exchange->reply;
+  if (*exchange->request_id)
+    reply_header(reply, "X-Request-Id", "%s", exchange->request_id);
+  if (*exchange->trace_id)
+    reply_header(reply, "traceparent", "00-%s-%s-%s", exchange->trace_id, exchange->span_id,
+                 exchange->trace_flags);
+  if (*exchange->origin) {
+    reply_header(reply, "Access-Control-Allow-Origin", "%s", exchange->origin);
+    reply_header(reply, "Access-Control-Expose-Headers",
+                 "Retry-After, Server-Timing, X-Request-Id, X-Vqct-Model, X-Vqct-Shape, "
+                 "X-Vqct-Psnr, X-Vqct-Ssim");
+    reply_header(reply, "Vary", "Origin");
+  }
+  if (!has_header(reply, "Server-Timing"))
+    reply_header(reply, "Server-Timing", "total;dur=%.2f",
+                 (double)(uv_hrtime() - exchange->started) * 1e-6);
+  reply_header(reply, "X-Content-Type-Options", "nosniff");
+  if (closes(exchange))
+    reply_header(reply, "Connection", "close");
+}
+
+static struct MHD_Response *make_response(struct reply *reply) {
+  if (reply->fixed)
+    return MHD_create_response_from_buffer(reply->fixed_size, (void *)(uintptr_t)reply->fixed,
+                                           MHD_RESPMEM_PERSISTENT);
+  struct MHD_Response *response =
+      MHD_create_response_from_buffer(reply->body.size, reply->body.data, MHD_RESPMEM_MUST_FREE);
+  if (response)
+    reply->body = (struct text){0};
+  return response;
+}
+
+bool exchange_send(struct exchange *exchange) {
+  struct reply *reply = &exchange->reply;
+  if (reply->body.failed)
+    reply_problem(reply, PROBLEM_OUT_OF_MEMORY, "the answer does not fit into memory");
+  add_common_headers(exchange);
+  exchange->bytes_out = reply->fixed ? reply->fixed_size : reply->body.size;
+  struct MHD_Response *response = make_response(reply);
+  if (!response)
+    return false;
+  if (reply->type)
+    MHD_add_response_header(response, "Content-Type", reply->type);
+  for (size_t i = 0; i < reply->header_count; i++)
+    MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
+  exchange->stage = STAGE_WRITING;
+  connection_enter(exchange->connection, CONNECTION_WRITING,
+                   exchange->listener->options.limits.write_time);
+  bool queued = MHD_queue_response(exchange->mhd, reply->status, response) == MHD_YES;
+  MHD_destroy_response(response);
+  return queued;
+}
+
+/* ---- waiting for work -------------------------------------------------------------------------
+ */
+
+void exchange_suspend(struct exchange *exchange) {
+  struct connection *connection = exchange->connection;
+  exchange->stage = STAGE_SUSPENDED;
+  connection->state = CONNECTION_BUSY;
+  connection->deadline = exchange->deadline;
+  MHD_suspend_connection(exchange->mhd);
+  connection_watch(connection);
+}
+
+void exchange_answer(struct exchange *exchange) {
+  exchange->stage = STAGE_READY;
+  exchange->work = NULL;
+  exchange->connection->deadline = UINT64_MAX; /* until it is written, at once */
+  connection_unwatch(exchange->connection);
+  MHD_resume_connection(exchange->mhd);
+  listener_wake(exchange->listener);
+}
+
+void exchange_end(struct exchange *exchange, enum exchange_end end) {
+  if (exchange->stage != STAGE_SUSPENDED)
+    return;
+  if (exchange->work)
+    exchange->cancel(exchange->work, end);
+  switch (end) {
+  case EXCHANGE_DEADLINE:
+    reply_problem(&exchange->reply, PROBLEM_DEADLINE, "it was dropped");
+    break;
+  case EXCHANGE_CLIENT_GONE:
+  case EXCHANGE_STOPPED:
+    reply_problem(&exchange->reply, PROBLEM_DRAINING, "the request was given up");
+    exchange->reply.close = true;
+    break;
+  }
+  exchange_answer(exchange);
+}
+
+/* ---- answers by hand --------------------------------------------------------------------------
+ */
+
+static void write_socket(struct exchange *exchange, const struct text *text) {
+  const union MHD_ConnectionInfo *tls =
+      MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+  if (tls && tls->tls_session)
+    (void)gnutls_record_send(tls->tls_session, text->data, text->size);
+  else
+    (void)send(exchange->connection->socket, text->data, text->size, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void exchange_abort(struct exchange *exchange) {
+  struct reply *reply = &exchange->reply;
+  reply->close = true;
+  add_common_headers(exchange);
+  struct text head = {0};
+  text_print(&head, "HTTP/1.1 %u %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n", reply->status,
+             MHD_get_reason_phrase_for(reply->status), reply->type, reply->body.size);
+  for (size_t i = 0; i < reply->header_count; i++)
+    text_print(&head, "%s: %s\r\n", reply->headers[i].name, reply->headers[i].value);
+  text_add(&head, "\r\n", 2);
+  text_add(&head, reply->body.data, reply->body.size);
+  if (!head.failed)
+    write_socket(exchange, &head);
+  text_free(&head);
+  text_free(&exchange->body);
+  exchange->bytes_out = reply->body.size;
+  shutdown(exchange->connection->socket, SHUT_WR);
+  exchange->stage = STAGE_ABORTED;
+  connection_enter(exchange->connection, CONNECTION_LINGERING, LINGER_TIME);
+}
+
+void handler_refuse_headers(const struct connection *connection) {
+  if (connection->listener->options.certificate)
+    return; /* a TLS client that says nothing is only hung up on */
+  struct text body = {0}, head = {0};
+  problem_write(&body, PROBLEM_REQUEST_TIMEOUT,
+                "the headers did not arrive within the time allowed");
+  text_print(&head,
+             "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/problem+json\r\n"
+             "Connection: close\r\nContent-Length: %zu\r\n\r\n",
+             body.size);
+  text_add(&head, body.data, body.size);
+  if (!head.failed)
+    (void)send(connection->socket, head.data, head.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+  text_free(&body);
+  text_free(&head);
+}

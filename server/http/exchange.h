@@ -1,0 +1,96 @@
+/* One request and its answer.
+ *
+ *   headers ─┬─ refused ──────────────── discard body ─┐
+ *            └─ body ─ handler ─┬─ answered at once ───┼─ writing ─ done
+ *                               └─ suspended ─ answer ─┘
+ *   any stage before `writing` may end in `aborted`: a plain 408 or 413 was written to the socket
+ *   and what the client still sends is read and dropped for a moment.
+ *
+ * libmicrohttpd calls in for each arrow; it takes an answer only right after the headers or after
+ * the whole body, so an answer in the middle of a body goes to the socket by hand. All of this runs
+ * on the loop thread. */
+#ifndef HTTP_EXCHANGE_H
+#define HTTP_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "listener.h"
+#include "reply.h"
+
+struct MHD_Connection;
+struct exchange;
+
+enum exchange_end {
+  EXCHANGE_CLIENT_GONE, /* the client closed its connection */
+  EXCHANGE_DEADLINE,    /* the deadline passed */
+  EXCHANGE_STOPPED      /* the server stops */
+};
+
+/** Called when an exchange ends while suspended; the work must forget the exchange. */
+typedef void exchange_cancel(void *work, enum exchange_end end);
+
+enum exchange_stage {
+  STAGE_BODY,
+  STAGE_DISCARD,
+  STAGE_SUSPENDED,
+  STAGE_READY,
+  STAGE_WRITING,
+  STAGE_ABORTED
+};
+
+#define REQUEST_ID_MAX 64
+
+struct exchange {
+  struct listener *listener;
+  struct connection *connection;
+  struct MHD_Connection *mhd;
+  const struct route *route; /* NULL where none matched */
+  const char *method;        /* a literal */
+  char parameter[64];        /* what stood for {id} in the path */
+  enum exchange_stage stage;
+  uint64_t started, deadline; /* uv_hrtime(): headers complete; the answer is due */
+  uint64_t body_at;           /* the body was complete */
+  uint64_t body_limit;        /* bytes */
+  uint64_t declared;          /* Content-Length; UINT64_MAX for chunks */
+  struct text body;
+  uint64_t bytes_in, bytes_out;
+  uint64_t dropped; /* bytes that came after it was aborted */
+  struct reply reply;
+  char request_id[REQUEST_ID_MAX + 1];
+  char trace_id[33], span_id[17], parent_id[17]; /* W3C trace context, in hexadecimal */
+  char trace_flags[3];
+  char key_name[64];
+  char origin[256]; /* an allowed Origin, or "" */
+  void *work;       /* of the handler, while suspended and before */
+  exchange_cancel *cancel;
+  bool client_gone;
+};
+
+/** A request header by name (any case), NULL if there is none. */
+const char *exchange_header(const struct exchange *exchange, const char *name);
+
+/** A query parameter, percent-decoded; NULL if there is none. */
+const char *exchange_query(const struct exchange *exchange, const char *name);
+
+/** True if every query parameter is one of `names` (NULL-terminated) and none is given twice; else
+ * the reply is a problem that names it. */
+bool exchange_check_query(struct exchange *exchange, const char *const *names);
+
+/** Leaves the answer for later; exactly one exchange_answer or a call of cancel ends that. */
+void exchange_suspend(struct exchange *exchange);
+
+/** Sends exchange->reply, which the caller has filled. */
+void exchange_answer(struct exchange *exchange);
+
+/** Ends a suspended exchange from outside: cancels its work and answers with a problem. */
+void exchange_end(struct exchange *exchange, enum exchange_end end);
+
+/** Gives up a request whose body is still arriving: writes exchange->reply to the socket, then
+ * reads and drops what comes for a moment. */
+void exchange_abort(struct exchange *exchange);
+
+/** Gives exchange->reply to libmicrohttpd; false where it does not take it. */
+bool exchange_send(struct exchange *exchange);
+
+#endif

@@ -1,0 +1,21 @@
+/* libmicrohttpd's calls for a request, made into an exchange. */
+#ifndef HTTP_HANDLER_H
+#define HTTP_HANDLER_H
+
+#include <microhttpd.h>
+
+#include "listener.h"
+
+/** The access handler; context is the listener. */
+enum MHD_Result handler_access(void *context, struct MHD_Connection *mhd, const char *url,
+                               const char *method, const char *version, const char *data,
+                               size_t *size, void **state);
+
+/** The end of a request, sent or not. */
+void handler_completed(void *context, struct MHD_Connection *mhd, void **state,
+                       enum MHD_RequestTerminationCode code);
+
+/** Writes a 408 to a connection whose first request's headers did not come in time. */
+void handler_refuse_headers(const struct connection *connection);
+
+#endif

@@ -1,0 +1,337 @@
+#include "listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <microhttpd.h>
+
+#include "error.h"
+#include "exchange.h"
+#include "handler.h"
+
+#define BACKLOG 1024
+#define MEMORY_BYTES                                                                               \
+  ((size_t)64 << 10)     /* of one connection: uploads like it, small requests bear it */
+#define SWEEP_PERIOD 50  /* milliseconds between looks at the deadlines */
+#define SURPLUS_MIN  64  /* connections over the limit that are still answered 503 */
+#define SURPLUS_TIME 1.0 /* seconds until a surplus connection is closed */
+
+/* ---- connections ------------------------------------------------------------------------------
+ */
+
+void connection_enter(struct connection *connection, enum connection_state state, double seconds) {
+  connection->state = state;
+  connection->deadline = uv_hrtime() + (uint64_t)(seconds * 1e9);
+}
+
+static void free_handle(uv_handle_t *handle) {
+  free(handle);
+}
+
+void connection_unwatch(struct connection *connection) {
+  if (!connection->watch)
+    return;
+  uv_poll_stop(connection->watch);
+  uv_close((uv_handle_t *)connection->watch, free_handle);
+  connection->watch = NULL;
+}
+
+static void on_disconnect(uv_poll_t *handle, int status, int events) {
+  struct connection *connection = handle->data;
+  (void)events;
+  (void)status;
+  connection->exchange->client_gone = true;
+  exchange_end(connection->exchange, EXCHANGE_CLIENT_GONE);
+}
+
+void connection_watch(struct connection *connection) {
+  uv_poll_t *watch = malloc(sizeof *watch);
+  if (!watch)
+    return; /* the client's leaving will show when the answer is written */
+  if (uv_poll_init(connection->listener->loop, watch, connection->socket)) {
+    free(watch);
+    return;
+  }
+  watch->data = connection;
+  connection->watch = watch;
+  uv_poll_start(watch, UV_DISCONNECT, on_disconnect);
+}
+
+static void read_peer(struct MHD_Connection *mhd, struct connection *connection) {
+  const union MHD_ConnectionInfo *info =
+      MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+  const struct sockaddr *address = info ? info->client_addr : NULL;
+  if (!address || getnameinfo(address,
+                              address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                                             : sizeof(struct sockaddr_in),
+                              connection->peer, sizeof connection->peer, NULL, 0, NI_NUMERICHOST))
+    connection->peer[0] = '\0';
+}
+
+static void connection_open(struct listener *listener, struct MHD_Connection *mhd, void **slot) {
+  struct connection *connection = calloc(1, sizeof *connection);
+  *slot = connection;
+  if (!connection)
+    return; /* its first request will be dropped */
+  const struct http_limits *limits = &listener->options.limits;
+  connection->listener = listener;
+  connection->socket = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+  connection->surplus = listener->connection_count >= limits->connections;
+  read_peer(mhd, connection);
+  double patience = limits->header_time;
+  if (connection->surplus && patience > SURPLUS_TIME)
+    patience = SURPLUS_TIME;
+  connection_enter(connection, CONNECTION_WAITING, patience);
+  connection->next = listener->connections;
+  if (connection->next)
+    connection->next->previous = connection;
+  listener->connections = connection;
+  listener->connection_count++;
+  listener->full = listener->full || listener->connection_count >= listener->most;
+}
+
+static void connection_close(struct listener *listener, struct connection *connection) {
+  if (!connection)
+    return;
+  connection_unwatch(connection);
+  if (connection->previous)
+    connection->previous->next = connection->next;
+  else
+    listener->connections = connection->next;
+  if (connection->next)
+    connection->next->previous = connection->previous;
+  listener->connection_count--;
+  free(connection);
+}
+
+static void on_connection(void *context, struct MHD_Connection *mhd, void **slot,
+                          enum MHD_ConnectionNotificationCode code) {
+  struct listener *listener = context;
+  if (code == MHD_CONNECTION_NOTIFY_STARTED)
+    connection_open(listener, mhd, slot);
+  else
+    connection_close(listener, *slot);
+}
+
+/* What happens when a connection's time for what it is doing is over. libmicrohttpd notices a
+ * socket that was shut down and closes the connection itself. */
+static void connection_expire(struct connection *connection) {
+  struct exchange *exchange = connection->exchange;
+  switch (connection->state) {
+  case CONNECTION_WAITING:
+    if (!connection->requests)
+      handler_refuse_headers(connection);
+    shutdown(connection->socket, SHUT_RDWR);
+    break;
+  case CONNECTION_BODY:
+    reply_problem(&exchange->reply, PROBLEM_REQUEST_TIMEOUT,
+                  "the body did not arrive within the time allowed");
+    exchange_abort(exchange);
+    return;
+  case CONNECTION_BUSY:
+    exchange_end(exchange, EXCHANGE_DEADLINE);
+    return;
+  case CONNECTION_WRITING:
+  case CONNECTION_LINGERING:
+    shutdown(connection->socket, SHUT_RDWR);
+    break;
+  }
+  connection->deadline = UINT64_MAX;
+}
+
+static void on_sweep(uv_timer_t *timer) {
+  struct listener *listener = timer->data;
+  uint64_t now = uv_hrtime();
+  for (struct connection *connection = listener->connections; connection;
+       connection = connection->next)
+    if (connection->deadline <= now)
+      connection_expire(connection);
+  if (listener->full && listener->connection_count < listener->most) {
+    listener->full = false;
+    listener_wake(listener);
+  }
+}
+
+/* ---- libmicrohttpd in the loop ----------------------------------------------------------------
+ */
+
+static void on_timer(uv_timer_t *timer);
+
+static void run(struct listener *listener) {
+  MHD_run(listener->daemon);
+  MHD_UNSIGNED_LONG_LONG wait;
+  if (MHD_get_timeout(listener->daemon, &wait) == MHD_YES)
+    uv_timer_start(&listener->timer, on_timer, wait, 0);
+  else
+    uv_timer_stop(&listener->timer);
+}
+
+static void on_timer(uv_timer_t *timer) {
+  run(timer->data);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events) {
+  (void)status;
+  (void)events;
+  run(poll->data);
+}
+
+void listener_wake(struct listener *listener) {
+  uv_timer_start(&listener->timer, on_timer, 0, 0);
+}
+
+/* ---- starting ---------------------------------------------------------------------------------
+ */
+
+/* "HOST:PORT" or "[HOST]:PORT" in two. */
+static bool split_address(const char *address, char host[256], char port[8]) {
+  const char *colon = strrchr(address, ':');
+  if (!colon || strlen(colon + 1) >= 8 || !colon[1] ||
+      strspn(colon + 1, "0123456789") != strlen(colon + 1))
+    return false;
+  size_t length = (size_t)(colon - address);
+  bool bracketed = length >= 2 && address[0] == '[' && colon[-1] == ']';
+  if (bracketed) {
+    address++;
+    length -= 2;
+  }
+  if (length == 0 || length >= 256 || (!bracketed && memchr(address, ':', length)))
+    return false;
+  memcpy(host, address, length);
+  host[length] = '\0';
+  strcpy(port, colon + 1);
+  return strtol(port, NULL, 10) <= 65535;
+}
+
+static int bind_socket(const struct addrinfo *found) {
+  int file = socket(found->ai_family, SOCK_STREAM, 0);
+  if (file < 0)
+    return -1;
+  int on = 1;
+  setsockopt(file, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (found->ai_family == AF_INET6)
+    setsockopt(file, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+  if (fcntl(file, F_SETFD, FD_CLOEXEC) || fcntl(file, F_SETFL, O_NONBLOCK) ||
+      bind(file, found->ai_addr, found->ai_addrlen) || listen(file, BACKLOG)) {
+    int fault = errno;
+    close(file);
+    errno = fault;
+    return -1;
+  }
+  return file;
+}
+
+static enum vqct_status open_socket(struct listener *listener, struct vqct_error *error) {
+  const char *address = listener->options.address;
+  char host[256], port[8];
+  if (!split_address(address, host, port))
+    return error_set(error, VQCT_INVALID, "address '%.100s': HOST:PORT or [HOST]:PORT is allowed",
+                     address);
+  struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found;
+  int fault = getaddrinfo(host, port, &hints, &found);
+  if (fault)
+    return error_set(error, VQCT_INVALID, "address '%.100s': %s", address, gai_strerror(fault));
+  listener->socket = bind_socket(found);
+  int reason = errno;
+  freeaddrinfo(found);
+  if (listener->socket < 0)
+    return error_set(error, VQCT_UNAVAILABLE, "cannot listen on %.100s: %s", address,
+                     strerror(reason));
+  struct sockaddr_storage bound;
+  socklen_t size = sizeof bound;
+  getsockname(listener->socket, (struct sockaddr *)&bound, &size);
+  char number[8];
+  getnameinfo((struct sockaddr *)&bound, size, NULL, 0, number, sizeof number, NI_NUMERICSERV);
+  listener->port = (unsigned)strtoul(number, NULL, 10);
+  return VQCT_OK;
+}
+
+static enum vqct_status start_daemon(struct listener *listener, struct vqct_error *error) {
+  const struct listener_options *options = &listener->options;
+  unsigned limit = options->limits.connections;
+  listener->most = limit + (limit / 4 > SURPLUS_MIN ? limit / 4 : SURPLUS_MIN);
+  unsigned flags =
+      MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (options->certificate ? MHD_USE_TLS : 0);
+  struct MHD_OptionItem tls[] = {
+      {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)options->certificate},
+      {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)options->certificate_key},
+      {MHD_OPTION_END, 0, NULL}};
+  listener->daemon = MHD_start_daemon(
+      flags, 0, NULL, NULL, handler_access, listener, MHD_OPTION_LISTEN_SOCKET, listener->socket,
+      MHD_OPTION_CONNECTION_LIMIT, listener->most, MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_BYTES,
+      MHD_OPTION_NOTIFY_CONNECTION, on_connection, listener, MHD_OPTION_NOTIFY_COMPLETED,
+      handler_completed, listener, MHD_OPTION_ARRAY, options->certificate ? tls : &tls[2],
+      MHD_OPTION_END);
+  if (!listener->daemon)
+    return error_set(error, VQCT_READ, "cannot serve %.100s: %s", options->address,
+                     options->certificate ? "the TLS certificate or key is not usable"
+                                          : "libmicrohttpd does not start");
+  return VQCT_OK;
+}
+
+enum vqct_status listener_start(struct listener *listener, uv_loop_t *loop,
+                                const struct listener_options *options, struct vqct_error *error) {
+  *listener = (struct listener){.options = *options, .loop = loop};
+  enum vqct_status status = open_socket(listener, error);
+  if (status != VQCT_OK)
+    return status;
+  if ((status = start_daemon(listener, error)) != VQCT_OK) {
+    close(listener->socket);
+    return status;
+  }
+  int epoll = MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+  uv_poll_init(loop, &listener->poll, epoll);
+  uv_timer_init(loop, &listener->timer);
+  uv_timer_init(loop, &listener->sweep);
+  listener->poll.data = listener->timer.data = listener->sweep.data = listener;
+  uv_poll_start(&listener->poll, UV_READABLE, on_readable);
+  uv_timer_start(&listener->sweep, on_sweep, SWEEP_PERIOD, SWEEP_PERIOD);
+  return VQCT_OK;
+}
+
+/* ---- stopping ---------------------------------------------------------------------------------
+ */
+
+void listener_close(struct listener *listener) {
+  if (listener->closed)
+    return;
+  listener->closed = listener->draining = true;
+  MHD_socket file = MHD_quiesce_daemon(listener->daemon);
+  if (file != MHD_INVALID_SOCKET)
+    close(file);
+}
+
+bool listener_drain(struct listener *listener) {
+  for (struct connection *connection = listener->connections; connection;
+       connection = connection->next)
+    if (connection->state == CONNECTION_WAITING)
+      shutdown(connection->socket, SHUT_RDWR);
+  listener_wake(listener);
+  return listener->connection_count == 0;
+}
+
+void listener_refuse(struct listener *listener) {
+  for (struct connection *connection = listener->connections; connection;
+       connection = connection->next)
+    if (connection->state == CONNECTION_BUSY)
+      exchange_end(connection->exchange, EXCHANGE_STOPPED);
+    else if (connection->state != CONNECTION_WRITING)
+      shutdown(connection->socket, SHUT_RDWR);
+  listener_wake(listener);
+}
+
+void listener_stop(struct listener *listener) {
+  listener_close(listener);
+  listener_refuse(listener);
+  MHD_run(listener->daemon);
+  uv_poll_stop(&listener->poll);
+  MHD_stop_daemon(listener->daemon);
+  uv_close((uv_handle_t *)&listener->poll, NULL);
+  uv_close((uv_handle_t *)&listener->timer, NULL);
+  uv_close((uv_handle_t *)&listener->sweep, NULL);
+}

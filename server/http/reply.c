@@ -1,0 +1,64 @@
+#include "reply.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+  unsigned status;
+  const char *type, *title;
+} problems[] = {
+#define PROBLEM_ROW(name, status, type, title) {status, type, title},
+    PROBLEM_MAP(PROBLEM_ROW)
+#undef PROBLEM_ROW
+};
+
+void reply_header(struct reply *reply, const char *name, const char *format, ...) {
+  char value[1024];
+  va_list args;
+  va_start(args, format);
+  int length = vsnprintf(value, sizeof value, format, args);
+  va_end(args);
+  if (length < 0 || (size_t)length >= sizeof value || reply->header_count == REPLY_HEADERS_MAX)
+    return;
+  char *copy = strdup(value);
+  if (copy)
+    reply->headers[reply->header_count++] = (struct reply_header){name, copy};
+}
+
+unsigned problem_status(enum problem problem) {
+  return problems[problem].status;
+}
+
+void problem_write(struct text *text, enum problem problem, const char *detail) {
+  text_print(text, "{\"type\":\"" PROBLEM_TYPE_PREFIX "%s\",\"title\":\"%s\",\"status\":%u",
+             problems[problem].type, problems[problem].title, problems[problem].status);
+  if (*detail) {
+    text_print(text, ",\"detail\":");
+    text_add_json(text, detail);
+  }
+  text_add(text, "}", 1);
+}
+
+void reply_problem(struct reply *reply, enum problem problem, const char *format, ...) {
+  char detail[1024];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(detail, sizeof detail, format, args);
+  va_end(args);
+  text_free(&reply->body);
+  reply->fixed = NULL;
+  reply->status = problems[problem].status;
+  reply->type = "application/problem+json";
+  problem_write(&reply->body, problem, detail);
+  text_add(&reply->body, "\n", 1);
+  reply_header(reply, "Cache-Control", "no-store");
+}
+
+void reply_free(struct reply *reply) {
+  text_free(&reply->body);
+  for (size_t i = 0; i < reply->header_count; i++)
+    free(reply->headers[i].value);
+  *reply = (struct reply){0};
+}

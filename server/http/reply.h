@@ -1,0 +1,80 @@
+/* An answer before it is sent, and the problem documents (RFC 9457) that report errors. */
+#ifndef HTTP_REPLY_H
+#define HTTP_REPLY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "text.h"
+
+#define REPLY_HEADERS_MAX 24
+
+/* X(NAME, status, type, title): the type, a URN, is stable; clients may switch on it. */
+#define PROBLEM_MAP(X)                                                                             \
+  X(BAD_REQUEST, 400, "bad-request", "The request is malformed")                                   \
+  X(BAD_PARAMETER, 400, "bad-parameter",                                                           \
+    "A query parameter or header has a value that is not allowed")                                 \
+  X(BAD_BODY, 400, "bad-body", "The body is not what its content type says")                       \
+  X(UNAUTHORIZED, 401, "unauthorized", "An API key is needed")                                     \
+  X(NOT_FOUND, 404, "not-found", "There is nothing at this address")                               \
+  X(METHOD_NOT_ALLOWED, 405, "method-not-allowed", "The method is not allowed here")               \
+  X(NOT_ACCEPTABLE, 406, "not-acceptable", "The answer has no form that Accept allows")            \
+  X(REQUEST_TIMEOUT, 408, "request-timeout", "The request did not arrive in time")                 \
+  X(LENGTH_REQUIRED, 411, "length-required", "A body with Content-Length or chunks is needed")     \
+  X(BODY_TOO_LARGE, 413, "body-too-large", "The body is larger than allowed")                      \
+  X(UNSUPPORTED_MEDIA_TYPE, 415, "unsupported-media-type",                                         \
+    "Bodies of this content type are not read here")                                               \
+  X(BAD_IMAGE, 422, "bad-image", "A picture cannot be decoded")                                    \
+  X(IMAGE_TOO_LARGE, 422, "image-too-large", "A picture has more pixels than allowed")             \
+  X(BAD_TOKENS, 422, "bad-tokens", "Tokens are out of range or of the wrong shape")                \
+  X(QUEUE_FULL, 429, "queue-full", "The server has all the work it takes on; try again later")     \
+  X(INTERNAL, 500, "internal", "The server failed")                                                \
+  X(OUT_OF_MEMORY, 503, "out-of-memory", "The server is short of memory; try again later")         \
+  X(DRAINING, 503, "draining", "The server is shutting down")                                      \
+  X(TOO_MANY_CONNECTIONS, 503, "too-many-connections",                                             \
+    "The server has all the connections it takes")                                                 \
+  X(DEADLINE, 504, "deadline-exceeded", "The deadline passed before the work was done")
+
+enum problem {
+#define PROBLEM_ENUM(name, status, type, title) PROBLEM_##name,
+  PROBLEM_MAP(PROBLEM_ENUM)
+#undef PROBLEM_ENUM
+};
+
+#define PROBLEM_TYPE_PREFIX "urn:vqct:problem:"
+
+struct reply_header {
+  const char *name; /* a literal */
+  char *value;
+};
+
+struct reply {
+  unsigned status;
+  const char *type; /* content type, a literal; NULL: no body */
+  struct text body;
+  const void *fixed; /* a body that lives as long as the program, instead of `body` */
+  size_t fixed_size;
+  struct reply_header headers[REPLY_HEADERS_MAX];
+  size_t header_count;
+  bool close; /* the connection must not be used again */
+};
+
+/** Adds a header; what memory or REPLY_HEADERS_MAX has no room for is dropped. */
+void reply_header(struct reply *reply, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/** Makes the reply a problem document with a detail sentence, in place of what it held but for its
+ * headers. */
+void reply_problem(struct reply *reply, enum problem problem, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/** Writes {"type", "title", "status", "detail"} of a problem. */
+void problem_write(struct text *text, enum problem problem, const char *detail);
+
+/** The status of a problem. */
+unsigned problem_status(enum problem problem);
+
+/** Frees what the reply holds and clears it. */
+void reply_free(struct reply *reply);
+
+#endif
