@@ -7,6 +7,8 @@
 #include "command.h"
 
 static const struct command *const commands[] = {
+    &serve_command,
+    &health_command,
     &init_command,
     &import_command,
     &inspect_command,

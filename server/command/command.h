@@ -23,7 +23,8 @@ typedef enum vqct_status command_work(const void *settings, const struct options
 enum vqct_status command_run(const struct option_table *table, int argc, char **argv,
                              void *settings, command_work *work, struct vqct_error *error);
 
-extern const struct command bench_command, decode_command, encode_command, import_command,
-    init_command, inspect_command, prior_command, reconstruct_command, eval_command, train_command;
+extern const struct command bench_command, decode_command, encode_command, eval_command,
+    health_command, import_command, init_command, inspect_command, prior_command,
+    reconstruct_command, serve_command, train_command;
 
 #endif

@@ -1,0 +1,25 @@
+/* The options of `vqct serve`. */
+#ifndef CONFIG_SERVE_OPTIONS_H
+#define CONFIG_SERVE_OPTIONS_H
+
+#include "options.h"
+
+struct serve_options {
+  const char *model;
+  const char *listen, *admin_listen;
+  int64_t workers, threads, codec_threads;
+  int64_t max_connections, max_body, max_images, max_pixels, max_image_pixels;
+  int64_t queue_images, queue_bytes, queue_pixels;
+  int64_t batch_images, batch_pixels;
+  double batch_delay;
+  double header_timeout, body_timeout, idle_timeout, write_timeout;
+  double request_timeout, request_timeout_max;
+  double drain_delay, drain_timeout, stall_timeout;
+  const char *api_keys, *tls_certificate, *tls_key;
+  struct option_list cors_origin;
+  int log_level; /* an enum log_level of the server */
+};
+
+extern const struct option_table serve_option_table;
+
+#endif

@@ -1,0 +1,40 @@
+#include "body.h"
+
+#include <stdbool.h>
+
+/* At least as many values as a JSON text holds: each but the first follows a comma, a bracket or a
+ * colon outside strings. */
+static size_t count_values(const char *text, size_t size) {
+  size_t count = 1;
+  bool quoted = false;
+  for (size_t i = 0; i < size; i++) {
+    if (quoted && text[i] == '\\')
+      i++;
+    else if (text[i] == '"')
+      quoted = !quoted;
+    else if (!quoted && (text[i] == ',' || text[i] == '[' || text[i] == '{' || text[i] == ':'))
+      count++;
+  }
+  return count;
+}
+
+json_t *body_json(struct work *work, size_t values) {
+  const struct text *body = &work->body;
+  if (!body->size || count_values(body->data, body->size) > values) {
+    work_fail(work, PROBLEM_BAD_BODY,
+              body->size ? "the JSON holds more values than a request of this kind needs"
+                         : "the body is empty");
+    return NULL;
+  }
+  json_error_t fault;
+  json_t *root = json_loadb(body->data, body->size, JSON_REJECT_DUPLICATES, &fault);
+  if (!root)
+    work_fail(work, PROBLEM_BAD_BODY, "JSON, line %d, column %d: %s", fault.line, fault.column,
+              fault.text);
+  else if (!json_is_object(root))
+    work_fail(work, PROBLEM_BAD_BODY, "the JSON is not an object");
+  if (!work->refused)
+    return root;
+  json_decref(root);
+  return NULL;
+}

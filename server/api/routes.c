@@ -1,0 +1,22 @@
+/* What is served where. */
+#include "service.h"
+
+const struct route service_api_routes[] = {
+    {"POST", "/v1/encode", false, encode_admit, work_grow, work_begin},
+    {"POST", "/v1/decode", false, decode_admit, work_grow, work_begin},
+    {"POST", "/v1/reconstruct", false, reconstruct_admit, work_grow, work_begin},
+    {"GET", "/v1/model", false, NULL, NULL, model_handle},
+    {"GET", "/v1/codebook", false, NULL, NULL, codebook_handle},
+    {"GET", "/v1/codebook/usage", false, NULL, NULL, codebook_usage_handle},
+    {"GET", "/v1/codebook/codes/{id}", false, NULL, NULL, codebook_code_handle},
+    {"GET", "/openapi.json", true, NULL, NULL, pages_handle},
+};
+const size_t service_api_route_count = sizeof service_api_routes / sizeof *service_api_routes;
+
+const struct route service_admin_routes[] = {
+    {"GET", "/livez", true, NULL, NULL, livez_handle},
+    {"GET", "/readyz", true, NULL, NULL, readyz_handle},
+    {"GET", "/metrics", true, NULL, NULL, metrics_handle},
+    {"GET", "/metrics/codes", true, NULL, NULL, metrics_codes_handle},
+};
+const size_t service_admin_route_count = sizeof service_admin_routes / sizeof *service_admin_routes;

@@ -1,0 +1,151 @@
+#include "service.h"
+
+#include <math.h>
+#include <string.h>
+
+static const double second_bounds[] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+                                       0.25,   0.5,   1,      2.5,   5,    10,    30};
+static const double batch_bounds[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64};
+
+#define SECONDS second_bounds, sizeof second_bounds / sizeof *second_bounds
+#define BATCHES batch_bounds, sizeof batch_bounds / sizeof *batch_bounds
+
+const struct metric service_metrics[SERVICE_METRICS] = {
+    [METRIC_REQUESTS] = {"vqct_http_requests_total", METRIC_COUNTER,
+                         "Requests that ended, by route, method and status; 499: the client left.",
+                         NULL, 0},
+    [METRIC_REFUSED] = {"vqct_refused_total", METRIC_COUNTER,
+                        "Requests refused because a bound of the queue was reached.", NULL, 0},
+    [METRIC_IN_FLIGHT] = {"vqct_requests_in_flight", METRIC_GAUGE,
+                          "Requests whose headers came and whose answer is not sent.", NULL, 0},
+    [METRIC_CONNECTIONS] = {"vqct_connections", METRIC_GAUGE, "Open connections.", NULL, 0},
+    [METRIC_QUEUE_IMAGES] = {"vqct_queue_images", METRIC_GAUGE, "Pictures that wait for a worker.",
+                             NULL, 0},
+    [METRIC_QUEUE_BYTES] = {"vqct_queue_bytes", METRIC_GAUGE,
+                            "Bytes of bodies that are being received or read.", NULL, 0},
+    [METRIC_QUEUE_PIXELS] = {"vqct_queue_pixels", METRIC_GAUGE,
+                             "Pixels of pictures from decoding to the answer.", NULL, 0},
+    [METRIC_REQUEST_SECONDS] = {"vqct_request_duration_seconds", METRIC_HISTOGRAM,
+                                "Time from a request's headers to the end of its answer.", SECONDS},
+    [METRIC_RECEIVE_SECONDS] = {"vqct_receive_duration_seconds", METRIC_HISTOGRAM,
+                                "Time from a request's headers to the end of its body.", SECONDS},
+    [METRIC_DECODE_SECONDS] = {"vqct_decode_duration_seconds", METRIC_HISTOGRAM,
+                               "Time to read a body, decoding and resizing its pictures.", SECONDS},
+    [METRIC_QUEUE_SECONDS] = {"vqct_queue_duration_seconds", METRIC_HISTOGRAM,
+                              "Time that a picture waited until a worker was free.", SECONDS},
+    [METRIC_BATCH_WAIT_SECONDS] = {"vqct_batch_wait_duration_seconds", METRIC_HISTOGRAM,
+                                   "Time that a free worker waited for a batch to fill.", SECONDS},
+    [METRIC_COMPUTE_SECONDS] = {"vqct_compute_duration_seconds", METRIC_HISTOGRAM,
+                                "Time of the network for the batch of a picture.", SECONDS},
+    [METRIC_ENCODE_SECONDS] = {"vqct_encode_duration_seconds", METRIC_HISTOGRAM,
+                               "Time to write an answer's body, encoding its pictures.", SECONDS},
+    [METRIC_BATCH_IMAGES] = {"vqct_batch_images", METRIC_HISTOGRAM,
+                             "Pictures in the batch of a picture.", BATCHES},
+    [METRIC_IMAGES] = {"vqct_images_total", METRIC_COUNTER, "Pictures computed.", NULL, 0},
+    [METRIC_TOKENS] = {"vqct_tokens_total", METRIC_COUNTER, "Tokens computed or decoded.", NULL, 0},
+    [METRIC_CODEBOOK_CODES] = {"vqct_codebook_codes", METRIC_GAUGE, "Codes of a codebook.", NULL,
+                               0},
+    [METRIC_CODEBOOK_TOKENS] = {"vqct_codebook_tokens", METRIC_GAUGE,
+                                "Tokens that the figures of a window are from.", NULL, 0},
+    [METRIC_CODEBOOK_USAGE] = {"vqct_codebook_usage_ratio", METRIC_GAUGE,
+                               "Share of the codes that were picked in a window.", NULL, 0},
+    [METRIC_CODEBOOK_PERPLEXITY] = {"vqct_codebook_perplexity", METRIC_GAUGE,
+                                    "Perplexity of the tokens of a window.", NULL, 0},
+    [METRIC_CODEBOOK_DEAD] = {"vqct_codebook_dead_codes", METRIC_GAUGE,
+                              "Codes that were not picked in a window.", NULL, 0},
+    [METRIC_CODEBOOK_DRIFT] = {"vqct_codebook_drift_bits", METRIC_GAUGE,
+                               "Jensen-Shannon divergence of a window from training.", NULL, 0},
+    [METRIC_RELOADS] = {"vqct_reloads_total", METRIC_COUNTER,
+                        "Times the model or the keys were loaded again, by result.", NULL, 0},
+    [METRIC_MODEL_INFO] = {"vqct_model_info", METRIC_GAUGE, "The model served, as labels.", NULL,
+                           0},
+    [METRIC_WORKERS_BUSY] = {"vqct_workers_busy", METRIC_GAUGE, "Workers that compute now.", NULL,
+                             0},
+    [METRIC_RESIDENT_BYTES] = {"process_resident_memory_bytes", METRIC_GAUGE,
+                               "Resident memory of the process.", NULL, 0},
+    [METRIC_OPEN_FILES] = {"process_open_fds", METRIC_GAUGE, "Open file descriptors.", NULL, 0},
+    [METRIC_START_TIME] = {"process_start_time_seconds", METRIC_GAUGE,
+                           "When the process started, in seconds since 1970.", NULL, 0},
+    [METRIC_BUILD_INFO] = {"vqct_build_info", METRIC_GAUGE, "The program, as labels.", NULL, 0},
+};
+
+/* ---- refusing ---------------------------------------------------------------------------------
+ */
+
+unsigned service_retry_after(const struct service *service) {
+  struct queue_status queue;
+  struct workers_status workers;
+  queue_read(service->queue, &queue);
+  workers_read(service->workers, &workers);
+  double seconds = ceil((double)(queue.images + workers.busy) * workers.image_seconds);
+  return seconds < 1 ? 1 : seconds > 600 ? 600 : (unsigned)seconds;
+}
+
+void service_refuse(struct service *service, struct reply *reply, enum refusal refusal) {
+  char labels[64];
+  snprintf(labels, sizeof labels, "reason=\"%s\"", refusal_name(refusal));
+  registry_add(service->registry, METRIC_REFUSED, labels, 1);
+  reply_header(reply, "Retry-After", "%u", service_retry_after(service));
+  reply_problem(reply, PROBLEM_QUEUE_FULL, "the bound on %s is reached", refusal_name(refusal));
+}
+
+/* ---- after a request --------------------------------------------------------------------------
+ */
+
+static void log_request(struct service *service, const struct exchange *exchange, unsigned status,
+                        double seconds) {
+  struct text line = {0};
+  /* The second port is asked every few seconds, and says by 503 that it is not ready. */
+  bool admin = exchange->listener != service->api;
+  enum log_level level = admin ? LOG_DEBUG : status >= 500 ? LOG_ERROR : LOG_INFO;
+  if (level < service->log.level)
+    return;
+  log_begin(&line, level, "request");
+  log_text(&line, "request_id", exchange->request_id);
+  log_text(&line, "trace_id", exchange->trace_id);
+  log_text(&line, "span_id", exchange->span_id);
+  if (*exchange->parent_id)
+    log_text(&line, "parent_id", exchange->parent_id);
+  log_text(&line, "peer", exchange->connection->peer);
+  if (*exchange->key_name)
+    log_text(&line, "key", exchange->key_name);
+  log_text(&line, "method", exchange->method);
+  log_text(&line, "route", exchange->route ? exchange->route->path : "other");
+  log_number(&line, "status", status);
+  log_number(&line, "bytes_in", (double)exchange->bytes_in);
+  log_number(&line, "bytes_out", (double)exchange->bytes_out);
+  log_number(&line, "seconds", round(seconds * 1e6) / 1e6);
+  log_end(&service->log, &line, level);
+}
+
+void service_finished(void *context, const struct exchange *exchange) {
+  struct service *service = context;
+  const char *route = exchange->route ? exchange->route->path : "other";
+  unsigned status = exchange->client_gone ? 499 : exchange->reply.status;
+  double seconds = (double)(uv_hrtime() - exchange->started) * 1e-9;
+  char labels[160];
+  snprintf(labels, sizeof labels, "route=\"%s\",method=\"%s\",code=\"%u\"", route, exchange->method,
+           status);
+  registry_add(service->registry, METRIC_REQUESTS, labels, 1);
+  snprintf(labels, sizeof labels, "route=\"%s\"", route);
+  registry_observe(service->registry, METRIC_REQUEST_SECONDS, labels, seconds);
+  log_request(service, exchange, status, seconds);
+}
+
+/* ---- readiness --------------------------------------------------------------------------------
+ */
+
+const char *service_not_ready(const struct service *service) {
+  struct queue_status queue;
+  struct workers_status workers;
+  if (service->phase != SERVICE_READY)
+    return "shutting down";
+  workers_read(service->workers, &workers);
+  if ((double)workers.longest * 1e-9 > service->stall_time)
+    return "a worker computes one batch for too long";
+  queue_read(service->queue, &queue);
+  uint64_t since = queue.oldest > workers.last_turn ? queue.oldest : workers.last_turn;
+  if (queue.images && (double)(uv_hrtime() - since) * 1e-9 > service->stall_time)
+    return "no worker takes what waits";
+  return NULL;
+}

@@ -1,0 +1,123 @@
+/* The service: what all routes share. Everything here belongs to the loop thread unless said
+ * otherwise. */
+#ifndef API_SERVICE_H
+#define API_SERVICE_H
+
+#include <uv.h>
+
+#include "admission.h"
+#include "exchange.h"
+#include "registry.h"
+#include "vqct/image.h"
+#include "worker.h"
+
+/** What one request may cost; constant. */
+struct work_limits {
+  size_t images;                  /* a request */
+  uint64_t pixels;                /* of one picture, as the network sees it */
+  struct vqct_image_limits image; /* of one picture's file */
+};
+
+enum service_phase {
+  SERVICE_READY,
+  SERVICE_LEAVING,  /* told to stop; still serving while load balancers turn away */
+  SERVICE_DRAINING, /* the port is closed; finishing what was accepted */
+};
+
+struct service {
+  uv_loop_t *loop;
+  struct work_limits limits;
+  double stall_time; /* seconds that one batch may compute before the service counts as stuck */
+  struct log log;
+  struct engine *engine; /* the model for new requests */
+  struct keys *keys;     /* NULL: none needed */
+  struct queue *queue;
+  struct workers *workers;
+  struct admission admission; /* any thread */
+  struct registry *registry;
+  const struct listener *api; /* the first port */
+  enum service_phase phase;
+  unsigned works; /* units of work that exist */
+  uint64_t images_total, tokens_total;
+  time_t started;
+};
+
+/** The families of the registry. */
+enum service_metric {
+  METRIC_REQUESTS,
+  METRIC_REFUSED,
+  METRIC_IN_FLIGHT,
+  METRIC_CONNECTIONS,
+  METRIC_QUEUE_IMAGES,
+  METRIC_QUEUE_BYTES,
+  METRIC_QUEUE_PIXELS,
+  METRIC_REQUEST_SECONDS,
+  METRIC_RECEIVE_SECONDS,
+  METRIC_DECODE_SECONDS,
+  METRIC_QUEUE_SECONDS,
+  METRIC_BATCH_WAIT_SECONDS,
+  METRIC_COMPUTE_SECONDS,
+  METRIC_ENCODE_SECONDS,
+  METRIC_BATCH_IMAGES,
+  METRIC_IMAGES,
+  METRIC_TOKENS,
+  METRIC_CODEBOOK_CODES,
+  METRIC_CODEBOOK_TOKENS,
+  METRIC_CODEBOOK_USAGE,
+  METRIC_CODEBOOK_PERPLEXITY,
+  METRIC_CODEBOOK_DEAD,
+  METRIC_CODEBOOK_DRIFT,
+  METRIC_RELOADS,
+  METRIC_MODEL_INFO,
+  METRIC_WORKERS_BUSY,
+  METRIC_RESIDENT_BYTES,
+  METRIC_OPEN_FILES,
+  METRIC_START_TIME,
+  METRIC_BUILD_INFO,
+  SERVICE_METRICS
+};
+
+/** The definitions in that order, SERVICE_METRICS of them. */
+extern const struct metric service_metrics[];
+
+/** The routes of the two ports. */
+extern const struct route service_api_routes[], service_admin_routes[];
+extern const size_t service_api_route_count, service_admin_route_count;
+
+/** Called by the listeners after each exchange: counts it and writes the log line. */
+void service_finished(void *context, const struct exchange *exchange);
+
+/** Called by the workers for each job; finds its work and goes on with it. */
+void service_job_done(void *context, struct job *job);
+
+/** Seconds until a refused request may find room, 1 to 600, from the work that waits and the time
+ * that workers took for a picture lately. */
+unsigned service_retry_after(const struct service *service);
+
+/** Fills a 429 with Retry-After, and counts it. */
+void service_refuse(struct service *service, struct reply *reply, enum refusal refusal);
+
+/** Why the service is not ready, NULL where it is. */
+const char *service_not_ready(const struct service *service);
+
+/* ---- the handlers, one file each --------------------------------------------------------------
+ */
+
+bool encode_admit(void *context, struct exchange *exchange);
+bool decode_admit(void *context, struct exchange *exchange);
+bool reconstruct_admit(void *context, struct exchange *exchange);
+bool work_grow(void *context, struct exchange *exchange, uint64_t bytes);
+void work_begin(void *context, struct exchange *exchange);
+
+void model_handle(void *context, struct exchange *exchange);
+void codebook_handle(void *context, struct exchange *exchange);
+void codebook_usage_handle(void *context, struct exchange *exchange);
+void codebook_code_handle(void *context, struct exchange *exchange);
+void pages_handle(void *context, struct exchange *exchange);
+
+void livez_handle(void *context, struct exchange *exchange);
+void readyz_handle(void *context, struct exchange *exchange);
+void metrics_handle(void *context, struct exchange *exchange);
+void metrics_codes_handle(void *context, struct exchange *exchange);
+
+#endif

@@ -1,0 +1,245 @@
+/* `vqct serve`: one loop thread drives both ports; codec threads decode and encode pictures; worker
+ * threads compute. */
+#define _GNU_SOURCE /* mallopt's parameters */
+#include <errno.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "error.h"
+#include "serve.h"
+
+#define PEM_BYTES_MAX ((size_t)1 << 20)
+
+/* ---- settings ---------------------------------------------------------------------------------
+ */
+
+/* A whole small text file, from malloc. */
+static enum vqct_status read_text_file(const char *path, char **text, struct vqct_error *error) {
+  FILE *file = fopen(path, "rb");
+  if (!file)
+    return error_set(error, VQCT_READ, "%s: %s", path, strerror(errno));
+  *text = malloc(PEM_BYTES_MAX + 1);
+  size_t size = *text ? fread(*text, 1, PEM_BYTES_MAX + 1, file) : 0;
+  bool failed = ferror(file) != 0;
+  fclose(file);
+  if (!*text)
+    return error_set(error, VQCT_MEMORY, "%s: no memory", path);
+  if (failed || size > PEM_BYTES_MAX)
+    return error_set(error, VQCT_READ, "%s: %s", path,
+                     failed ? "cannot be read" : "larger than 1 MiB");
+  (*text)[size] = '\0';
+  return VQCT_OK;
+}
+
+static enum vqct_status check_options(const struct serve_options *options,
+                                      struct vqct_error *error) {
+  if (!options->model)
+    return error_set(error, VQCT_INVALID, "--model FILE is needed");
+  if (!options->tls_certificate != !options->tls_key)
+    return error_set(error, VQCT_INVALID,
+                     "tls-certificate and tls-key are needed together, or neither");
+  return VQCT_OK;
+}
+
+static enum vqct_status read_files(struct server *server, struct vqct_error *error) {
+  const struct serve_options *options = &server->options;
+  enum vqct_status status = VQCT_OK;
+  if (options->api_keys)
+    status = keys_read(options->api_keys, &server->service.keys, error);
+  if (status == VQCT_OK && options->tls_certificate)
+    status = read_text_file(options->tls_certificate, &server->certificate, error);
+  if (status == VQCT_OK && options->tls_key)
+    status = read_text_file(options->tls_key, &server->certificate_key, error);
+  return status;
+}
+
+/* What the process needs before its first thread: a closed socket must not kill it, connections
+ * need descriptors, libuv reads the size of its pool once, and few malloc arenas keep memory that
+ * one thread frees for the next one. */
+static void set_up_process(const struct serve_options *options) {
+  char count[16];
+  snprintf(count, sizeof count, "%d", (int)options->codec_threads);
+  setenv("UV_THREADPOOL_SIZE", count, 1);
+  signal(SIGPIPE, SIG_IGN);
+  struct rlimit files;
+  if (!getrlimit(RLIMIT_NOFILE, &files)) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+  mallopt(M_ARENA_MAX, 2);
+}
+
+/* ---- start ------------------------------------------------------------------------------------
+ */
+
+static enum vqct_status start_service(struct server *server, struct vqct_error *error) {
+  const struct serve_options *options = &server->options;
+  struct service *service = &server->service;
+  struct batch_limits batch = {(size_t)options->batch_images, (uint64_t)options->batch_pixels,
+                               (uint64_t)(options->batch_delay * 1e9)};
+  struct reservation held = {(size_t)options->queue_images, (uint64_t)options->queue_bytes,
+                             (uint64_t)options->queue_pixels};
+  service->loop = &server->loop;
+  service->api = &server->api;
+  service->started = time(NULL);
+  service->stall_time = options->stall_timeout;
+  service->log = (struct log){(enum log_level)options->log_level, STDERR_FILENO};
+  service->limits.images = (size_t)options->max_images;
+  service->limits.pixels = (uint64_t)options->max_pixels;
+  service->limits.image = (struct vqct_image_limits)VQCT_IMAGE_LIMITS_DEFAULT;
+  service->limits.image.bytes = (uint64_t)options->max_body;
+  service->limits.image.pixels = (uint64_t)options->max_image_pixels;
+  admission_init(&service->admission, &held);
+  service->registry = registry_new(service_metrics, SERVICE_METRICS);
+  if (!service->registry)
+    return error_set(error, VQCT_MEMORY, "no memory for the metrics");
+  enum vqct_status status = engine_open(options->model, (unsigned)options->workers,
+                                        (unsigned)options->threads, &service->engine, error);
+  if (status == VQCT_OK)
+    status = queue_new(&batch, &service->queue, error);
+  if (status == VQCT_OK)
+    status = workers_new(&server->loop, service->queue, &batch, (unsigned)options->workers,
+                         service_job_done, service, &service->workers, error);
+  return status;
+}
+
+static struct listener_options listener_settings(struct server *server) {
+  const struct serve_options *options = &server->options;
+  return (struct listener_options){.limits = {.connections = (unsigned)options->max_connections,
+                                              .body_bytes = (uint64_t)options->max_body,
+                                              .header_time = options->header_timeout,
+                                              .body_time = options->body_timeout,
+                                              .idle_time = options->idle_timeout,
+                                              .write_time = options->write_timeout,
+                                              .request_time = options->request_timeout,
+                                              .request_time_max = options->request_timeout_max},
+                                   .origins = options->cors_origin.items,
+                                   .origin_count = options->cors_origin.count,
+                                   .keys = (const struct keys *const *)&server->service.keys,
+                                   .log = &server->service.log,
+                                   .context = &server->service,
+                                   .finished = service_finished};
+}
+
+static enum vqct_status start_listeners(struct server *server, struct vqct_error *error) {
+  struct listener_options settings = listener_settings(server);
+  settings.address = server->options.admin_listen;
+  settings.routes = service_admin_routes;
+  settings.route_count = service_admin_route_count;
+  enum vqct_status status = listener_start(&server->admin, &server->loop, &settings, error);
+  server->admin_started = status == VQCT_OK;
+  if (status != VQCT_OK)
+    return status;
+  settings.address = server->options.listen;
+  settings.routes = service_api_routes;
+  settings.route_count = service_api_route_count;
+  settings.certificate = server->certificate;
+  settings.certificate_key = server->certificate_key;
+  status = listener_start(&server->api, &server->loop, &settings, error);
+  server->api_started = status == VQCT_OK;
+  return status;
+}
+
+static void on_stop(uv_signal_t *handle, int number) {
+  (void)number;
+  server_stop(handle->data);
+}
+
+static void on_reload(uv_signal_t *handle, int number) {
+  (void)number;
+  server_reload(handle->data);
+}
+
+static void start_signals(struct server *server) {
+  uv_signal_init(&server->loop, &server->stop);
+  uv_signal_init(&server->loop, &server->interrupt);
+  uv_signal_init(&server->loop, &server->reload);
+  uv_timer_init(&server->loop, &server->drain);
+  server->stop.data = server->interrupt.data = server->reload.data = server->drain.data = server;
+  uv_signal_start(&server->stop, on_stop, SIGTERM);
+  uv_signal_start(&server->interrupt, on_stop, SIGINT);
+  uv_signal_start(&server->reload, on_reload, SIGHUP);
+}
+
+static void log_start(const struct server *server) {
+  struct text line = {0};
+  const struct vqct_model_info *info = server->service.engine->info;
+  log_begin(&line, LOG_INFO, "ready");
+  log_text(&line, "version", vqct_version());
+  log_text(&line, "model", info->name);
+  log_text(&line, "checksum", info->checksum);
+  log_text(&line, "listen", server->options.listen);
+  log_number(&line, "port", server->api.port);
+  log_text(&line, "admin_listen", server->options.admin_listen);
+  log_number(&line, "admin_port", server->admin.port);
+  log_end(&server->service.log, &line, LOG_INFO);
+}
+
+/* ---- end --------------------------------------------------------------------------------------
+ */
+
+/* Undoes a start that failed; a server that ran has stopped its listeners and workers itself. */
+static void stop_early(struct server *server) {
+  if (server->api_started)
+    listener_stop(&server->api);
+  if (server->admin_started)
+    listener_stop(&server->admin);
+  if (server->service.workers)
+    workers_stop(server->service.workers);
+}
+
+static void server_free(struct server *server) {
+  struct service *service = &server->service;
+  workers_free(service->workers);
+  queue_free(service->queue);
+  engine_release(service->engine);
+  registry_free(service->registry);
+  keys_free(service->keys);
+  free(server->certificate);
+  free(server->certificate_key);
+  uv_loop_close(&server->loop);
+}
+
+static enum vqct_status run_server(struct server *server, struct vqct_error *error) {
+  enum vqct_status status = check_options(&server->options, error);
+  if (status == VQCT_OK)
+    status = read_files(server, error);
+  if (status != VQCT_OK)
+    return status;
+  set_up_process(&server->options);
+  status = start_service(server, error);
+  if (status == VQCT_OK)
+    status = start_listeners(server, error);
+  if (status == VQCT_OK) {
+    start_signals(server);
+    log_start(server);
+  } else {
+    stop_early(server);
+  }
+  uv_run(&server->loop, UV_RUN_DEFAULT);
+  return status;
+}
+
+static enum vqct_status serve(const void *settings, const struct options_found *found,
+                              struct arena *arena, struct vqct_error *error) {
+  (void)found;
+  (void)arena;
+  struct server server = {.options = *(const struct serve_options *)settings};
+  uv_loop_init(&server.loop);
+  enum vqct_status status = run_server(&server, error);
+  server_free(&server);
+  return status;
+}
+
+static enum vqct_status serve_run(int argc, char **argv, struct vqct_error *error) {
+  struct serve_options options;
+  return command_run(&serve_option_table, argc, argv, &options, serve, error);
+}
+
+const struct command serve_command = {"serve", "serve a model over HTTP", serve_run};

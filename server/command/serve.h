@@ -1,0 +1,30 @@
+/* The parts of `vqct serve`: start-up, reloading and shutting down. */
+#ifndef COMMAND_SERVE_H
+#define COMMAND_SERVE_H
+
+#include "serve_options.h"
+#include "service.h"
+
+struct server {
+  struct serve_options options;
+  uv_loop_t loop;
+  struct service service;
+  struct listener api, admin;
+  bool api_started, admin_started;
+  char *certificate, *certificate_key;
+  uv_signal_t stop, interrupt, reload;
+  uv_timer_t drain;
+  uint64_t drain_end; /* uv_hrtime() when what is left is refused */
+  unsigned stops;     /* signals to stop so far */
+  bool reloading, reload_again;
+};
+
+/** Starts loading the model and the keys again, beside serving; the result is swapped in on the
+ * loop, or logged and counted where it fails. */
+void server_reload(struct server *server);
+
+/** One more signal to stop: the first begins to leave, the second goes on to drain, the third
+ * refuses what is left. */
+void server_stop(struct server *server);
+
+#endif

@@ -1,0 +1,53 @@
+/* Shutting down: readiness fails while serving goes on, then the port closes, then what was
+ * accepted is answered, then the process ends. The second port answers until the end. */
+#include "serve.h"
+
+#define DRAIN_PERIOD 20 /* milliseconds between looks at what is left */
+
+static void close_handle(void *handle) {
+  if (!uv_is_closing(handle))
+    uv_close(handle, NULL);
+}
+
+static void finish(struct server *server) {
+  log_message(&server->service.log, LOG_INFO, "stopped", "all requests are answered");
+  listener_stop(&server->api);
+  listener_stop(&server->admin);
+  workers_stop(server->service.workers);
+  close_handle(&server->drain);
+  close_handle(&server->stop);
+  close_handle(&server->interrupt);
+  close_handle(&server->reload);
+}
+
+static void on_drain(uv_timer_t *timer) {
+  struct server *server = timer->data;
+  bool empty = listener_drain(&server->api);
+  bool late = uv_hrtime() >= server->drain_end || server->stops > 2;
+  bool idle = server->service.works == 0 && !server->reloading;
+  if (empty && idle)
+    finish(server);
+  else if (late)
+    listener_refuse(&server->api);
+}
+
+static void begin_drain(uv_timer_t *timer) {
+  struct server *server = timer->data;
+  server->service.phase = SERVICE_DRAINING;
+  server->drain_end = uv_hrtime() + (uint64_t)(server->options.drain_timeout * 1e9);
+  log_message(&server->service.log, LOG_INFO, "draining", "%u requests and %u pictures are left",
+              server->api.exchange_count, server->service.works);
+  listener_close(&server->api);
+  uv_timer_start(&server->drain, on_drain, 0, DRAIN_PERIOD);
+}
+
+void server_stop(struct server *server) {
+  server->stops++;
+  if (server->stops > 2 || server->service.phase == SERVICE_DRAINING)
+    return;
+  uint64_t delay = (uint64_t)(server->options.drain_delay * 1e3);
+  log_message(&server->service.log, LOG_INFO, "leaving", "serving goes on for %.3f s",
+              server->stops > 1 ? 0 : server->options.drain_delay);
+  server->service.phase = SERVICE_LEAVING;
+  uv_timer_start(&server->drain, begin_drain, server->stops > 1 ? 0 : delay, 0);
+}
