@@ -1,0 +1,463 @@
+"""What each route of `vqct serve` answers, in each of its forms."""
+import base64
+import io
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import numpy as np
+from PIL import Image
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import serving  # noqa: E402
+
+JSON, NPY, PACKED = "application/json", "application/x-npy", "application/octet-stream"
+
+
+def multipart(files, boundary="limit"):
+    body = b""
+    for name, data in files:
+        body += (f'--{boundary}\r\nContent-Disposition: form-data; name="f"; filename="{name}"\r\n'
+                 "Content-Type: image/png\r\n\r\n").encode() + data + b"\r\n"
+    return body + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+
+
+def pixels(file):
+    return np.asarray(Image.open(io.BytesIO(file)).convert("RGB"))
+
+
+class Routes(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.model = os.path.join(cls.folder.name, "model.safetensors")
+        serving.make_model(cls.model)
+        cls.server = serving.Server(cls.model, "--cors-origin", "https://page.example",
+                                    "--log-level", "debug")
+        cls.png = serving.photo(96, 64, form="PNG")
+        cls.jpeg = serving.photo(80, 64)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.__exit__(None)
+        cls.folder.cleanup()
+
+    def encode(self, file, query="?size=32", **headers):
+        answer = self.server.post(f"/v1/encode{query}", file, "application/octet-stream", **headers)
+        self.assertEqual(answer.status, 200, answer.body)
+        return answer
+
+    def tokens(self, file, query="?size=32"):
+        """P, h, w from the JSON answer."""
+        image = self.encode(file, query).json()["images"][0]
+        return np.array(image["tokens"]).reshape(-1, *image["grid"])
+
+    # ---- encode ----
+
+    def test_encode_says_what_the_tokens_are(self):
+        document = self.encode(self.png, "?size=40x32").json()
+        self.assertEqual([(p["name"], p["first"], p["count"]) for p in document["planes"]],
+                         [("adjective", 0, 12), ("noun", 12, 20)])
+        self.assertEqual(document["model"]["downsampling"], 4)
+        self.assertEqual(len(document["model"]["checksum"]), 64)
+        image, = document["images"]
+        self.assertEqual((image["width"], image["height"], image["grid"]), (40, 32, [8, 10]))
+        adjectives, nouns = np.array(image["tokens"])
+        self.assertEqual(len(adjectives), 80)
+        self.assertTrue((adjectives < 12).all() and (nouns >= 12).all() and (nouns < 32).all())
+        self.assertNotIn("words", image)
+
+    def test_every_form_in_gives_the_same_tokens(self):
+        expected = self.tokens(self.png)
+        for kind in ("image/png", "application/octet-stream", "image/jpeg"):  # told by its bytes
+            image, = self.server.post("/v1/encode?size=32", self.png, kind).json()["images"]
+            np.testing.assert_array_equal(np.ravel(image["tokens"]), expected.ravel())
+        body, kind = multipart([("a.png", self.png), ("b.png", self.png)])
+        text = json.dumps({"images": [base64.b64encode(self.png).decode()] * 2}).encode()
+        for data, kind in ((body, kind), (text, JSON)):
+            images = self.server.post("/v1/encode?size=32", data, kind).json()["images"]
+            self.assertEqual(len(images), 2)
+            for image in images:
+                np.testing.assert_array_equal(np.ravel(image["tokens"]), expected.ravel())
+
+    def test_every_form_out_gives_the_same_tokens(self):
+        expected = self.tokens(self.png)
+        answer = self.encode(self.png, Accept=NPY)
+        self.assertEqual(answer.headers["content-type"], NPY)
+        array = np.load(io.BytesIO(answer.body))
+        self.assertEqual(array.dtype, np.dtype("<u2"))
+        np.testing.assert_array_equal(array, expected)
+        answer = self.encode(self.png, Accept=PACKED)
+        self.assertEqual(answer.headers["x-vqct-shape"], "1,2,8,8")
+        np.testing.assert_array_equal(np.frombuffer(answer.body, "<u2"), expected.ravel())
+        body, kind = multipart([("a", self.png), ("b", self.jpeg)])
+        answer = self.server.post("/v1/encode?size=32", body, kind, Accept=NPY)
+        both = np.load(io.BytesIO(answer.body))
+        np.testing.assert_array_equal(both, [expected, self.tokens(self.jpeg)])
+
+    def test_quality_in_accept_decides(self):
+        answer = self.encode(self.png, Accept="application/json;q=0.5, application/x-npy")
+        self.assertEqual(answer.headers["content-type"], NPY)
+        self.assertEqual(self.encode(self.png, Accept="*/*").headers["content-type"], JSON)
+
+    def test_one_bad_picture_does_not_fail_the_others(self):
+        body, kind = multipart([("good.png", self.png), ("bad.png", b"\x89PNG nonsense"),
+                                ("small.png", serving.photo(3, 3, form="PNG"))])
+        images = self.server.post("/v1/encode?resize=none", body, kind).json()["images"]
+        self.assertEqual([image["name"] for image in images],
+                         ["good.png", "bad.png", "small.png"])
+        self.assertIn("tokens", images[0])
+        self.assertEqual(images[1]["error"]["type"], "urn:vqct:problem:bad-image")
+        self.assertEqual(images[2]["error"]["status"], 422)
+        answer = self.server.post("/v1/encode?resize=none", body, kind, Accept=NPY)
+        self.assertEqual((answer.status, answer.problem()), (422, "bad-image"))
+
+    def test_resize(self):
+        for query, shape in (("?resize=none", (64, 96)), ("?resize=contain&size=50", (32, 48)),
+                             ("?resize=cover&size=48x64", (64, 48)), ("", (256, 256))):
+            image, = self.encode(self.png, query).json()["images"]
+            self.assertEqual((image["height"], image["width"]), shape, query)
+
+    def test_words_stand_beside_tokens(self):
+        image, = self.encode(self.png, "?size=32&words=true").json()["images"]
+        self.assertEqual(np.shape(image["words"]), np.shape(image["tokens"]))
+        for token, word in zip(image["tokens"][1][:3], image["words"][1]):
+            self.assertEqual(self.server.get(f"/v1/codebook/codes/{token}").json()["word"], word)
+
+    def test_grey_model_takes_colour_pictures(self):
+        path = os.path.join(self.folder.name, "grey.safetensors")
+        serving.make_model(path, image_channels=1)
+        colour = np.random.default_rng(3).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        file, grey = io.BytesIO(), io.BytesIO()
+        Image.fromarray(colour).save(file, "PNG")
+        Image.fromarray(colour).convert("L").save(grey, "PNG")
+        with serving.Server(path) as server:
+            answers = [server.post("/v1/encode?resize=none", data.getvalue()).json()["images"]
+                       for data in (file, grey)]
+            self.assertEqual(*answers)
+            answer = server.post("/v1/reconstruct?resize=none", file.getvalue())
+            self.assertEqual(Image.open(io.BytesIO(answer.body)).mode, "L")
+
+    # ---- decode and reconstruct ----
+
+    def test_decode_takes_what_encode_gave(self):
+        sent = self.encode(self.png, "?size=32&words=true").body
+        many = self.server.post("/v1/decode", sent, JSON, Accept=JSON).json()["images"]
+        expected = pixels(base64.b64decode(many[0]["image"]))
+        self.assertEqual(expected.shape, (32, 32, 3))
+        image, = json.loads(sent)["images"]
+        one = json.dumps({"tokens": image["tokens"], "grid": image["grid"]}).encode()
+        array = self.encode(self.png, Accept=NPY).body
+        packed = self.encode(self.png, Accept=PACKED).body
+        for data, kind, query in ((sent, JSON, ""), (one, JSON, ""), (array, NPY, ""),
+                                  (packed, PACKED, "?grid=8x8")):
+            answer = self.server.post(f"/v1/decode{query}", data, kind)
+            self.assertEqual((answer.status, answer.headers.get("content-type")),
+                             (200, "image/png"), answer.body)
+            np.testing.assert_array_equal(pixels(answer.body), expected)
+
+    def test_decode_reads_every_whole_number_type(self):
+        tokens = self.tokens(self.png)
+        for dtype in ("u1", "i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8"):
+            file = io.BytesIO()
+            np.save(file, tokens.astype(dtype))
+            status = self.server.post("/v1/decode", file.getvalue(), NPY).status
+            self.assertEqual(status, 422 if dtype == "i1" else 200, dtype)
+
+    def test_decode_to_jpeg(self):
+        array = self.encode(self.png, Accept=NPY).body
+        exact = pixels(self.server.post("/v1/decode", array, NPY).body).astype(float)
+        sizes = []
+        for quality, error in ((95, 16), (30, 48)):
+            answer = self.server.post(f"/v1/decode?quality={quality}", array, NPY,
+                                      Accept="image/jpeg")
+            self.assertEqual(answer.headers["content-type"], "image/jpeg")
+            self.assertLess(np.abs(pixels(answer.body) - exact).mean(), error)
+            sizes.append(len(answer.body))
+        self.assertGreater(*sizes)
+
+    def test_decode_of_many_is_json(self):
+        tokens = self.tokens(self.png)
+        file = io.BytesIO()
+        np.save(file, np.stack([tokens, tokens[:, ::-1]]).astype("u2"))
+        images = self.server.post("/v1/decode", file.getvalue(), NPY, Accept=JSON).json()["images"]
+        one = self.server.post("/v1/decode", self.encode(self.png, Accept=NPY).body, NPY).body
+        np.testing.assert_array_equal(pixels(base64.b64decode(images[0]["image"])), pixels(one))
+        answer = self.server.post("/v1/decode", file.getvalue(), NPY, Accept="image/png")
+        self.assertEqual((answer.status, answer.problem()), (406, "not-acceptable"))
+
+    def test_reconstruct_is_encode_then_decode(self):
+        array = self.encode(self.png, "?size=64", Accept=NPY).body
+        expected = pixels(self.server.post("/v1/decode", array, NPY).body)
+        answer = self.server.post("/v1/reconstruct?size=64", self.png)
+        np.testing.assert_array_equal(pixels(answer.body), expected)
+        image, = self.server.post("/v1/reconstruct?size=64&words=true", self.png,
+                                  Accept=JSON).json()["images"]
+        original, result = (pixels(base64.b64decode(image[k])) for k in ("original", "image"))
+        np.testing.assert_array_equal(result, expected)
+        self.assertLessEqual(  # the resizing is held to Pillow's within one grey level
+            np.abs(original.astype(int) - pixels(self.png)[:, 16:80].astype(int)).max(), 1)
+        error = ((original.astype(float) - result) ** 2).mean()
+        psnr = 10 * np.log10(255 ** 2 / error)
+        self.assertAlmostEqual(image["psnr"], psnr, places=5)
+        self.assertAlmostEqual(float(answer.headers["x-vqct-psnr"]), psnr, places=3)
+        self.assertAlmostEqual(float(answer.headers["x-vqct-ssim"]), image["ssim"], places=5)
+        np.testing.assert_array_equal(np.load(io.BytesIO(array)).ravel(), np.ravel(image["tokens"]))
+
+    # ---- what is known about the model ----
+
+    def test_model(self):
+        document = self.server.get("/v1/model").json()
+        self.assertEqual(document["architecture"], {**serving.TINY})
+        self.assertEqual((document["codes"], document["code_dimension"]), (32, 8))
+        checksum = subprocess.check_output(["sha256sum", self.model], text=True).split()[0]
+        self.assertEqual(document["model"]["checksum"], checksum)
+
+    def test_usage_counts_every_token(self):
+        def usage(window):
+            return np.array(self.server.get(f"/v1/codebook/usage?window={window}")
+                            .json()["counts"])
+        before = usage("process")
+        tokens = self.tokens(serving.photo(64, 64, seed=9, form="PNG"), "?resize=none")
+        counted = usage("process") - before
+        np.testing.assert_array_equal(counted, np.bincount(tokens.ravel(), minlength=32))
+        for window in ("1m", "10m", "1h"):
+            self.assertTrue((usage(window) >= counted).all())
+        array = np.load(io.BytesIO(self.server.get("/v1/codebook/usage", {"Accept": NPY}).body))
+        np.testing.assert_array_equal(array, before + counted)
+        page = self.server.get("/metrics/codes", admin=True).body.decode()
+        for token, count in re.findall(r'token="(\d+)".* (\d+)$', page, re.M):
+            self.assertEqual(array[int(token)], int(count))
+        self.assertEqual(len(re.findall("^vqct_code_tokens_total{", page, re.M)), (array > 0).sum())
+
+    def test_codebook_health_follows_the_counts(self):
+        self.tokens(self.png)
+        document = self.server.get("/v1/codebook").json()
+        counts = np.array(self.server.get("/v1/codebook/usage").json()["counts"])
+        for book, part in zip(document["codebooks"], (counts[:12], counts[12:])):
+            window = book["windows"]["process"]
+            share = part[part > 0] / part.sum()
+            entropy = -(share * np.log2(share)).sum()
+            self.assertEqual((window["tokens"], window["used"], window["dead"]),
+                             (part.sum(), (part > 0).sum(), (part == 0).sum()))
+            self.assertAlmostEqual(window["entropy"], entropy, places=5)
+            self.assertAlmostEqual(window["perplexity"], 2 ** entropy, places=4)
+            top = sorted(part, reverse=True)[:20]
+            self.assertEqual([code["count"] for code in book["top"]], [c for c in top if c])
+
+    def test_code_page(self):
+        page = self.server.get("/v1/codebook/codes/15").json()
+        self.assertEqual((page["token"], page["part_of_speech"]), (15, "noun"))
+        distances = [code["distance"] for code in page["nearest"]]
+        self.assertEqual(distances, sorted(distances))
+        self.assertEqual(len({code["token"] for code in page["nearest"]} - {15}), 10)
+
+    # ---- errors ----
+
+    def test_problems(self):
+        body, kind = multipart([("a", self.png)])
+        tokens = json.dumps({"tokens": [[0], [12]], "grid": [1, 1]}).encode()
+        cases = [
+            ("GET", "/nothing", None, {}, 404, "not-found"),
+            ("GET", "/v1/encode/", None, {}, 404, "not-found"),
+            ("GET", "/v1/codebook/codes/32", None, {}, 404, "not-found"),
+            ("GET", "/v1/codebook/codes/-1", None, {}, 404, "not-found"),
+            ("GET", "/v1/codebook/codes/99999999999", None, {}, 404, "not-found"),
+            ("GET", "/livez", None, {}, 404, "not-found"),
+            ("GET", "/v1/encode", None, {}, 405, "method-not-allowed"),
+            ("PUT", "/v1/encode", self.png, {}, 405, "method-not-allowed"),
+            ("DELETE", "/v1/model", None, {}, 405, "method-not-allowed"),
+            ("POST", "/v1/model", b"x", {}, 405, "method-not-allowed"),
+            ("GET", "/v1/model", b"x", {}, 400, "bad-request"),
+            ("GET", "/v1/model?x=1", None, {}, 400, "bad-parameter"),
+            ("GET", "/v1/codebook/usage?window=2m", None, {}, 400, "bad-parameter"),
+            ("GET", "/v1/codebook/usage", None, {"Accept": "text/html"}, 406, "not-acceptable"),
+            ("POST", "/v1/encode?size=0", self.png, {}, 400, "bad-parameter"),
+            ("POST", "/v1/encode?size=30", self.png, {}, 400, "bad-parameter"),
+            ("POST", "/v1/encode?size=9999999999", self.png, {}, 400, "bad-parameter"),
+            ("POST", "/v1/encode?size=32x", self.png, {}, 400, "bad-parameter"),
+            ("POST", "/v1/encode?size=32&size=32", self.png, {}, 400, "bad-parameter"),
+            ("POST", "/v1/encode?sise=32", self.png, {}, 400, "bad-parameter"),
+            ("POST", "/v1/encode?resize=crop", self.png, {}, 400, "bad-parameter"),
+            ("POST", "/v1/encode?resize=none&size=32", self.png, {}, 400, "bad-parameter"),
+            ("POST", "/v1/encode?words=1", self.png, {}, 400, "bad-parameter"),
+            ("POST", "/v1/encode", self.png, {"Accept": "image/png"}, 406, "not-acceptable"),
+            ("POST", "/v1/encode", self.png, {"Content-Type": "text/plain"}, 415,
+             "unsupported-media-type"),
+            ("POST", "/v1/encode", self.png, {"X-Request-Timeout-Ms": "-1"}, 400, "bad-parameter"),
+            ("POST", "/v1/encode", self.png, {"X-Request-Timeout-Ms": "1e3"}, 400, "bad-parameter"),
+            ("POST", "/v1/encode", self.png, {"X-Request-Timeout-Ms": "999999999"}, 400,
+             "bad-parameter"),
+            ("POST", "/v1/encode", b"", {}, 422, "bad-image"),
+            ("POST", "/v1/encode", b"not a picture", {}, 422, "bad-image"),
+            ("POST", "/v1/encode", self.jpeg[:len(self.jpeg) // 2], {}, 422, "bad-image"),
+            ("POST", "/v1/encode?resize=none", serving.photo(3, 64), {}, 422, "bad-image"),
+            ("POST", "/v1/encode?resize=none", serving.photo(1600, 1600), {}, 422,
+             "image-too-large"),
+            ("POST", "/v1/encode?size=60000", self.png, {}, 422, "image-too-large"),
+            ("POST", "/v1/encode?resize=contain&size=2000x60000", self.png, {}, 422,
+             "image-too-large"),
+            ("POST", "/v1/encode", body, {"Content-Type": "multipart/form-data"}, 400,
+             "bad-request"),
+            ("POST", "/v1/encode", body, {"Content-Type": "multipart/form-data; boundary=other"},
+             400, "bad-body"),
+            ("POST", "/v1/encode", body[:-10], {"Content-Type": kind}, 400, "bad-body"),
+            ("POST", "/v1/encode", b"--limit--\r\n", {"Content-Type": kind}, 400, "bad-body"),
+            ("POST", "/v1/encode", b"[" * 10000, {"Content-Type": JSON}, 400, "bad-body"),
+            ("POST", "/v1/encode", b'{"images":[]}', {"Content-Type": JSON}, 400, "bad-body"),
+            ("POST", "/v1/encode", b'{"images":{}}', {"Content-Type": JSON}, 400, "bad-body"),
+            ("POST", "/v1/encode", b'{"images":[""],"images":[""]}', {"Content-Type": JSON}, 400,
+             "bad-body"),
+            ("POST", "/v1/encode", b'{"images":[""],"size":3}', {"Content-Type": JSON}, 400,
+             "bad-body"),
+            ("POST", "/v1/encode", json.dumps({"images": [""] * 65}).encode(),
+             {"Content-Type": JSON}, 413, "body-too-large"),
+            ("POST", "/v1/decode", tokens[:-1], {"Content-Type": JSON}, 400, "bad-body"),
+            ("POST", "/v1/decode", tokens.replace(b"[0]", b"[12]"), {"Content-Type": JSON}, 422,
+             "bad-tokens"),
+            ("POST", "/v1/decode", tokens.replace(b"[12]", b"[32]"), {"Content-Type": JSON}, 422,
+             "bad-tokens"),
+            ("POST", "/v1/decode", tokens.replace(b"[0]", b"[0,0]"), {"Content-Type": JSON}, 422,
+             "bad-tokens"),
+            ("POST", "/v1/decode", tokens.replace(b"[0]", b"[0.5]"), {"Content-Type": JSON}, 422,
+             "bad-tokens"),
+            ("POST", "/v1/decode", tokens.replace(b"[1, 1]", b"[0, 1]"), {"Content-Type": JSON},
+             422, "bad-tokens"),
+            ("POST", "/v1/decode", tokens.replace(b"[1, 1]", b"[99999999, 99999999]"),
+             {"Content-Type": JSON}, 422, "image-too-large"),
+            ("POST", "/v1/decode", b"123", {"Content-Type": PACKED}, 400, "bad-parameter"),
+            ("POST", "/v1/decode?grid=1x1", b"123", {"Content-Type": PACKED}, 422, "bad-tokens"),
+            ("POST", "/v1/decode", b"\x93NUMPY\x01", {"Content-Type": NPY}, 400, "bad-body"),
+            ("POST", "/v1/decode?quality=0", tokens, {"Content-Type": JSON}, 400, "bad-parameter"),
+            ("POST", "/v1/decode?grid=1x1", tokens, {"Content-Type": JSON}, 400, "bad-parameter"),
+        ]
+        for method, path, data, headers, status, problem in cases:
+            with self.subTest(f"{method} {path} {headers} {(data or b'')[:30]}"):
+                given = {"Content-Type": PACKED, **headers} if data is not None else headers
+                answer = self.server.request(method, path, data, given)
+                self.assertEqual((answer.status, answer.problem()), (status, problem), answer.body)
+                self.assertEqual(answer.headers["cache-control"], "no-store")
+                if status == 405:
+                    self.assertIn("allow", answer.headers)
+
+    def test_bad_base64_fails_its_picture_only(self):
+        good = base64.b64encode(self.png).decode()
+        for bad in (good[:-1], good[:-4] + "*" + good[-3:], good + "\n", "=", "A===", 5, None):
+            body = json.dumps({"images": [bad, good]}).encode()
+            images = self.server.post("/v1/encode?size=32", body, JSON).json()["images"]
+            self.assertEqual(images[0]["error"]["type"], "urn:vqct:problem:bad-body", bad)
+            self.assertIn("tokens", images[1])
+
+    # ---- around the answer ----
+
+    def test_head_has_no_body(self):
+        answer = self.server.request("HEAD", "/v1/model")
+        whole = self.server.get("/v1/model")
+        self.assertEqual((answer.status, answer.body), (200, b""))
+        self.assertEqual(answer.headers["content-length"], str(len(whole.body)))
+
+    def test_request_ids_and_traces(self):
+        trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+        answer = self.encode(self.png, X_Request_Id="mine.1-2_3",
+                             traceparent=f"00-{trace}-{parent}-01")
+        self.assertEqual(answer.headers["x-request-id"], "mine.1-2_3")
+        version, theirs, span, flags = answer.headers["traceparent"].split("-")
+        self.assertEqual((version, theirs, flags), ("00", trace, "01"))
+        self.assertNotEqual(span, parent)
+        line, = [line for line in self.server.log() if line.get("request_id") == "mine.1-2_3"]
+        self.assertEqual((line["trace_id"], line["parent_id"], line["span_id"], line["status"],
+                          line["route"], line["bytes_in"]),
+                         (trace, parent, span, 200, "/v1/encode", len(self.png)))
+        for bad in ("a b", "x" * 65, "a/b", ""):
+            self.assertNotEqual(self.encode(self.png, X_Request_Id=bad).headers["x-request-id"],
+                                bad)
+        for bad in (f"00-{'0' * 32}-{parent}-01", f"00-{trace}-{parent}", f"ff-{trace}-{parent}-01"):
+            self.assertNotIn(trace, self.encode(self.png, traceparent=bad).headers["traceparent"])
+
+    def test_server_timing(self):
+        timing = self.encode(self.png).headers["server-timing"]
+        names = [part.split(";dur=")[0] for part in timing.split(", ")]
+        self.assertEqual(names, ["receive", "decode", "queue", "batch", "compute", "encode",
+                                 "total"])
+        figures = [float(part.split("=")[1]) for part in timing.split(", ")]
+        # Each is rounded to a hundredth of a millisecond.
+        self.assertLessEqual(sum(figures[:-1]), figures[-1] + 0.04)
+
+    def test_cors_is_for_listed_origins(self):
+        listed = {"Origin": "https://page.example"}
+        answer = self.server.get("/v1/model", listed)
+        self.assertEqual(answer.headers["access-control-allow-origin"], "https://page.example")
+        self.assertEqual(answer.headers["vary"], "Origin")
+        for origin in ("https://other.example", "https://page.example.evil", "null"):
+            answer = self.server.get("/v1/model", {"Origin": origin})
+            self.assertNotIn("access-control-allow-origin", answer.headers)
+        answer = self.server.request("OPTIONS", "/v1/encode", headers={
+            **listed, "Access-Control-Request-Method": "POST"})
+        self.assertEqual((answer.status, answer.headers["access-control-allow-methods"]),
+                         (204, "POST, OPTIONS"))
+
+    def test_curl_multipart_and_expect(self):
+        path = os.path.join(self.folder.name, "picture.png")
+        with open(path, "wb") as file:
+            file.write(self.png)
+        url = f"http://127.0.0.1:{self.server.port}/v1/encode?size=32"
+        expected = self.tokens(self.png).ravel()
+        for arguments in (["-F", f"image=@{path}"],
+                          ["--data-binary", f"@{path}", "-H", "Content-Type: image/png"],
+                          ["--data-binary", f"@{path}", "-H", "Content-Type: image/png", "-H",
+                           "Expect: 100-continue"],
+                          ["--data-binary", f"@{path}", "-H", "Content-Type: image/png", "-H",
+                           "Transfer-Encoding: chunked"]):
+            out = subprocess.check_output(["curl", "-sS", "--fail", *arguments, url])
+            np.testing.assert_array_equal(np.ravel(json.loads(out)["images"][0]["tokens"]),
+                                          expected)
+
+    def test_metrics_are_well_formed(self):
+        self.encode(self.png)
+        page = self.server.get("/metrics", admin=True)
+        self.assertTrue(page.headers["content-type"].startswith("text/plain; version=0.0.4"))
+        names, seen = {}, set()
+        for line in page.body.decode().splitlines():
+            if line.startswith("# TYPE "):
+                _, _, name, kind = line.split()
+                names[name] = kind
+                continue
+            if line.startswith("#"):
+                continue
+            series, value = line.rsplit(" ", 1)
+            self.assertNotIn(series, seen)
+            seen.add(series)
+            float(value)
+            name = re.sub("_(bucket|sum|count)$", "", series.split("{")[0])
+            self.assertIn(names.get(series.split("{")[0], names.get(name)),
+                          ("counter", "gauge", "histogram"), series)
+        for name, kind in names.items():
+            self.assertEqual(kind == "counter", name.endswith("_total"), name)
+        rows = [(float(le), int(n)) for le, n in re.findall(
+            r'vqct_compute_duration_seconds_bucket{operation="encode",le="([^"]+)"} (\d+)',
+            page.body.decode())]
+        self.assertEqual(rows, sorted(rows))
+        self.assertEqual(rows[-1][1], self.server.metric(
+            'vqct_images_total{operation="encode"}'))
+
+    def test_health_command(self):
+        def run(*arguments):
+            return subprocess.run([serving.VQCT, "health", *arguments], capture_output=True,
+                                  text=True)
+        address = f"127.0.0.1:{self.server.admin_port}"
+        for arguments in (["--admin-listen", address], ["--admin-listen", address, "--live"]):
+            self.assertEqual(run(*arguments).returncode, 0)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            port = silent.getsockname()[1]
+            done = run("--admin-listen", f"127.0.0.1:{port}", "--timeout", "100ms")
+            self.assertEqual(done.returncode, 14)
+        self.assertEqual(run("--admin-listen", f"127.0.0.1:{port}").returncode, 14)
+
+
+if __name__ == "__main__":
+    unittest.main()

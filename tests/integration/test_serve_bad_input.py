@@ -1,0 +1,362 @@
+"""Hostile and broken clients, one by one: each gets its answer, and the server goes on."""
+import os
+import socket
+import struct
+import sys
+import tempfile
+import threading
+import time
+import unittest
+import zlib
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import serving  # noqa: E402
+
+HOST = b"Host: x\r\n"
+POST = b"POST /v1/encode?size=32 HTTP/1.1\r\n" + HOST + b"Content-Type: image/png\r\n"
+
+
+def png_bomb(width, height):
+    """A PNG whose header promises far more pixels than its few bytes hold."""
+    def chunk(kind, data):
+        return (struct.pack(">I", len(data)) + kind + data
+                + struct.pack(">I", zlib.crc32(kind + data)))
+    return (b"\x89PNG\r\n\x1a\n"
+            + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+            + chunk(b"IDAT", zlib.compress(bytes(1 << 20), 9)) + chunk(b"IEND", b""))
+
+
+class Hostile(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.model = os.path.join(cls.folder.name, "model.safetensors")
+        serving.make_model(cls.model)
+        cls.server = serving.Server(
+            cls.model, "--max-body", "1M", "--body-timeout", "1s", "--header-timeout", "1s",
+            "--idle-timeout", "30s", "--max-connections", "300")
+        cls.png = serving.photo(form="PNG")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.__exit__(None)
+        cls.folder.cleanup()
+
+    def setUp(self):
+        serving.wait_until(lambda: self.server.metric("vqct_connections") == 0, "no connection")
+        self.files = self.server.open_files()
+
+    def tearDown(self):
+        """The server still works, and keeps no descriptor of what was."""
+        self.assertEqual(self.server.post("/v1/encode?size=32", self.png).status, 200)
+        serving.wait_until(lambda: self.server.open_files() <= self.files, "sockets are closed")
+        self.assertEqual(self.server.metric("vqct_queue_bytes"), 0)
+        self.assertEqual(self.server.metric("vqct_queue_pixels"), 0)
+
+    # ---- framing ----
+
+    def test_what_two_parsers_may_read_in_two_ways(self):
+        length = b"Content-Length: %d\r\n" % len(self.png)
+        chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(self.png), self.png)
+        encoding = b"Transfer-Encoding: chunked\r\n"
+        cases = {
+            "both lengths": POST + length + encoding + b"\r\n" + chunks,
+            "both, the other way": POST + encoding + length + b"\r\n" + chunks,
+            "length twice": POST + length + length + b"\r\n" + self.png,
+            "two lengths": POST + length + b"Content-Length: 0\r\n\r\n" + self.png,
+            "encoding twice": POST + encoding + encoding + b"\r\n" + chunks,
+            "other encoding": POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + chunks,
+            "folded encoding": POST + b"Transfer-Encoding:\r\n chunked\r\n\r\n" + chunks,
+            "folded header": POST + length + b"X-Long: a\r\n\tb\r\n\r\n" + self.png,
+            "blank before colon": POST + length[:14] + b" " + length[14:] + b"\r\n" + self.png,
+            "signed length": POST + b"Content-Length: +5\r\n\r\n12345",
+            "huge length": POST + b"Content-Length: 99999999999999999999999\r\n\r\n",
+            "hexadecimal length": POST + b"Content-Length: 0x5\r\n\r\n12345",
+            "no host": b"GET /v1/model HTTP/1.1\r\n\r\n",
+            "two hosts": b"GET /v1/model HTTP/1.1\r\n" + HOST + HOST + b"\r\n",
+            "name with a quote": b"GET /v1/model HTTP/1.1\r\n" + HOST + b'A"b: c\r\n\r\n',
+            "chunks in HTTP/1.0": POST.replace(b"1.1\r", b"1.0\r") + encoding + b"\r\n" + chunks,
+        }
+        for name, request in cases.items():
+            with self.subTest(name):
+                with self.server.connect() as link:
+                    # What follows must not be taken for a second request.
+                    link.sendall(request + b"GET /v1/model HTTP/1.1\r\n" + HOST + b"\r\n")
+                    answer = serving.read_answer(link)
+                    self.assertIn(answer.status, (400, 413))
+                    self.assertEqual(answer.headers.get("connection"), "close")
+                    link.settimeout(serving.PATIENCE)
+                    rest = b""
+                    try:
+                        while part := link.recv(65536):
+                            rest += part
+                    except ConnectionResetError:
+                        pass
+                    self.assertNotIn(b"HTTP/1.1 200", rest)
+
+    def test_sound_framing_is_taken(self):
+        length = b"Content-Length: %d\r\n" % len(self.png)
+        half = len(self.png) // 2
+        chunks = b"".join(b"%x;ext=1\r\n%s\r\n" % (len(part), part)
+                          for part in (self.png[:half], self.png[half:])) + b"0\r\n\r\n"
+        for request in (POST + length + b"\r\n" + self.png,
+                        POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunks,
+                        POST + b"X-Odd:\t  value  \r\n" + length + b"\r\n" + self.png,
+                        POST.replace(b"1.1\r", b"1.0\r") + length + b"\r\n" + self.png):
+            self.assertEqual(self.server.raw(request).status, 200)
+
+    def test_garbage_is_refused(self):
+        for data in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200), b"\r\n" * 50,
+                     b"GET\r\n\r\n", b"GET /v1/model\r\n\r\n", b"\xff" * 1000 + b"\r\n\r\n",
+                     b"GET /v1/model HTTP/9.9\r\n\r\n", b"GET " + b"/a" * 50000 + b" HTTP/1.1\r\n",
+                     b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 20000 + b"\r\n",
+                     b"GET /%00 HTTP/1.1\r\n" + HOST + b"\r\n"):
+            with self.subTest(data[:30]):
+                try:
+                    answer = self.server.raw(data, finish=True)
+                except (ConnectionResetError, BrokenPipeError):
+                    answer = None
+                self.assertTrue(answer is None or 400 <= answer.status < 600, answer)
+
+    def test_broken_chunks(self):
+        start = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+        for chunks in (b"zz\r\nabc\r\n0\r\n\r\n", b"-1\r\n", b"ffffffffffffffffff\r\n",
+                       b"3\r\nabcdef\r\n", b"5\r\nab"):
+            answer = self.server.raw(start + chunks, finish=True)
+            self.assertTrue(answer is None or 400 <= answer.status < 500, chunks)
+
+    # ---- size ----
+
+    def test_a_body_larger_than_allowed(self):
+        answer = self.server.raw(POST + b"Content-Length: 1048577\r\n\r\n")
+        self.assertEqual((answer.status, answer.problem()), (413, "body-too-large"))
+        answer = self.server.raw(POST + b"Content-Length: 1048577\r\n\r\n" + bytes(1048577))
+        self.assertEqual(answer.status, 413)
+        answer = self.server.raw(POST + b"Content-Length: 5000000000\r\nExpect: 100-continue\r\n"
+                                 b"\r\n")
+        self.assertEqual(answer.status, 413)
+
+    def test_chunks_without_end(self):
+        with self.server.connect() as link:
+            link.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n")
+            chunk = b"10000\r\n" + bytes(65536) + b"\r\n"
+            sent = 0
+            try:
+                while sent < 1 << 26:
+                    link.sendall(chunk)
+                    sent += 65536
+            except (ConnectionResetError, BrokenPipeError):
+                pass
+            self.assertLess(sent, 1 << 26)
+        # One that stops after passing the bound gets to read why.
+        with self.server.connect() as link:
+            link.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 17)
+            self.assertEqual(serving.read_answer(link).problem(), "body-too-large")
+
+    def test_no_length(self):
+        answer = self.server.raw(POST + b"\r\n")
+        self.assertEqual((answer.status, answer.problem()), (411, "length-required"))
+
+    def test_image_bombs(self):
+        for width, height in ((1 << 30, 1 << 30), (30000, 30000), (32768, 32768), (1, 1 << 20),
+                              (0, 5)):
+            answer = self.server.post("/v1/encode", png_bomb(width, height))
+            self.assertEqual(answer.status, 422, (width, height))
+        self.assertLess(self.server.resident_bytes(), 1 << 30)
+
+    def test_small_json_cannot_take_large_memory(self):
+        before = self.server.resident_bytes()
+        for body in (b"[" * 500000, b'{"images":[' + b"0," * 500000 + b"0]}",
+                     b'{"a":' * 100000 + b"1" + b"}" * 100000, b'{"images":["' + b"\\u0041" * 9999):
+            self.assertEqual(self.server.post("/v1/encode", body, "application/json").status, 400)
+        self.assertLess(self.server.resident_bytes() - before, 64 << 20)
+
+    # ---- time ----
+
+    def test_one_byte_at_a_time(self):
+        """libmicrohttpd's own timeout counts idleness only: these are never idle."""
+        for start, status in ((POST, 408), (POST + b"Content-Length: 100\r\n\r\n", 408),
+                              (POST + b"Transfer-Encoding: chunked\r\n\r\n64\r\n", 408)):
+            with self.subTest(start[-30:]), self.server.connect() as link:
+                link.sendall(start)
+                begun = time.monotonic()
+                link.settimeout(0.1)
+                data = b""
+                while not serving.parse_answer(data):
+                    try:
+                        link.sendall(b"a")
+                        part = link.recv(65536)
+                    except socket.timeout:
+                        continue
+                    except (BrokenPipeError, ConnectionResetError):
+                        break
+                    if not part:
+                        break
+                    data += part
+                    self.assertLess(time.monotonic() - begun, serving.PATIENCE)
+                answer = serving.parse_answer(data)
+                self.assertEqual((answer.status, answer.problem()), (status, "request-timeout"))
+
+    def test_a_deadline_for_the_whole_request(self):
+        with self.server.connect() as link:
+            link.sendall(POST + b"X-Request-Timeout-Ms: 100\r\nContent-Length: 100\r\n\r\nabc")
+            begun = time.monotonic()
+            self.assertEqual(serving.read_answer(link).status, 408)
+            self.assertLess(time.monotonic() - begun, serving.PATIENCE)
+
+    def test_a_connection_that_says_nothing_is_closed(self):
+        with self.server.connect() as link:
+            answer = serving.read_answer(link)
+            self.assertEqual(answer.status, 408)
+
+    def test_a_body_in_two_halves_is_waited_for(self):
+        with self.server.connect() as link:
+            link.sendall(POST + b"Content-Length: %d\r\n\r\n" % len(self.png) + self.png[:10])
+            time.sleep(0.3)
+            link.sendall(self.png[10:])
+            self.assertEqual(serving.read_answer(link).status, 200)
+
+    # ---- many ----
+
+    def test_two_thousand_idle_connections(self):
+        links = []
+        try:
+            for _ in range(2000):
+                link = socket.socket()
+                link.setblocking(False)
+                links.append(link)
+                try:
+                    link.connect(("127.0.0.1", self.server.port))
+                except BlockingIOError:
+                    pass
+            self.assertEqual(self.server.get("/livez", admin=True).status, 200)
+            self.assertEqual(self.server.get("/readyz", admin=True).status, 200)
+            # They are hung up on, and then the API has room again.
+            serving.wait_until(lambda: self.server.metric("vqct_connections") == 0)
+            self.assertEqual(self.server.post("/v1/encode?size=32", self.png).status, 200)
+        finally:
+            for link in links:
+                link.close()
+
+    def test_connections_over_the_limit_are_told(self):
+        held = [self.server.connect() for _ in range(300)]
+        try:
+            for link in held:
+                link.sendall(b"GET /v1/model HTTP/1.1\r\n" + HOST + b"\r\n")
+                self.assertEqual(serving.read_answer(link).status, 200)  # and now idle, for 30 s
+            answer = self.server.raw(b"GET /v1/model HTTP/1.1\r\n" + HOST + b"\r\n")
+            self.assertEqual((answer.status, answer.problem()), (503, "too-many-connections"))
+            self.assertIn("retry-after", answer.headers)
+            self.assertEqual(answer.headers["connection"], "close")
+        finally:
+            for link in held:
+                link.close()
+
+    def test_clients_that_leave_in_the_middle(self):
+        requests = [POST, POST + b"Content-Length: %d\r\n\r\n" % len(self.png),
+                    POST + b"Content-Length: %d\r\n\r\n" % len(self.png) + self.png[:100],
+                    POST + b"Content-Length: %d\r\n\r\n" % len(self.png) + self.png,
+                    b"GET /v1/model HTTP/1.1\r\n" + HOST + b"\r\n"]
+
+        def leave(request):
+            for reset in (False, True) * 5:
+                link = self.server.connect()
+                if reset:
+                    link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                link.sendall(request)
+                link.close()
+        threads = [threading.Thread(target=leave, args=(request,)) for request in requests]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        serving.wait_until(lambda: self.server.metric("vqct_connections") == 0)
+
+    def test_requests_one_behind_the_other(self):
+        one = POST + b"Content-Length: %d\r\n\r\n" % len(self.png) + self.png
+        with self.server.connect() as link:
+            link.sendall(one + b"GET /v1/model HTTP/1.1\r\n" + HOST + b"\r\n" + one
+                         + b"GET /v1/model HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
+            data = b""
+            while part := link.recv(65536):
+                data += part
+            self.assertEqual(data.count(b"HTTP/1.1 200 OK"), 4)
+
+
+class StartUp(unittest.TestCase):
+    """What is wrong before the server starts is one line and an exit code."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.model = os.path.join(cls.folder.name, "model.safetensors")
+        serving.make_model(cls.model)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def run_serve(self, *arguments, environment=None):
+        import subprocess
+        return subprocess.run([serving.VQCT, "serve", *arguments], capture_output=True, text=True,
+                              timeout=serving.PATIENCE,
+                              env=dict(os.environ, **(environment or {})))
+
+    def test_faults(self):
+        def path(name, text):
+            file = os.path.join(self.folder.name, name)
+            with open(file, "w") as out:
+                out.write(text)
+            return file
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            busy = f"127.0.0.1:{taken.getsockname()[1]}"
+            free = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
+            cases = [
+                ([], 2, "--model FILE is needed"),
+                (["--model", "/nowhere"], 3, "/nowhere"),
+                (["--model", path("junk", "junk")], 5, "junk"),
+                (["--model", self.model, "--listen", "8080"], 2, "HOST:PORT"),
+                (["--model", self.model, "--listen", "127.0.0.1:99999"], 2, "HOST:PORT"),
+                (["--model", self.model, *free, "--listen", busy], 14, busy),
+                (["--model", self.model, *free, "--admin-listen", busy], 14, busy),
+                (["--model", self.model, "--workers", "0"], 2, "workers"),
+                (["--model", self.model, "--max-body", "5X"], 2, "max-body"),
+                (["--model", self.model, "--log-level", "loud"], 2, "debug|info"),
+                (["--model", self.model, "--modell", "x"], 2, "--modell"),
+                (["--model", self.model, "--tls-key", "x"], 2, "tls-certificate"),
+                (["--model", self.model, "--tls-key", path("k", "x"), "--tls-certificate",
+                  path("c", "x"), *free], 3, "TLS"),
+                (["--model", self.model, "--api-keys", "/nowhere"], 3, "/nowhere"),
+                (["--model", self.model, "--api-keys", path("keys", "# none\n")], 11, "no key"),
+                (["--model", self.model, "--api-keys", path("keys2", "\n12g4 me\n")], 11, "keys2:2"),
+                (["--config", path("c.json", '{"modl": "x"}')], 2, "'modl'"),
+                (["--config", path("d.json", '{"workers": 1, "workers": 2}')], 11, "d.json:1"),
+            ]
+            for arguments, code, text in cases:
+                with self.subTest(arguments):
+                    done = self.run_serve(*arguments)
+                    self.assertEqual(done.returncode, code, done.stderr)
+                    self.assertIn(text, done.stderr)
+                    self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+
+    def test_flags_over_environment_over_file(self):
+        config = os.path.join(self.folder.name, "config.json")
+        with open(config, "w") as file:
+            file.write('{"model": "/from-file", "max-images": 3, "max-pixels": 4096}')
+        environment = {"VQCT_MODEL": "/from-environment", "VQCT_MAX_IMAGES": "4"}
+        done = self.run_serve("--config", config)
+        self.assertIn("/from-file", done.stderr)
+        done = self.run_serve("--config", config, environment=environment)
+        self.assertIn("/from-environment", done.stderr)
+        with serving.Server(self.model, "--config", config, environment=environment) as server:
+            limits = server.get("/v1/model").json()["limits"]
+            self.assertEqual((limits["images"], limits["pixels"]), (4, 4096))
+
+    def test_it_listens_on_this_machine_only_by_default(self):
+        help_text = self.run_serve("--help").stdout
+        self.assertIn("default 127.0.0.1:8080", help_text)
+        self.assertIn("default 127.0.0.1:8081", help_text)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,449 @@
+"""Many requests at once: batches, bounds, deadlines, shutting down and reloading."""
+import base64
+import concurrent.futures
+import hashlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import serving  # noqa: E402
+
+HOST = b"Host: x\r\n"
+SLOW = "?size=384"  # about half a second of compute for the tiny model, far more under a sanitizer
+SERVED = 'vqct_images_total{operation="encode"}'
+
+
+def encode_request(file, query="?size=32", extra=b""):
+    return (b"POST /v1/encode%s HTTP/1.1\r\n" % query.encode() + HOST + extra
+            + b"Content-Type: image/png\r\nContent-Length: %d\r\n\r\n" % len(file) + file)
+
+
+class WithModel(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.model = os.path.join(cls.folder.name, "model.safetensors")
+        serving.make_model(cls.model)
+        cls.png = serving.photo(form="PNG")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def keep_busy(self, server, query=SLOW):
+        """A request that the only worker computes for a while; the link on which it answers."""
+        link = server.connect()
+        self.addCleanup(link.close)
+        link.sendall(encode_request(self.png, query))
+        serving.wait_until(lambda: server.metric("vqct_workers_busy") == 1, "a busy worker")
+        return link
+
+
+class Batches(WithModel):
+    def test_answers_do_not_depend_on_the_batch(self):
+        files = [serving.photo(seed=seed, form="PNG") for seed in range(24)]
+        queries = ["?size=32", "?size=48", "?size=32"]
+
+        def ask(server, i):
+            answer = server.post(f"/v1/encode{queries[i % 3]}", files[i])
+            self.assertEqual(answer.status, 200)
+            return answer.json()["images"]
+        with serving.Server(self.model, "--threads", "1") as server:
+            alone = [ask(server, i) for i in range(24)]
+        with serving.Server(self.model, "--threads", "2", "--workers", "2") as server:
+            self.keep_busy(server)
+            with concurrent.futures.ThreadPoolExecutor(24) as pool:
+                together = list(pool.map(lambda i: ask(server, i), range(24)))
+            self.assertEqual(alone, together)
+
+    def test_what_waits_is_batched_by_shape_up_to_the_limit(self):
+        with serving.Server(self.model, "--batch-images", "4") as server:
+            busy = self.keep_busy(server)
+            links = [server.connect() for _ in range(9)]
+            for i, link in enumerate(links):
+                link.sendall(encode_request(self.png, "?size=32" if i % 3 else "?size=64"))
+                serving.wait_until(lambda: server.metric("vqct_queue_images") == i + 1)
+            for link in [busy, *links]:
+                self.assertEqual(serving.read_answer(link).status, 200)
+                link.close()
+
+            def at_most(size):
+                return server.metric(
+                    f'vqct_batch_images_bucket{{operation="encode",le="{size}"}}')
+            # The busy one alone; of nine, three of 64 and then 4 + 2 of 32.
+            self.assertEqual([at_most(n) for n in (1, 2, 3, 4)], [1, 3, 6, 10])
+
+    def test_a_delay_lets_a_batch_fill(self):
+        with serving.Server(self.model, "--batch-images", "3", "--batch-delay", "9s") as server:
+            links = [server.connect() for _ in range(3)]
+            for link in links:
+                link.sendall(encode_request(self.png))
+            for link in links:  # the third fills the batch: nobody waits for the delay
+                self.assertEqual(serving.read_answer(link).status, 200)
+                link.close()
+            self.assertEqual(
+                server.metric('vqct_batch_images_bucket{operation="encode",le="2"}'), 0)
+
+    def test_many_pictures_in_one_request(self):
+        body = json.dumps({"images": [base64.b64encode(self.png).decode()] * 64}).encode()
+        with serving.Server(self.model) as server:
+            images = server.post("/v1/encode?size=32", body, "application/json").json()["images"]
+            self.assertEqual(len(images), 64)
+            self.assertTrue(all(image == images[0] for image in images))
+
+    def test_decode_does_not_wait_for_every_encode(self):
+        tokens = json.dumps({"tokens": [[0], [12]], "grid": [1, 1]}).encode()
+        with serving.Server(self.model, "--batch-images", "1") as server:
+            busy = self.keep_busy(server)
+            links = [server.connect() for _ in range(12)]
+            for link in links:
+                link.sendall(encode_request(self.png, "?size=256"))
+            serving.wait_until(lambda: server.metric("vqct_queue_images") == 12)
+            self.assertEqual(server.post("/v1/decode", tokens, "application/json").status, 200)
+            self.assertGreater(server.metric("vqct_queue_images"), 6)
+            for link in [busy, *links]:
+                self.assertEqual(serving.read_answer(link).status, 200)
+                link.close()
+
+    def test_a_large_upload_does_not_stall(self):
+        picture = serving.photo(1500, 1500, form="BMP")  # no picture we read, but 6.7 MB
+        with serving.Server(self.model) as server:
+            for _ in range(3):
+                answer = server.post("/v1/encode", picture, "application/octet-stream")
+                self.assertEqual((answer.status, answer.problem()), (422, "bad-image"))
+
+    def test_memory_and_files_stay(self):
+        with serving.Server(self.model) as server:
+            def run(count):
+                connection = http.client.HTTPConnection("127.0.0.1", server.port)
+                for _ in range(count):
+                    connection.request("POST", "/v1/encode?size=16", self.png)
+                    self.assertEqual(connection.getresponse().read()[:1], b"{")
+                connection.close()
+            run(300)
+            before = server.resident_bytes(), server.open_files()
+            run(1500)
+            serving.wait_until(lambda: server.open_files() <= before[1])
+            self.assertLess(server.resident_bytes(), before[0] * 1.05)
+
+
+class Bounds(WithModel):
+    def test_a_full_queue_refuses_at_once(self):
+        with serving.Server(self.model, "--queue-images", "3") as server:
+            links = [self.keep_busy(server), server.connect(), server.connect()]
+            for i, link in enumerate(links[1:]):
+                link.sendall(encode_request(self.png))
+                serving.wait_until(lambda: server.metric("vqct_queue_images") == i + 1)
+            answer = server.post("/v1/encode", self.png)
+            self.assertEqual((answer.status, answer.problem()), (429, "queue-full"))
+            self.assertTrue(1 <= int(answer.headers["retry-after"]) <= 600)
+            self.assertEqual(server.metric('vqct_refused_total{reason="images"}'), 1)
+            self.assertEqual(server.get("/v1/model").status, 200)
+            self.assertEqual(server.get("/readyz", admin=True).status, 200)
+            for link in links:  # what was accepted is answered
+                self.assertEqual(serving.read_answer(link).status, 200)
+                link.close()
+            self.assertEqual(server.post("/v1/encode?size=32", self.png).status, 200)
+
+    def test_bytes_are_bounded(self):
+        with serving.Server(self.model, "--queue-bytes", "100K") as server:
+            with server.connect() as link:
+                head = encode_request(bytes(90000)).partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+                link.sendall(head)
+                serving.wait_until(lambda: server.metric("vqct_queue_bytes") == 90000)
+                answer = server.post("/v1/encode", bytes(20000))
+                self.assertEqual((answer.status, answer.problem()), (429, "queue-full"))
+                chunk = b"1000\r\n" + bytes(4096) + b"\r\n"
+                answer = server.raw(b"POST /v1/encode HTTP/1.1\r\n" + HOST
+                                    + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 5)
+                self.assertEqual((answer.status, answer.problem()), (429, "queue-full"))
+                self.assertIn("retry-after", answer.headers)
+                self.assertEqual(server.metric('vqct_refused_total{reason="bytes"}'), 2)
+            serving.wait_until(lambda: server.metric("vqct_queue_bytes") == 0)
+
+    def test_pixels_are_bounded(self):
+        with serving.Server(self.model, "--queue-pixels", "200000") as server:
+            busy = self.keep_busy(server)  # 147,456
+            answer = server.post("/v1/encode", serving.photo(256, 256))
+            self.assertEqual((answer.status, answer.problem()), (429, "queue-full"))
+            self.assertEqual(server.metric('vqct_refused_total{reason="pixels"}'), 1)
+            self.assertEqual(serving.read_answer(busy).status, 200)
+            serving.wait_until(lambda: server.metric("vqct_queue_pixels") == 0)
+            # Alone, a picture above the bound of all is served all the same.
+            self.assertEqual(server.post("/v1/encode", serving.photo(512, 512)).status, 200)
+
+    def test_many_in_one_request_count_one_by_one(self):
+        body = json.dumps({"images": [base64.b64encode(self.png).decode()] * 4}).encode()
+        with serving.Server(self.model, "--queue-images", "4") as server:
+            busy = self.keep_busy(server)
+            answer = server.post("/v1/encode", body, "application/json")
+            self.assertEqual((answer.status, answer.problem()), (429, "queue-full"))
+            self.assertEqual(serving.read_answer(busy).status, 200)
+
+
+class Deadlines(WithModel):
+    def test_a_job_past_its_deadline_is_dropped(self):
+        with serving.Server(self.model) as server:
+            busy = self.keep_busy(server)
+            answer = server.post("/v1/encode?size=32", self.png, X_Request_Timeout_Ms="100")
+            self.assertEqual((answer.status, answer.problem()), (504, "deadline-exceeded"))
+            self.assertEqual(server.metric("vqct_queue_images"), 0)
+            self.assertEqual(serving.read_answer(busy).status, 200)
+            self.assertEqual(server.metric(SERVED), 1)
+
+    def test_a_deadline_that_passes_in_compute(self):
+        with serving.Server(self.model, "--request-timeout", "100ms") as server:
+            answer = server.post(f"/v1/encode{SLOW}", self.png)
+            self.assertEqual(answer.status, 504)
+            self.assertEqual(server.get("/livez", admin=True).status, 200)
+            serving.wait_until(lambda: server.metric("vqct_workers_busy") == 0)
+            serving.wait_until(lambda: server.metric("vqct_queue_pixels") == 0)
+
+    def test_a_client_that_leaves_costs_no_compute(self):
+        with serving.Server(self.model) as server:
+            busy = self.keep_busy(server)
+            link = server.connect()
+            link.sendall(encode_request(self.png))
+            serving.wait_until(lambda: server.metric("vqct_queue_images") == 1)
+            link.close()
+            serving.wait_until(lambda: server.metric("vqct_queue_images") == 0)
+            self.assertEqual(serving.read_answer(busy).status, 200)
+            self.assertEqual(server.metric(SERVED), 1)
+            self.assertEqual(server.metric(
+                'vqct_http_requests_total{route="/v1/encode",method="POST",code="499"}'), 1)
+
+    def test_a_slow_worker_leaves_the_loop_free(self):
+        with serving.Server(self.model, "--stall-timeout", "200ms") as server:
+            busy = self.keep_busy(server, "?size=512")
+            self.assertEqual(server.get("/livez", admin=True).status, 200)
+            self.assertEqual(server.get("/v1/codebook").status, 200)
+            serving.wait_until(lambda: server.get("/readyz", admin=True).status == 503)
+            reason = server.get("/readyz", admin=True).json()["reason"]
+            self.assertIn(reason, "a worker computes one batch for too long")
+            self.assertEqual(server.metric("vqct_workers_busy"), 1)
+            self.assertEqual(serving.read_answer(busy).status, 200)
+            self.assertEqual(server.get("/readyz", admin=True).status, 200)
+
+
+class Ending(WithModel):
+    def test_everything_accepted_is_answered(self):
+        with serving.Server(self.model) as server:
+            busy = self.keep_busy(server)
+            links = [server.connect() for _ in range(8)]
+            for i, link in enumerate(links):
+                link.sendall(encode_request(self.png))
+                serving.wait_until(lambda: server.metric("vqct_queue_images") == i + 1)
+            idle, half = server.connect(), server.connect()
+            half.sendall(encode_request(self.png)[:-100])
+            serving.wait_until(lambda: server.metric("vqct_requests_in_flight") == 10)
+            server.process.send_signal(signal.SIGTERM)
+            server.wait_for_log("draining")
+            with self.assertRaises(ConnectionRefusedError):
+                server.connect()
+            half.sendall(encode_request(self.png)[-100:])
+            for link in [busy, *links, half]:
+                answer = serving.read_answer(link)
+                self.assertEqual((answer.status, answer.headers["connection"]), (200, "close"))
+                link.close()
+            self.assertEqual(idle.recv(1), b"")
+            idle.close()
+            self.assertEqual(server.process.wait(serving.PATIENCE), 0)
+
+    def test_readiness_fails_first_and_serving_goes_on(self):
+        with serving.Server(self.model, drain_delay="1h") as server:
+            server.process.send_signal(signal.SIGTERM)
+            server.wait_for_log("leaving")
+            answer = server.get("/readyz", admin=True)
+            self.assertEqual((answer.status, answer.json()["reason"]), (503, "shutting down"))
+            self.assertEqual(server.get("/livez", admin=True).status, 200)
+            self.assertEqual(server.post("/v1/encode?size=32", self.png).status, 200)
+            server.process.send_signal(signal.SIGINT)  # the second signal ends the delay
+            self.assertEqual(server.process.wait(serving.PATIENCE), 0)
+
+    def test_what_takes_too_long_is_refused(self):
+        with serving.Server(self.model, "--drain-timeout", "0") as server:
+            busy = self.keep_busy(server)
+            link, half = server.connect(), server.connect()
+            link.sendall(encode_request(self.png))
+            half.sendall(encode_request(self.png)[:-100])
+            serving.wait_until(lambda: server.metric("vqct_queue_images") == 1)
+            server.process.send_signal(signal.SIGTERM)
+            for waiting in (busy, link):
+                answer = serving.read_answer(waiting)
+                self.assertEqual((answer.status, answer.problem()), (503, "draining"))
+            self.assertIsNone(serving.read_answer(half))
+            for each in (link, half):
+                each.close()
+            self.assertEqual(server.process.wait(serving.PATIENCE), 0)
+
+    def test_under_load(self):
+        answers, failures = [], []
+
+        def client(server):
+            connection = None
+            while True:
+                try:
+                    connection = connection or http.client.HTTPConnection("127.0.0.1", server.port)
+                    connection.request("POST", "/v1/encode?size=32", self.png)
+                except OSError:
+                    return  # not accepted
+                try:
+                    reply = connection.getresponse()
+                    reply.read()
+                    answers.append(reply.status)
+                    if reply.headers["Connection"] == "close":
+                        connection = None
+                except http.client.RemoteDisconnected:
+                    return  # the idle connection was closed as the request was sent
+                except OSError as error:
+                    failures.append(error)
+                    return
+        with serving.Server(self.model) as server:
+            threads = [threading.Thread(target=client, args=(server,)) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            serving.wait_until(lambda: len(answers) > 50)
+            server.process.send_signal(signal.SIGTERM)
+            for thread in threads:
+                thread.join()
+            self.assertEqual(server.process.wait(serving.PATIENCE), 0)
+            logged = [line["status"] for line in server.log() if line["event"] == "request"]
+        self.assertEqual([f for f in failures if not isinstance(f, ConnectionResetError)], [])
+        self.assertEqual(set(answers) - {200, 503}, set())
+        self.assertEqual(sorted(answers), sorted(logged))
+
+
+class Reloading(WithModel):
+    def checksum(self, server):
+        return server.get("/v1/model").json()["model"]["checksum"]
+
+    def test_a_new_model_under_load(self):
+        path, other = self.path("served"), self.path("other")
+        serving.make_model(other, seed=8)
+        shutil.copy(self.model, path)
+        statuses, stop = [], threading.Event()
+
+        def client(server):
+            while not stop.is_set():
+                statuses.append(server.post("/v1/encode?size=32", self.png).status)
+        with serving.Server(path) as server:
+            old = self.checksum(server)
+            threads = [threading.Thread(target=client, args=(server,)) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for count in range(1, 6):
+                shutil.copy(other if count % 2 else self.model, path + ".new")
+                os.rename(path + ".new", path)
+                server.process.send_signal(signal.SIGHUP)
+                server.wait_for_log("reload", count)
+            stop.set()
+            for thread in threads:
+                thread.join()
+            self.assertEqual(set(statuses), {200})
+            self.assertNotEqual(self.checksum(server), old)
+            self.assertEqual(server.metric('vqct_reloads_total{what="model",result="ok"}'), 5)
+
+    def test_a_broken_model_leaves_the_old_one(self):
+        path = self.path("breaks")
+        shutil.copy(self.model, path)
+        with serving.Server(path) as server:
+            old = self.checksum(server)
+            before = server.post("/v1/encode?size=32", self.png).json()
+            with open(path + ".new", "wb") as file:
+                file.write(b"not a model")
+            os.rename(path + ".new", path)
+            server.process.send_signal(signal.SIGHUP)
+            line = server.wait_for_log("reload")
+            self.assertEqual(line["level"], "error")
+            self.assertIn("breaks", line["message"])
+            self.assertEqual(self.checksum(server), old)
+            self.assertEqual(server.post("/v1/encode?size=32", self.png).json(), before)
+            self.assertEqual(server.metric('vqct_reloads_total{what="model",result="failed"}'), 1)
+            self.assertEqual(server.get("/readyz", admin=True).status, 200)
+
+    def test_the_same_model_keeps_its_counters(self):
+        with serving.Server(self.model) as server:
+            server.post("/v1/encode?size=32", self.png)
+            counts = server.get("/v1/codebook/usage").json()
+            server.process.send_signal(signal.SIGHUP)
+            server.wait_for_log("reload")
+            self.assertEqual(server.get("/v1/codebook/usage").json(), counts)
+
+    def test_keys(self):
+        path = self.path("keys")
+
+        def write(*keys):
+            with open(path + ".new", "w") as file:
+                file.write("# keys\n" + "".join(
+                    f"{hashlib.sha256(key.encode()).hexdigest()} {name}\n" for key, name in keys))
+            os.rename(path + ".new", path)
+        write(("secret-one", "first"), ("secret-two", ""))
+        with serving.Server(self.model, "--api-keys", path) as server:
+            def status(headers):
+                return server.get("/v1/model", headers).status
+            answer = server.get("/v1/model")
+            self.assertEqual((answer.status, answer.problem()), (401, "unauthorized"))
+            self.assertEqual(answer.headers["www-authenticate"], "Bearer")
+            self.assertEqual(server.post("/v1/encode", self.png).status, 401)
+            self.assertEqual(server.get("/openapi.json").status, 200)
+            self.assertEqual(server.get("/metrics", admin=True).status, 200)
+            for headers, expected in (
+                    ({"Authorization": "Bearer secret-one"}, 200), ({"X-API-Key": "secret-two"}, 200),
+                    ({"Authorization": "Bearer secret-on"}, 401), ({"Authorization": "Bearer "}, 401),
+                    ({"Authorization": "Basic secret-one"}, 401), ({"X-API-Key": ""}, 401),
+                    ({"X-API-Key": hashlib.sha256(b"secret-one").hexdigest()}, 401)):
+                self.assertEqual(status(headers), expected, headers)
+            write(("secret-three", ""))
+            server.process.send_signal(signal.SIGHUP)
+            server.wait_for_log("reload", 2)
+            self.assertEqual(status({"X-API-Key": "secret-one"}), 401)
+            self.assertEqual(status({"X-API-Key": "secret-three"}), 200)
+            with open(path, "w") as file:
+                file.write("junk")
+            server.process.send_signal(signal.SIGHUP)
+            server.wait_for_log("reload", 4)
+            self.assertEqual(status({"X-API-Key": "secret-three"}), 200)
+            text = server.log_text()
+            self.assertNotIn("secret", text)
+            self.assertIn('"key":"first"', text)
+
+
+class Tls(WithModel):
+    def test_tls(self):
+        key, certificate = self.path("key.pem"), self.path("cert.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate,
+                        "-days", "1", "-subj", "/CN=localhost", "-addext",
+                        "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+        with serving.Server(self.model, "--tls-certificate", certificate, "--tls-key", key,
+                            "--max-body", "200K", "--body-timeout", "500ms") as server:
+            context = ssl.create_default_context(cafile=certificate)
+
+            def post(body, headers=None):
+                connection = http.client.HTTPSConnection("127.0.0.1", server.port, context=context)
+                connection.request("POST", "/v1/encode?size=32", body, headers or {})
+                return connection.getresponse()
+            self.assertEqual(post(self.png).status, 200)
+            self.assertEqual(post(bytes(250000)).status, 413)
+            self.assertEqual(post(b"1234", {"Content-Length": "100"}).status, 408)
+            with server.connect() as link:
+                link.sendall(b"GET /v1/model HTTP/1.1\r\n" + HOST + b"\r\n")
+                self.assertIsNone(serving.read_answer(link))
+            self.assertEqual(server.get("/livez", admin=True).status, 200)
+
+
+if __name__ == "__main__":
+    unittest.main()
