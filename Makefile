@@ -110,16 +110,6 @@ $(B)/libvqct-internal.so: $(LIB_OBJECTS)
 $(B)/vqct: $(B)/server/main.o $(SERVER_OBJECTS) $(B)/libvqct.a
 	$(CC) $(SANITIZE) -o $@ $^ $(ALL_LIBS)
 
-# With MPI=1: the same command for the ranks of an MPI job, whose object takes the place of the
-# archive's core/train/distributed.o.
-MPI_OBJECT := $(B)/core/train/mpi/distributed.o
-$(MPI_OBJECT): LIB_PACKAGES += ompi-c
-$(B)/vqct-mpi: $(MPI_OBJECT) $(B)/server/main.o $(SERVER_OBJECTS) $(B)/libvqct.a
-	$(CC) $(SANITIZE) -o $@ $^ $(ALL_LIBS) $(shell pkg-config --libs ompi-c)
-ifneq ($(MPI),)
-all: $(B)/vqct-mpi
-endif
-
 # tests/unit/failing_memory.h tells what these are for.
 WRAP_MEMORY := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 
@@ -137,7 +127,7 @@ serve: deps ## build, and run the service with the model that ships
 test: deps-test ## install what tests need and run them all
 	@$(MAKE) --no-print-directory check-test
 
-check-test: all $(UNIT_TESTS) $(B)/libvqct-internal.so $(if $(shell command -v mpirun),$(B)/vqct-mpi)
+check-test: all $(UNIT_TESTS) $(B)/libvqct-internal.so
 	$(PYTHON) tests/run.py --build $(B) $(ONLY)
 
 asan ubsan tsan: ## build with a sanitizer and run the unit and command tests
@@ -169,8 +159,7 @@ run-fuzzers: $(FUZZERS) $(B)/vqct
 # ---- packages ---------------------------------------------------------------------------------
 BUILD_DEBS := build-essential pkg-config libmicrohttpd-dev libgnutls28-dev libuv1-dev libjansson-dev \
               libopenblas-pthread-dev libpng-dev libjpeg-dev zlib1g-dev libssl-dev
-TEST_DEBS  := check python3-torch python3-numpy python3-pil python3-jsonschema curl openssl \
-              openmpi-bin libopenmpi-dev
+TEST_DEBS  := check python3-torch python3-numpy python3-pil python3-jsonschema curl openssl
 # Node.js from elsewhere brings npm along, and Debian's npm conflicts with it.
 NODE_DEBS  := $(if $(shell command -v npm),,nodejs npm)
 

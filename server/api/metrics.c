@@ -99,6 +99,7 @@ static void read_process(struct service *service) {
   registry_clear(registry, METRIC_MODEL_INFO);
   registry_set(registry, METRIC_MODEL_INFO, labels, 1);
   snprintf(labels, sizeof labels, "version=\"%s\"", vqct_version());
+  registry_set(registry, METRIC_READY, "", !service_not_ready(service));
   registry_set(registry, METRIC_BUILD_INFO, labels, 1);
   registry_set(registry, METRIC_START_TIME, "", (double)service->started);
   registry_set(registry, METRIC_RESIDENT_BYTES, "", resident_bytes());

@@ -59,6 +59,7 @@ const struct metric service_metrics[SERVICE_METRICS] = {
                         "Times the model or the keys were loaded again, by result.", NULL, 0},
     [METRIC_MODEL_INFO] = {"vqct_model_info", METRIC_GAUGE, "The model served, as labels.", NULL,
                            0},
+    [METRIC_READY] = {"vqct_ready", METRIC_GAUGE, "1 where /readyz says yes, else 0.", NULL, 0},
     [METRIC_WORKERS_BUSY] = {"vqct_workers_busy", METRIC_GAUGE, "Workers that compute now.", NULL,
                              0},
     [METRIC_RESIDENT_BYTES] = {"process_resident_memory_bytes", METRIC_GAUGE,
