@@ -159,7 +159,8 @@ run-fuzzers: $(FUZZERS) $(B)/vqct
 # ---- packages ---------------------------------------------------------------------------------
 BUILD_DEBS := build-essential pkg-config libmicrohttpd-dev libgnutls28-dev libuv1-dev libjansson-dev \
               libopenblas-pthread-dev libpng-dev libjpeg-dev zlib1g-dev libssl-dev
-TEST_DEBS  := check python3-torch python3-numpy python3-pil python3-jsonschema curl openssl
+TEST_DEBS  := check python3-torch python3-numpy python3-pil python3-jsonschema python3-yaml curl openssl \
+              prometheus haproxy
 # Node.js from elsewhere brings npm along, and Debian's npm conflicts with it.
 NODE_DEBS  := $(if $(shell command -v npm),,nodejs npm)
 
