@@ -3,7 +3,7 @@
 
 #define BIAS_POSITIONS 512 /* summed by one task */
 #define CHANNELS_MIN   8   /* below, the transforms cost more than they save */
-#define CHANNELS_MAX   256 /* above, the sums at 36 points no longer stay in the cache */
+#define PIXELS_MIN     36  /* likewise */
 
 struct bias_job {
   const float *dy;
@@ -42,10 +42,9 @@ static enum vqct_status bias_gradient(const struct gradient *g, float *dbias,
   return VQCT_OK;
 }
 
-static bool winograd_pays(const struct conv_shape *s) {
+static bool winograd_pays(const struct conv_shape *s, int height, int width) {
   return s->kernel == 3 && s->stride == 1 && s->in_channels >= CHANNELS_MIN &&
-         s->out_channels >= CHANNELS_MIN && s->in_channels <= CHANNELS_MAX &&
-         s->out_channels <= CHANNELS_MAX;
+         s->out_channels >= CHANNELS_MIN && height * width >= PIXELS_MIN;
 }
 
 enum vqct_status conv_backward_weight(const struct conv_shape *shape,
@@ -64,7 +63,8 @@ enum vqct_status conv_backward_weight(const struct conv_shape *shape,
   if (gradient.height <= 0 || gradient.width <= 0)
     return VQCT_OK;
   enum vqct_status status =
-      (winograd_pays(shape) ? gradient_winograd : gradient_direct)(&gradient, exec);
+      (winograd_pays(shape, gradient.height, gradient.width) ? gradient_winograd
+                                                             : gradient_direct)(&gradient, exec);
   if (status == VQCT_OK && dbias)
     status = bias_gradient(&gradient, dbias, exec);
   return status;

@@ -1,12 +1,15 @@
 /* With y = A' (B' x B . G w G') A for one tile and pair of channels, the gradient for w is
  *     G' (sum over tiles of B' x B . A dy A') G
- * where the sums are, for each of the 36 points, a product of two matrices over the tiles. */
+ * where the sums are, for each of the 36 points, a product of two matrices over the tiles. Where
+ * the sums for all channels stay in the cache, they are kept through all bands and transformed back
+ * at the end; otherwise part after part of them is computed and transformed back in each band. */
 #include "gradient.h"
-#include "size.h"
 #include "tiles.h"
 
-#define BLOCK_SIDE 8   /* tiles along a block's side; a block is read by one task */
-#define BAND_TILES 256 /* the depth of one product; both its factors stay in the cache */
+#define BLOCK_SIDE    8   /* tiles along a block's side; a block is read by one task */
+#define BAND_TILES    256 /* the depth of one product; both its factors stay in the cache */
+#define KEPT_CHANNELS 256 /* for which the sums stay in the cache */
+#define PART_ROWS     64  /* output channels of a part, whose sums stay in the second cache */
 #define AVOID_ALIASING                                                                             \
   16 /* floats between the matrices, which a power of two would let collide                        \
       */
@@ -23,7 +26,7 @@ struct band_job {
   size_t in, out;         /* channels, filled up to whole vectors */
   size_t x_step, dy_step; /* floats between points */
   float *x_points, *dy_points;
-  float *sums; /* point, panel of input channels, output channel, panel's columns */
+  float *sums; /* point, panel of input channels, output channel, panel's columns; or NULL */
 };
 
 static int least(int a, int b) {
@@ -85,54 +88,101 @@ static void multiply_point(void *argument, size_t point, unsigned worker) {
   }
 }
 
-/* Adds the sums of one output channel to dweight. */
+/* Transforms the sums of one output channel and one panel and adds them to dweight. */
+static void add_panel(const struct band_job *job, size_t o, size_t panel, const float *sums,
+                      size_t point_stride) {
+  const struct simd *simd = job->gradient->simd;
+  size_t in = (size_t)job->gradient->shape->in_channels, first = panel * simd->panel;
+  size_t count = in - first < simd->panel ? in - first : simd->panel;
+  float taps[9 * PANEL_MAX], *dweight = job->gradient->dweight + (o * in + first) * 9;
+  simd->winograd_weight_gradient(sums, point_stride, simd_panel_vectors(simd, job->in, panel), taps,
+                                 PANEL_MAX);
+  for (size_t i = 0; i < count; i++)
+    for (size_t tap = 0; tap < 9; tap++)
+      dweight[i * 9 + tap] += taps[tap * PANEL_MAX + i];
+}
+
 static void add_output_channel(void *argument, size_t o, unsigned worker) {
   (void)worker;
   const struct band_job *job = argument;
+  size_t width = job->gradient->simd->panel, panels = simd_panels(job->gradient->simd, job->in);
+  for (size_t panel = 0; panel < panels; panel++)
+    add_panel(job, o, panel, job->sums + (panel * job->out + o) * width, panels * job->out * width);
+}
+
+/* One panel of input channels and PART_ROWS output channels of a band, from points to dweight. */
+static void add_part(void *argument, size_t number, unsigned worker) {
+  const struct band_job *job = argument;
   const struct simd *simd = job->gradient->simd;
-  size_t in = (size_t)job->gradient->shape->in_channels, panels = simd_panels(simd, job->in);
-  float taps[9 * PANEL_MAX];
-  for (size_t panel = 0; panel < panels; panel++) {
-    size_t first = panel * simd->panel;
-    size_t count = in - first < simd->panel ? in - first : simd->panel;
-    float *dweight = job->gradient->dweight + (o * in + first) * 9;
-    simd->winograd_weight_gradient(job->sums + (panel * job->out + o) * simd->panel,
-                                   panels * job->out * simd->panel,
-                                   simd_panel_vectors(simd, job->in, panel), taps, PANEL_MAX);
-    for (size_t i = 0; i < count; i++)
-      for (size_t tap = 0; tap < 9; tap++)
-        dweight[i * 9 + tap] += taps[tap * PANEL_MAX + i];
+  size_t panels = simd_panels(simd, job->in), panel = number % panels;
+  size_t first = number / panels * PART_ROWS, out = (size_t)job->gradient->shape->out_channels;
+  size_t rows = out - first < PART_ROWS ? out - first : PART_ROWS;
+  float *sums = job->scratch + worker * job->worker_floats;
+  for (size_t point = 0; point < WINOGRAD_POINTS; point++) {
+    struct product product = {
+        .rows = rows,
+        .runs = 1,
+        .depth = job->tiles,
+        .vectors = simd_panel_vectors(simd, job->in, panel),
+        .a = job->dy_points + point * job->dy_step + first,
+        .a_row = 1,
+        .a_step = job->out,
+        .b = job->x_points + point * job->x_step + panel * simd->panel,
+        .b_row = job->in,
+        .c = sums + point * PART_ROWS * simd->panel,
+        .c_row = simd->panel,
+    };
+    simd->product(&product);
   }
+  for (size_t o = 0; o < rows; o++)
+    add_panel(job, first + o, panel, sums + o * simd->panel, PART_ROWS * simd->panel);
 }
 
 static void run_bands(struct band_job *job, const struct exec *exec) {
+  size_t out = (size_t)job->gradient->shape->out_channels;
   size_t blocks = (size_t)job->gradient->input->images * job->down * job->across;
   size_t most = BAND_TILES / (size_t)(job->block_rows * job->block_columns);
+  size_t parts = (out + PART_ROWS - 1) / PART_ROWS * simd_panels(job->gradient->simd, job->in);
   for (job->first = 0; job->first < blocks; job->first += job->count) {
     job->count = blocks - job->first < most ? blocks - job->first : most;
     job->tiles = tiles_before(job, job->first + job->count);
     pool_run(exec->pool, job->count, read_block, job);
-    pool_run(exec->pool, WINOGRAD_POINTS, multiply_point, job);
+    if (job->sums)
+      pool_run(exec->pool, WINOGRAD_POINTS, multiply_point, job);
+    else
+      pool_run(exec->pool, parts, add_part, job);
   }
-  pool_run(exec->pool, (size_t)job->gradient->shape->out_channels, add_output_channel, job);
+  if (job->sums)
+    pool_run(exec->pool, out, add_output_channel, job);
+}
+
+static size_t largest(size_t a, size_t b) {
+  return a > b ? a : b;
+}
+
+static bool take_points(struct band_job *job, struct arena *arena) {
+  job->x_step = BAND_TILES * job->in + AVOID_ALIASING;
+  job->dy_step = BAND_TILES * job->out + AVOID_ALIASING;
+  job->x_points = arena_alloc(arena, WINOGRAD_POINTS * job->x_step * sizeof(float));
+  job->dy_points = arena_alloc(arena, WINOGRAD_POINTS * job->dy_step * sizeof(float));
+  return job->x_points && job->dy_points;
 }
 
 static bool take_memory(struct band_job *job, const struct exec *exec) {
   const struct simd *simd = job->gradient->simd;
-  size_t x = tiles_scratch(&job->x, job->block_rows, job->block_columns);
-  size_t dy = tiles_scratch(&job->dy, job->block_rows, job->block_columns);
-  size_t sums = WINOGRAD_POINTS * simd_panels(simd, job->in) * simd->panel;
-  job->worker_floats = x > dy ? x : dy;
-  job->x_step = BAND_TILES * job->in + AVOID_ALIASING;
-  job->dy_step = BAND_TILES * job->out + AVOID_ALIASING;
-  return (job->scratch = arena_alloc(exec->arena, pool_workers(exec->pool) * job->worker_floats *
-                                                      sizeof(float))) &&
-         (job->x_points =
-              arena_alloc(exec->arena, WINOGRAD_POINTS * job->x_step * sizeof(float))) &&
-         (job->dy_points =
-              arena_alloc(exec->arena, WINOGRAD_POINTS * job->dy_step * sizeof(float))) &&
-         size_multiply(sums, job->out, &sums) &&
-         (job->sums = arena_calloc(exec->arena, sums, sizeof(float)));
+  bool keep = job->in <= KEPT_CHANNELS && job->out <= KEPT_CHANNELS;
+  size_t sums = WINOGRAD_POINTS * simd_panels(simd, job->in) * simd->panel * job->out;
+  job->worker_floats = largest(tiles_scratch(&job->x, job->block_rows, job->block_columns),
+                               tiles_scratch(&job->dy, job->block_rows, job->block_columns));
+  if (!keep)
+    job->worker_floats = largest(job->worker_floats, WINOGRAD_POINTS * PART_ROWS * simd->panel);
+  job->scratch =
+      arena_alloc(exec->arena, pool_workers(exec->pool) * job->worker_floats * sizeof(float));
+  if (!job->scratch || !take_points(job, exec->arena))
+    return false;
+  if (keep)
+    job->sums = arena_calloc(exec->arena, sums, sizeof(float));
+  return !keep || job->sums;
 }
 
 enum vqct_status gradient_winograd(const struct gradient *g, const struct exec *exec) {
