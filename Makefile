@@ -156,6 +156,21 @@ run-fuzzers: $(FUZZERS) $(B)/vqct
 	  $(B)/fuzz/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
 	    -max_len=65536 -verbosity=0 -artifact_prefix=$(B)/ $(B)/corpus/$$fuzzer; done
 
+# ---- measuring --------------------------------------------------------------------------------
+PRESET ?= vqct-f16
+
+bench: all ## measure encoding and decoding with PRESET (vqct-f16)
+	@mkdir -p build/bench
+	$(B)/vqct init --preset $(PRESET) --seed 1 -o build/bench/$(PRESET).safetensors
+	$(B)/vqct bench build/bench/$(PRESET).safetensors
+
+bench-peers: ## measure beside ONNX Runtime and PyTorch
+	@config/install-packages $(BUILD_DEBS) python3-torch python3-numpy $(NODE_DEBS)
+	@$(MAKE) --no-print-directory all
+	mkdir -p build/peers && cp tests/bench/peers/package.json build/peers
+	cd build/peers && npm install --silent --ignore-scripts --no-audit --no-fund
+	$(PYTHON) tests/bench/peers/run.py $(B) build/peers --preset $(PRESET)
+
 # ---- packages ---------------------------------------------------------------------------------
 BUILD_DEBS := build-essential pkg-config libmicrohttpd-dev libgnutls28-dev libuv1-dev libjansson-dev \
               libopenblas-pthread-dev libpng-dev libjpeg-dev zlib1g-dev libssl-dev
