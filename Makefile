@@ -10,7 +10,7 @@ PYTHON  ?= /usr/bin/python3
 MODEL   ?= models/vqct-small.safetensors
 B       := build/$(CONFIG)
 
-LIB_PACKAGES    := openblas jansson libpng libjpeg zlib libcrypto
+LIB_PACKAGES    := jansson libpng libjpeg zlib libcrypto
 SERVER_PACKAGES := libmicrohttpd libuv gnutls
 
 # ---- flags ------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ bench-peers: ## measure beside ONNX Runtime and PyTorch
 
 # ---- packages ---------------------------------------------------------------------------------
 BUILD_DEBS := build-essential pkg-config libmicrohttpd-dev libgnutls28-dev libuv1-dev libjansson-dev \
-              libopenblas-pthread-dev libpng-dev libjpeg-dev zlib1g-dev libssl-dev
+              libpng-dev libjpeg-dev zlib1g-dev libssl-dev
 TEST_DEBS  := check python3-torch python3-numpy python3-pil python3-jsonschema python3-yaml curl openssl \
               prometheus haproxy
 # Node.js from elsewhere brings npm along, and Debian's npm conflicts with it.
