@@ -70,7 +70,7 @@ LIB_OBJECTS    := $(LIB_SOURCES:%.c=$(B)/%.o) $(SIMD_OBJECTS)
 SERVER_OBJECTS := $(SERVER_SOURCES:%.c=$(B)/%.o)
 UNIT_TESTS     := $(UNIT_SOURCES:%.c=$(B)/%)
 
-.PHONY: all help serve test check-test fuzz run-fuzzers bench bench-peers bench-serve asan ubsan tsan lint lint-deploy format install deps deps-test clean
+.PHONY: all help serve test check-test fuzz run-fuzzers bench bench-kernels bench-peers bench-serve asan ubsan tsan lint lint-deploy format install deps deps-test clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -129,6 +129,10 @@ test: deps-test ## install what tests need and run them all
 
 check-test: all $(UNIT_TESTS) $(B)/libvqct-internal.so
 	$(PYTHON) tests/run.py --build $(B) $(ONLY)
+
+bench-kernels: $(B)/tests/bench/kernels ## time the convolutions of the f16 network, forward and backward
+	$< 1 1 backward
+	$< 2 1 backward
 
 asan ubsan tsan: ## build with a sanitizer and run the unit and command tests
 	$(MAKE) CONFIG=$@ check-test ONLY="$(or $(ONLY),unit integration)"

@@ -4,10 +4,8 @@
  *
  * prints, for each shape, the milliseconds of one image and GFLOP/s counted as a plain convolution
  * (two operations a multiply-add, whatever the form saves). The best of several runs. */
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "conv.h"
