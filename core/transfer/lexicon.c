@@ -5,6 +5,7 @@
 
 #include "error.h"
 #include "lexicon_format.h"
+#include "little_endian.h"
 
 /* Where reading stands. */
 struct cursor {
@@ -24,10 +25,6 @@ static bool cursor_copy(struct cursor *cursor, char *to, size_t size) {
   memcpy(to, cursor->at, size);
   cursor->at += size;
   return true;
-}
-
-static uint32_t little_endian(const unsigned char *at) {
-  return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 }
 
 /* One word: the text goes to word, whose first bytes are still those of the word before. */
@@ -73,7 +70,7 @@ enum vqct_status lexicon_open(const void *data, size_t size, struct lexicon *lex
   const unsigned char *bytes = data;
   if (size < LEXICON_HEADER || memcmp(bytes, LEXICON_MAGIC, 8))
     return error_set(error, VQCT_DATA, "not a lexicon: the first bytes are not " LEXICON_MAGIC);
-  uint32_t entries = little_endian(bytes + 8), rest = little_endian(bytes + 12);
+  uint32_t entries = little_endian_read(bytes + 8), rest = little_endian_read(bytes + 12);
   if (rest != size - LEXICON_HEADER || entries > rest / 4 || entries == 0)
     return error_set(error, VQCT_DATA, "the lexicon's header does not fit its %zu bytes", size);
   enum vqct_status status = VQCT_OK;

@@ -8,6 +8,7 @@
 #include "error.h"
 #include "lexicon.h"
 #include "lexicon_format.h"
+#include "little_endian.h"
 
 struct draft {
   struct word_table words;
@@ -110,11 +111,6 @@ static const char **sorted_words(const struct draft *draft) {
   return words;
 }
 
-static void put_u32(uint8_t *to, uint32_t value) {
-  for (int i = 0; i < 4; i++)
-    to[i] = (uint8_t)(value >> 8 * i);
-}
-
 /* Writes one entry and returns where it ends. */
 static uint8_t *put_entry(uint8_t *to, const char *word, const char *before, uint8_t flags,
                           const char *lemmas) {
@@ -151,8 +147,8 @@ static enum vqct_status draft_write(const struct draft *draft, struct vqct_bytes
     before = words[i];
   }
   memcpy(data, LEXICON_MAGIC, 8);
-  put_u32(data + 8, draft->words.count);
-  put_u32(data + 12, (uint32_t)((size_t)(at - data) - LEXICON_HEADER));
+  little_endian_write(data + 8, draft->words.count);
+  little_endian_write(data + 12, (uint32_t)((size_t)(at - data) - LEXICON_HEADER));
   *block = (struct vqct_bytes){data, (size_t)(at - data)};
   free(words);
   return VQCT_OK;

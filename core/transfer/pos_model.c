@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "little_endian.h"
 
 #define LAST_WEIGHT 128u
 
@@ -17,10 +18,6 @@ enum pos_class pos_class_of(const char *tag) {
   return POS_OTHER;
 }
 
-static uint32_t read_u32(const unsigned char *at) {
-  return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
-
 /* Where the parts of a block begin. */
 struct layout {
   uint32_t tags, features, weights, known;
@@ -30,10 +27,10 @@ struct layout {
 static bool layout_read(const unsigned char *bytes, size_t size, struct layout *layout) {
   if (size < POS_HEADER || memcmp(bytes, POS_MAGIC, 8))
     return false;
-  layout->tags = read_u32(bytes + 8);
-  layout->features = read_u32(bytes + 12);
-  layout->weights = read_u32(bytes + 16);
-  layout->known = read_u32(bytes + 20);
+  layout->tags = little_endian_read(bytes + 8);
+  layout->features = little_endian_read(bytes + 12);
+  layout->weights = little_endian_read(bytes + 16);
+  layout->known = little_endian_read(bytes + 20);
   if (layout->tags < 2 || layout->tags > POS_TAGS_MAX || layout->features > size / 4 ||
       layout->weights > size / 2 || layout->known > size / 6)
     return false;
@@ -63,7 +60,7 @@ static bool read_names(const struct layout *layout, struct pos_model *model) {
 static bool read_features(const struct layout *layout, struct pos_model *model) {
   uint32_t next = 0, before = 0;
   for (uint32_t i = 0; i < layout->features; i++) {
-    uint32_t key = read_u32(layout->feature + (size_t)i * 4);
+    uint32_t key = little_endian_read(layout->feature + (size_t)i * 4);
     if (key <= before)
       return false;
     before = key;
@@ -85,7 +82,7 @@ static bool read_features(const struct layout *layout, struct pos_model *model) 
 static bool read_known(const struct layout *layout, struct pos_model *model) {
   uint32_t before = 0;
   for (uint32_t i = 0; i < layout->known; i++) {
-    uint32_t key = read_u32(layout->word + (size_t)i * 4);
+    uint32_t key = little_endian_read(layout->word + (size_t)i * 4);
     if (key <= before)
       return false;
     before = key;

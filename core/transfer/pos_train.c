@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "little_endian.h"
 #include "rng.h"
 #include "size.h"
 
@@ -239,11 +240,6 @@ static uint32_t sort_slots(struct pos_slots *slots) {
   return count;
 }
 
-static void put_u32(uint8_t *to, uint32_t value) {
-  for (int i = 0; i < 4; i++)
-    to[i] = (uint8_t)(value >> 8 * i);
-}
-
 /* The parts of the block while it grows; each has room for the most there can be. */
 struct parts {
   double scale;
@@ -267,14 +263,14 @@ static void put_feature(const struct trainer *trainer, const struct pos_slot *sl
   if (parts->weight_count == before)
     return;
   parts->tags[parts->weight_count - 1] |= 128;
-  put_u32(parts->features + 4 * (size_t)parts->feature_count++, slot->key);
+  little_endian_write(parts->features + 4 * (size_t)parts->feature_count++, slot->key);
 }
 
 static void put_known(struct trainer *trainer, struct parts *parts) {
   parts->known_count = sort_slots(&trainer->known);
   uint8_t *at = parts->known;
   for (uint32_t i = 0; i < parts->known_count; i++, at += 4)
-    put_u32(at, trainer->known.slot[i].key);
+    little_endian_write(at, trainer->known.slot[i].key);
   for (uint32_t i = 0; i < parts->known_count; i++) {
     *at++ = (uint8_t)trainer->known.slot[i].value;
     *at++ = (uint8_t)(trainer->known.slot[i].value >> 8);
@@ -299,10 +295,10 @@ static bool join_parts(const struct pos_corpus *corpus, const struct parts *part
   if (!(block->data = malloc(block->size)))
     return false;
   memcpy(block->data, POS_MAGIC, 8);
-  put_u32(block->data + 8, (uint32_t)corpus->tags);
-  put_u32(block->data + 12, parts->feature_count);
-  put_u32(block->data + 16, parts->weight_count);
-  put_u32(block->data + 20, parts->known_count);
+  little_endian_write(block->data + 8, (uint32_t)corpus->tags);
+  little_endian_write(block->data + 12, parts->feature_count);
+  little_endian_write(block->data + 16, parts->weight_count);
+  little_endian_write(block->data + 20, parts->known_count);
   uint8_t *at = block->data + POS_HEADER;
   for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
     memcpy(at, pieces[i].data, pieces[i].size);

@@ -73,7 +73,7 @@ static bool is_countable(const struct word *word) {
 }
 
 static bool scratch_reserve(struct vocabulary_scratch *scratch, size_t length) {
-  if (length <= scratch->capacity)
+  if (length < scratch->capacity)
     return true;
   size_t capacity = length + length / 2 + 256;
   vocabulary_scratch_free(scratch);
