@@ -369,7 +369,10 @@ class Routes(unittest.TestCase):
         version, theirs, span, flags = answer.headers["traceparent"].split("-")
         self.assertEqual((version, theirs, flags), ("00", trace, "01"))
         self.assertNotEqual(span, parent)
-        line, = [line for line in self.server.log() if line.get("request_id") == "mine.1-2_3"]
+        def logged():
+            return [line for line in self.server.log() if line.get("request_id") == "mine.1-2_3"]
+        serving.wait_until(logged, "the request's line in the log")
+        line, = logged()
         self.assertEqual((line["trace_id"], line["parent_id"], line["span_id"], line["status"],
                           line["route"], line["bytes_in"]),
                          (trace, parent, span, 200, "/v1/encode", len(self.png)))

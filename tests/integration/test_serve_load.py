@@ -137,7 +137,8 @@ class Batches(WithModel):
             before = server.resident_bytes(), server.open_files()
             run(1500)
             serving.wait_until(lambda: server.open_files() <= before[1])
-            self.assertLess(server.resident_bytes(), before[0] * 1.05)
+            if serving.BUILD.endswith("release"):  # sanitizers keep what is freed
+                self.assertLess(server.resident_bytes(), before[0] * 1.05)
 
 
 class Bounds(WithModel):

@@ -1,0 +1,283 @@
+/* The parts of HTTP that work on text alone. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "accept.h"
+#include "base64.h"
+#include "keys.h"
+#include "multipart.h"
+#include "router.h"
+
+START_TEST(accept_chooses_the_best_offer) {
+  static const char *const offers[] = {"application/json", "application/x-npy", "image/png"};
+  static const struct {
+    const char *accept;
+    int chosen;
+  } rows[] = {
+      {NULL, 0},
+      {"", 0},
+      {"*/*", 0},
+      {"image/*", 2},
+      {"IMAGE/PNG", 2},
+      {"application/x-npy", 1},
+      {"application/*", 0},
+      {"text/html, */*;q=0.1", 0},
+      {"application/json;q=0.2, application/x-npy;q=0.9", 1},
+      {"application/json;q=0.2, */*;q=0.9", 1},
+      {"*/*, application/json;q=0", 1},
+      {"application/json; charset=utf-8 ; q=0.3 , image/png;q=0.4", 2},
+      {"text/html", -1},
+      {"application/jso", -1},
+      {"application", -1},
+      {"image/png;q=0", -1},
+      {"image/png;q=junk", -1},
+      {",,;;,", -1},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    ck_assert_msg(accept_choose(rows[i].accept, offers, 3) == rows[i].chosen, "%s",
+                  rows[i].accept ? rows[i].accept : "none");
+}
+END_TEST
+
+START_TEST(content_type_is_read) {
+  static const struct {
+    const char *type, *boundary; /* NULL: none */
+  } rows[] = {
+      {"multipart/form-data; boundary=abc", "abc"},
+      {"Multipart/Form-Data ;Boundary=\"a b\"; x=y", "a b"},
+      {"multipart/form-data; x=\"boundary=no\"; boundary=yes", "yes"},
+      {"multipart/form-data; boundary=", NULL},
+      {"multipart/form-data; boundary=\"open", NULL},
+      {"multipart/form-data; boundary=123456789012345", NULL}, /* longer than the room */
+      {"multipart/form-data", NULL},
+      {"multipart/form-data; boundaryx=1", NULL},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    char value[12];
+    ck_assert(content_type_is(rows[i].type, "multipart/form-data"));
+    bool found = content_type_parameter(rows[i].type, "boundary", value, sizeof value);
+    ck_assert_msg(found == (rows[i].boundary != NULL), "%s", rows[i].type);
+    if (found)
+      ck_assert_str_eq(value, rows[i].boundary);
+  }
+  ck_assert(!content_type_is("multipart/form-data2", "multipart/form-data"));
+  ck_assert(!content_type_is("multipart/form", "multipart/form-data"));
+}
+END_TEST
+
+/* Writes each part as "name:filename=data|" and how the body ended. */
+static const char *parse(const char *boundary, const char *body) {
+  static char out[512];
+  struct multipart multipart;
+  struct multipart_part part;
+  enum multipart_step step = MULTIPART_BROKEN;
+  /* A copy of the exact size, so that reading past it shows under ASan. */
+  size_t size = strlen(body);
+  char *copy = malloc(size ? size : 1);
+  memcpy(copy, body, size);
+  out[0] = '\0';
+  if (multipart_begin(&multipart, boundary, copy, size))
+    while ((step = multipart_next(&multipart, &part)) == MULTIPART_PART)
+      sprintf(out + strlen(out), "%s:%s=%.*s|", part.name, part.filename, (int)part.size,
+              part.data);
+  free(copy);
+  return strcat(out, step == MULTIPART_END ? "end" : "broken");
+}
+
+START_TEST(multipart_is_taken_apart) {
+#define DISPOSITION "Content-Disposition: form-data; name=\"n\"; filename=\"f\"\r\n\r\n"
+  static const struct {
+    const char *body, *parts;
+  } rows[] = {
+      {"--B\r\n" DISPOSITION "data\r\n--B--\r\n", "n:f=data|end"},
+      {"--B\r\n" DISPOSITION "\r\n--B--", "n:f=|end"},
+      {"--B\r\n" DISPOSITION "a\r\n--B\r\nContent-Type: x\r\ncontent-disposition: form-data;"
+       "name=\"m\"\r\nX: y\r\n\r\nb\r\nc\r\n--B--",
+       "n:f=a|m:=b\r\nc|end"},
+      {"--B\r\n\r\nbare\r\n--B--", ":=bare|end"},
+      {"--B--", "end"},
+      {"", "broken"},
+      {"--B", "broken"},
+      {"--C\r\n", "broken"},
+      {"--B\r\n", "broken"},
+      {"--B\r\n" DISPOSITION "data", "broken"},
+      {"--B\r\n" DISPOSITION "data\r\n--B", "n:f=data|broken"},
+      {"--B\r\n" DISPOSITION "data\r\n--B\r\nContent-Disp", "n:f=data|broken"},
+      {"--B\r\nContent-Disposition: form-data; name=\"n\r\n\r\nx\r\n--B--", ":=x|end"},
+      {"--B\r\nContent-Disposition:;;;name=;name=\"\r\n\r\nx\r\n--B--", ":=x|end"},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    ck_assert_str_eq(parse("B", rows[i].body), rows[i].parts);
+  char longest[72];
+  memset(longest, 'b', 71);
+  longest[71] = '\0';
+  ck_assert_str_eq(parse(longest, "x"), "broken");
+  ck_assert_str_eq(parse("", "--\r\n"), "broken");
+}
+END_TEST
+
+START_TEST(base64_goes_there_and_back) {
+  static const struct {
+    const char *plain, *coded;
+  } rows[] = {{"", ""},
+              {"f", "Zg=="},
+              {"fo", "Zm8="},
+              {"foo", "Zm9v"},
+              {"foob", "Zm9vYg=="},
+              {"fooba", "Zm9vYmE="},
+              {"foobar", "Zm9vYmFy"},
+              {"\xfb\xff\xbf", "+/+/"}}; /* RFC 4648, section 10 */
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct text text = {0};
+    unsigned char data[16];
+    size_t size;
+    base64_add(&text, rows[i].plain, strlen(rows[i].plain));
+    ck_assert_str_eq(text.data, rows[i].coded);
+    ck_assert(base64_decode(rows[i].coded, strlen(rows[i].coded), data, &size));
+    ck_assert_uint_eq(size, strlen(rows[i].plain));
+    ck_assert_int_eq(memcmp(data, rows[i].plain, size), 0);
+    text_free(&text);
+  }
+  static const char *const wrong[] = {
+      "Z",    "Zg",    "Zg=",  "Z===",   "====", "=",     "Zg==Zg==",
+      "Zg=a", "Zm9\n", "Zm 9", "Zm9v\n", "Zm-_", "Zm9v=", "\xff\xff\xff\xff"};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    unsigned char data[16];
+    size_t size;
+    ck_assert_msg(!base64_decode(wrong[i], strlen(wrong[i]), data, &size), "%s", wrong[i]);
+  }
+}
+END_TEST
+
+START_TEST(routes_are_found) {
+  static const struct route routes[] = {{.method = "GET", .path = "/a"},
+                                        {.method = "POST", .path = "/a"},
+                                        {.method = "GET", .path = "/a/{id}"},
+                                        {.method = "GET", .path = "/a/{id}/b"}};
+  static const struct {
+    const char *method, *path;
+    int route; /* -1: none */
+    const char *parameter, *allow;
+  } rows[] = {
+      {"GET", "/a", 0, "", "GET, HEAD, POST, OPTIONS"},
+      {"HEAD", "/a", 0, "", "GET, HEAD, POST, OPTIONS"},
+      {"POST", "/a", 1, "", "GET, HEAD, POST, OPTIONS"},
+      {"get", "/a", -1, "", "GET, HEAD, POST, OPTIONS"},
+      {"PUT", "/a", -1, "", "GET, HEAD, POST, OPTIONS"},
+      {"GET", "/a/12", 2, "12", "GET, HEAD, OPTIONS"},
+      {"POST", "/a/12", -1, "", "GET, HEAD, OPTIONS"},
+      {"GET", "/a/12/b", 3, "12", "GET, HEAD, OPTIONS"},
+      {"GET", "/a/", -1, "", ""},
+      {"GET", "/a/12/", -1, "", ""},
+      {"GET", "/a/12/c", -1, "", ""},
+      {"GET", "", -1, "", ""},
+      {"GET", "/A", -1, "", ""},
+      {"GET", "/a/1234567890123456789012345678901234567890123456789012345678901234", -1, "", ""},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct route_match match;
+    router_match(routes, 4, rows[i].method, rows[i].path, &match);
+    ck_assert_msg(match.route == (rows[i].route < 0 ? NULL : &routes[rows[i].route]), "%s %s",
+                  rows[i].method, rows[i].path);
+    ck_assert_str_eq(match.parameter, rows[i].parameter);
+    ck_assert_str_eq(match.allow, rows[i].allow);
+    ck_assert(match.path_known == (*rows[i].allow != '\0'));
+  }
+}
+END_TEST
+
+static enum vqct_status read_keys(const char *text, struct keys **keys, struct vqct_error *error) {
+  char path[] = "/tmp/vqct-keys-XXXXXX";
+  int file = mkstemp(path);
+  ck_assert_int_ge(file, 0);
+  ck_assert_int_eq(write(file, text, strlen(text)), (ssize_t)strlen(text));
+  close(file);
+  enum vqct_status status = keys_read(path, keys, error);
+  unlink(path);
+  return status;
+}
+
+START_TEST(keys_are_found_by_their_hash) {
+  /* printf %s alpha | sha256sum; printf %s beta | sha256sum */
+  static const char text[] =
+      "# who may\n\n"
+      "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8\tfirst one \r\n"
+      "F44E64E75F3948E9F73F8DFA94721C4CE8CBB4F265C4790C702B2D41CFBF2753\n";
+  struct keys *keys;
+  struct vqct_error error;
+  ck_assert_int_eq(read_keys(text, &keys, &error), VQCT_OK);
+  ck_assert_str_eq(keys_find(keys, "alpha"), "first one");
+  ck_assert_str_eq(keys_find(keys, "beta"), "");
+  ck_assert_ptr_null(keys_find(keys, "gamma"));
+  ck_assert_ptr_null(keys_find(keys, ""));
+  keys_free(keys);
+}
+END_TEST
+
+START_TEST(bad_key_files_are_refused) {
+#define HASH "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8"
+  static const char *const rows[] = {
+      "",
+      "# none\n",
+      "short\n",
+      "g" HASH "\n",
+      HASH "0 too long\n",
+      HASH "\n" HASH "x\n",
+      HASH " a name of more than sixty-three characters, which the log has no room for\n",
+      HASH "                                                                             "
+           "                                                                             "
+           "                                                                             x\n"};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct keys *keys;
+    struct vqct_error error;
+    ck_assert_int_eq(read_keys(rows[i], &keys, &error), VQCT_DATA);
+    ck_assert_ptr_null(keys);
+  }
+}
+END_TEST
+
+START_TEST(any_bytes_become_json) {
+  static const struct {
+    const char *bytes, *json;
+  } rows[] = {
+      {"plain", "\"plain\""},
+      {"\"\\/", "\"\\\"\\\\/\""},
+      {"\x01\n\x7f", "\"\\u0001\\u000a\\u007f\""},
+      {"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\""},
+      {"\xff", "\"?\""},
+      {"\xc3", "\"?\""},
+      {"a\xe2\x82", "\"a??\""},
+      {"\xc0\xaf", "\"??\""},           /* overlong */
+      {"\xed\xa0\x80", "\"???\""},      /* a surrogate */
+      {"\xf4\x90\x80\x80", "\"????\""}, /* beyond Unicode */
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct text text = {0};
+    text_add_json(&text, rows[i].bytes);
+    ck_assert_str_eq(text.data, rows[i].json);
+    text_free(&text);
+  }
+}
+END_TEST
+
+int main(void) {
+  Suite *suite = suite_create("http");
+  TCase *tcase = tcase_create("text");
+  tcase_add_test(tcase, accept_chooses_the_best_offer);
+  tcase_add_test(tcase, content_type_is_read);
+  tcase_add_test(tcase, multipart_is_taken_apart);
+  tcase_add_test(tcase, base64_goes_there_and_back);
+  tcase_add_test(tcase, routes_are_found);
+  tcase_add_test(tcase, keys_are_found_by_their_hash);
+  tcase_add_test(tcase, bad_key_files_are_refused);
+  tcase_add_test(tcase, any_bytes_become_json);
+  suite_add_tcase(suite, tcase);
+  SRunner *runner = srunner_create(suite);
+  srunner_run_all(runner, CK_NORMAL);
+  int failed = srunner_ntests_failed(runner);
+  srunner_free(runner);
+  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,248 @@
+/* The queue's order, fairness and batches, and the bounds of admission. The queue is used from one
+ * thread here, so that what is taken is certain; the service's own tests use it from many. */
+#include <check.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include <uv.h>
+
+#include "admission.h"
+#include "queue.h"
+
+#define JOBS 16
+
+static struct vqct_error error;
+static struct queue *queue;
+static struct engine engines[2];
+static struct job jobs[JOBS], *taken[JOBS], *expired;
+
+static void open_queue(size_t images, uint64_t pixels, uint64_t delay) {
+  struct batch_limits limits = {images, pixels, delay};
+  ck_assert_int_eq(queue_new(&limits, &queue, &error), VQCT_OK);
+}
+
+static void push(size_t i, enum job_operation operation, uint32_t side, double cost) {
+  jobs[i] = (struct job){.operation = operation,
+                         .engine = &engines[0],
+                         .height = side,
+                         .width = side,
+                         .cost = cost,
+                         .deadline = UINT64_MAX};
+  queue_push(queue, &jobs[i]);
+}
+
+/* Takes one batch and writes its jobs' numbers as letters. */
+static const char *take(void) {
+  static char names[JOBS + 1];
+  size_t count = queue_take(queue, taken, &expired);
+  for (size_t i = 0; i < count; i++)
+    names[i] = (char)('a' + (taken[i] - jobs));
+  names[count] = '\0';
+  return names;
+}
+
+START_TEST(a_batch_is_of_one_shape_and_starts_from_the_oldest) {
+  open_queue(3, UINT64_MAX, 0);
+  const uint32_t sides[] = {8, 16, 8, 8, 16, 8};
+  for (size_t i = 0; i < 6; i++)
+    push(i, JOB_ENCODE, sides[i], 1);
+  ck_assert_str_eq(take(), "acd");
+  ck_assert_str_eq(take(), "be");
+  ck_assert_str_eq(take(), "f");
+}
+END_TEST
+
+START_TEST(a_batch_is_of_one_engine) {
+  open_queue(8, UINT64_MAX, 0);
+  for (size_t i = 0; i < 4; i++) {
+    push(i, JOB_ENCODE, 8, 1);
+    jobs[i].engine = &engines[i % 2];
+  }
+  ck_assert_str_eq(take(), "ac");
+  ck_assert_str_eq(take(), "bd");
+}
+END_TEST
+
+START_TEST(a_batch_keeps_to_its_pixels_but_for_one_picture) {
+  open_queue(8, 2 * 8 * 8, 0);
+  const uint32_t sides[] = {8, 8, 8, 100};
+  for (size_t i = 0; i < 4; i++)
+    push(i, JOB_ENCODE, sides[i], 1);
+  ck_assert_str_eq(take(), "ab");
+  ck_assert_str_eq(take(), "c");
+  ck_assert_str_eq(take(), "d");
+}
+END_TEST
+
+START_TEST(operations_share_by_cost) {
+  open_queue(1, UINT64_MAX, 0);
+  for (size_t i = 0; i < 8; i++)
+    push(i, JOB_ENCODE, 8, 1);
+  for (size_t i = 8; i < 12; i++)
+    push(i, JOB_DECODE, 8, 3);
+  char order[13] = "";
+  for (size_t i = 0; i < 12; i++)
+    order[i] = take()[0] < 'i' ? 'e' : 'd';
+  /* Three encodes cost what one decode does. */
+  ck_assert_str_eq(order, "edeeedeeeded");
+}
+END_TEST
+
+START_TEST(an_operation_that_did_not_wait_has_saved_nothing_up) {
+  open_queue(1, UINT64_MAX, 0);
+  for (size_t i = 0; i < 4; i++) {
+    push(i, JOB_ENCODE, 8, 1);
+    ck_assert_int_eq(take()[0], 'a' + (int)i);
+  }
+  for (size_t i = 4; i < 7; i++)
+    push(i, JOB_ENCODE, 8, 1);
+  for (size_t i = 7; i < 10; i++)
+    push(i, JOB_DECODE, 8, 1);
+  char order[7] = "";
+  for (size_t i = 0; i < 6; i++)
+    order[i] = take()[0];
+  ck_assert_str_eq(order, "ehfigj");
+}
+END_TEST
+
+START_TEST(what_expired_is_given_apart) {
+  open_queue(8, UINT64_MAX, 0);
+  for (size_t i = 0; i < 3; i++)
+    push(i, JOB_ENCODE, 8, 1);
+  jobs[1].deadline = uv_hrtime();
+  ck_assert_str_eq(take(), "");
+  ck_assert_ptr_eq(expired, &jobs[1]);
+  ck_assert_ptr_null(expired->next);
+  ck_assert(jobs[1].expired);
+  ck_assert_str_eq(take(), "ac");
+}
+END_TEST
+
+START_TEST(a_waiting_job_can_be_removed_and_a_taken_one_not) {
+  struct queue_status status;
+  open_queue(1, UINT64_MAX, 0);
+  for (size_t i = 0; i < 4; i++)
+    push(i, JOB_ENCODE, 8, 1);
+  ck_assert(queue_remove(queue, &jobs[0])); /* the first, */
+  ck_assert(queue_remove(queue, &jobs[2])); /* one in the middle, */
+  ck_assert(queue_remove(queue, &jobs[3])); /* and the last */
+  queue_read(queue, &status);
+  ck_assert_uint_eq(status.images, 1);
+  ck_assert_uint_eq(status.pixels, 64);
+  ck_assert_uint_eq(status.oldest, jobs[1].queued);
+  ck_assert_str_eq(take(), "b");
+  ck_assert(!queue_remove(queue, &jobs[1]));
+  queue_read(queue, &status);
+  ck_assert_uint_eq(status.images, 0);
+  ck_assert_uint_eq(status.oldest, 0);
+}
+END_TEST
+
+static void *push_later(void *argument) {
+  (void)argument;
+  struct timespec pause = {0, 20000000};
+  nanosleep(&pause, NULL);
+  push(1, JOB_ENCODE, 8, 1);
+  return NULL;
+}
+
+START_TEST(a_delay_ends_when_the_batch_is_full) {
+  pthread_t thread;
+  open_queue(2, UINT64_MAX, UINT64_MAX / 4);
+  push(0, JOB_ENCODE, 8, 1);
+  pthread_create(&thread, NULL, push_later, NULL);
+  ck_assert_str_eq(take(), "ab");
+  ck_assert_uint_ge(jobs[0].taken, jobs[1].queued);
+  pthread_join(thread, NULL);
+}
+END_TEST
+
+START_TEST(a_delay_ends) {
+  open_queue(2, UINT64_MAX, 30000000);
+  push(0, JOB_ENCODE, 8, 1);
+  ck_assert_str_eq(take(), "a");
+  ck_assert_uint_ge(jobs[0].taken - jobs[0].queued, 30000000);
+}
+END_TEST
+
+START_TEST(stopping_gives_out_what_waits_and_then_nothing) {
+  open_queue(2, UINT64_MAX, UINT64_MAX / 4);
+  push(0, JOB_ENCODE, 8, 1);
+  queue_stop(queue);
+  ck_assert_str_eq(take(), "a");
+  ck_assert_str_eq(take(), "");
+  ck_assert_ptr_null(expired);
+}
+END_TEST
+
+static void close_queue(void) {
+  queue_free(queue);
+}
+
+START_TEST(each_bound_refuses_by_its_name) {
+  struct admission admission;
+  const struct reservation limit = {4, 100, 1000};
+  admission_init(&admission, &limit);
+  struct reservation first = {0}, second = {0};
+  ck_assert_int_eq(admission_reserve(&admission, &first, (struct reservation){3, 60, 600}),
+                   REFUSAL_NONE);
+  static const struct {
+    struct reservation more;
+    enum refusal refusal;
+  } rows[] = {
+      {{2, 0, 0}, REFUSAL_IMAGES},         {{1, 41, 0}, REFUSAL_BYTES},
+      {{1, 0, 401}, REFUSAL_PIXELS},       {{SIZE_MAX, 0, 0}, REFUSAL_IMAGES},
+      {{0, UINT64_MAX, 0}, REFUSAL_BYTES}, {{0, 0, UINT64_MAX}, REFUSAL_PIXELS},
+      {{1, 40, 400}, REFUSAL_NONE},        {{0, 1, 0}, REFUSAL_BYTES},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    ck_assert_int_eq(admission_reserve(&admission, &second, rows[i].more), rows[i].refusal);
+  struct reservation held = admission_held(&admission);
+  ck_assert(held.images == 4 && held.bytes == 100 && held.pixels == 1000);
+  ck_assert(second.images == 1 && second.bytes == 40 && second.pixels == 400);
+  admission_return(&admission, &first, first);
+  ck_assert(first.images == 0 && first.bytes == 0 && first.pixels == 0);
+  held = admission_held(&admission);
+  ck_assert(held.images == 1 && held.bytes == 40 && held.pixels == 400);
+}
+END_TEST
+
+START_TEST(who_is_alone_is_never_refused) {
+  struct admission admission;
+  const struct reservation limit = {1, 1, 1};
+  admission_init(&admission, &limit);
+  struct reservation only = {0}, other = {0};
+  ck_assert_int_eq(admission_reserve(&admission, &only, (struct reservation){2, 50, 0}),
+                   REFUSAL_NONE);
+  ck_assert_int_eq(admission_reserve(&admission, &only, (struct reservation){0, 0, 50}),
+                   REFUSAL_NONE);
+  ck_assert_int_eq(admission_reserve(&admission, &other, (struct reservation){1, 0, 0}),
+                   REFUSAL_IMAGES);
+}
+END_TEST
+
+int main(void) {
+  Suite *suite = suite_create("sched");
+  TCase *order = tcase_create("queue");
+  tcase_add_checked_fixture(order, NULL, close_queue);
+  tcase_add_test(order, a_batch_is_of_one_shape_and_starts_from_the_oldest);
+  tcase_add_test(order, a_batch_is_of_one_engine);
+  tcase_add_test(order, a_batch_keeps_to_its_pixels_but_for_one_picture);
+  tcase_add_test(order, operations_share_by_cost);
+  tcase_add_test(order, an_operation_that_did_not_wait_has_saved_nothing_up);
+  tcase_add_test(order, what_expired_is_given_apart);
+  tcase_add_test(order, a_waiting_job_can_be_removed_and_a_taken_one_not);
+  tcase_add_test(order, a_delay_ends_when_the_batch_is_full);
+  tcase_add_test(order, a_delay_ends);
+  tcase_add_test(order, stopping_gives_out_what_waits_and_then_nothing);
+  suite_add_tcase(suite, order);
+  TCase *bounds = tcase_create("admission");
+  tcase_add_test(bounds, each_bound_refuses_by_its_name);
+  tcase_add_test(bounds, who_is_alone_is_never_refused);
+  suite_add_tcase(suite, bounds);
+  SRunner *runner = srunner_create(suite);
+  srunner_run_all(runner, CK_NORMAL);
+  int failed = srunner_ntests_failed(runner);
+  srunner_free(runner);
+  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
