@@ -70,7 +70,7 @@ LIB_OBJECTS    := $(LIB_SOURCES:%.c=$(B)/%.o) $(SIMD_OBJECTS)
 SERVER_OBJECTS := $(SERVER_SOURCES:%.c=$(B)/%.o)
 UNIT_TESTS     := $(UNIT_SOURCES:%.c=$(B)/%)
 
-.PHONY: all help serve test check-test fuzz run-fuzzers bench bench-kernels bench-peers bench-serve asan ubsan tsan lint lint-deploy format install deps deps-test clean
+.PHONY: all help serve docs test check-test fuzz run-fuzzers bench bench-kernels bench-peers bench-serve asan ubsan tsan lint lint-deploy format install deps deps-test clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -163,10 +163,17 @@ run-fuzzers: $(FUZZERS) $(B)/vqct
 # ---- measuring --------------------------------------------------------------------------------
 PRESET ?= vqct-f16
 
+docs: $(B)/tests/unit/config/test_reference ## write the reference of the options into docs/
+	VQCT_WRITE_DOCS=1 $<
+
 bench: all ## measure encoding and decoding with PRESET (vqct-f16)
 	@mkdir -p build/bench
 	$(B)/vqct init --preset $(PRESET) --seed 1 -o build/bench/$(PRESET).safetensors
 	$(B)/vqct bench build/bench/$(PRESET).safetensors
+
+bench-serve: all ## measure the service under load beside `vqct bench`
+	@config/install-packages $(TEST_DEBS)
+	VQCT_BUILD=$(B) $(PYTHON) tests/bench/serve.py --model $(MODEL)
 
 bench-peers: ## measure beside ONNX Runtime and PyTorch
 	@config/install-packages $(BUILD_DEBS) python3-torch python3-numpy $(NODE_DEBS)

@@ -116,8 +116,8 @@ def bench(model):
     out = subprocess.check_output([serving.VQCT, "bench", model, "--batch", "1,8", "--threads",
                                    str(len(os.sched_getaffinity(0))), "--json"], text=True)
     rows = [row for row in map(json.loads, out.splitlines()) if row["operation"] == "encode"]
-    return (max(row["batch"] / row["median_seconds"] for row in rows),
-            next(row["median_seconds"] for row in rows if row["batch"] == 1))
+    return (max(row["images_per_second"] for row in rows),
+            next(row["median_ms"] / 1e3 for row in rows if row["batch"] == 1))
 
 
 def quantile(times, q):
