@@ -110,6 +110,16 @@ $(B)/libvqct-internal.so: $(LIB_OBJECTS)
 $(B)/vqct: $(B)/server/main.o $(SERVER_OBJECTS) $(B)/libvqct.a
 	$(CC) $(SANITIZE) -o $@ $^ $(ALL_LIBS)
 
+# With MPI=1: the same command for the ranks of an MPI job, whose object takes the place of the
+# archive's core/train/distributed.o.
+MPI_OBJECT := $(B)/core/train/mpi/distributed.o
+$(MPI_OBJECT): LIB_PACKAGES += ompi-c
+$(B)/vqct-mpi: $(MPI_OBJECT) $(B)/server/main.o $(SERVER_OBJECTS) $(B)/libvqct.a
+	$(CC) $(SANITIZE) -o $@ $^ $(ALL_LIBS) $(shell pkg-config --libs ompi-c)
+ifneq ($(MPI),)
+all: $(B)/vqct-mpi
+endif
+
 # tests/unit/failing_memory.h tells what these are for.
 WRAP_MEMORY := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 
@@ -127,7 +137,7 @@ serve: deps ## build, and run the service with the model that ships
 test: deps-test ## install what tests need and run them all
 	@$(MAKE) --no-print-directory check-test
 
-check-test: all $(UNIT_TESTS) $(B)/libvqct-internal.so
+check-test: all $(UNIT_TESTS) $(B)/libvqct-internal.so $(if $(shell command -v mpirun),$(B)/vqct-mpi)
 	$(PYTHON) tests/run.py --build $(B) $(ONLY)
 
 bench-kernels: $(B)/tests/bench/kernels ## time the convolutions of the f16 network, forward and backward

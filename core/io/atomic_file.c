@@ -52,8 +52,10 @@ enum vqct_status atomic_file_open(const char *path, struct atomic_file *file,
   for (unsigned attempt = 0; attempt < 100; attempt++) {
     free(file->temporary);
     file->temporary = temporary_name(path, attempt);
-    if (!file->temporary)
-      break;
+    if (!file->temporary) {
+      forget(file);
+      return error_set(error, VQCT_MEMORY, "%s: memory is exhausted", path);
+    }
     file->descriptor = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file->descriptor >= 0)
       return VQCT_OK;

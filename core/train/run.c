@@ -104,8 +104,20 @@ static enum vqct_status read_prior(struct run *run) {
   return VQCT_OK;
 }
 
+/* Every process names the pictures that it met itself. */
 static void report_bad(void *context, const char *message) {
-  say(context, message);
+  const struct run *run = context;
+  if (run->hooks->message)
+    run->hooks->message(run->hooks->context, message);
+}
+
+static uint64_t greatest_common_divisor(uint64_t a, uint64_t b) {
+  while (b) {
+    uint64_t rest = a % b;
+    a = b;
+    b = rest;
+  }
+  return a;
 }
 
 static enum vqct_status open_data(struct run *run) {
@@ -134,7 +146,7 @@ static enum vqct_status start_loader(struct run *run) {
       .side = sample_side,
       .report = report_bad,
       .context = run,
-      .share = (uint64_t)s->batch,
+      .share = greatest_common_divisor((uint64_t)s->batch, (uint64_t)s->late_batch),
       .ranks = (unsigned)ranks,
       .rank = (unsigned)(run->reduction ? run->reduction->rank : 0),
   };
@@ -238,6 +250,31 @@ static enum vqct_status one_step(struct run *run, struct interval *interval) {
   return VQCT_OK;
 }
 
+/* Counts of codes and means of losses become those of all processes. */
+static enum vqct_status reduce_line(struct run *run, struct history_row *row) {
+  struct trainer *t = run->trainer;
+  const struct reduction *reduction = run->reduction;
+  struct arena_mark mark = arena_mark(&t->arena);
+  double *counts = arena_alloc(&t->arena, t->codes * sizeof *counts);
+  double *losses = (double *)&row->losses;
+  size_t kinds = sizeof row->losses / sizeof(double);
+  if (!reduction)
+    return VQCT_OK;
+  if (!counts)
+    return error_set(run->error, VQCT_MEMORY, "no memory to count codes");
+  for (size_t i = 0; i < t->codes; i++)
+    counts[i] = (double)t->counts[i]; /* exact below 2^53 */
+  reduction->sum(reduction->context, counts, t->codes);
+  for (size_t i = 0; i < t->codes; i++)
+    t->counts[i] = (uint64_t)counts[i];
+  reduction->sum(reduction->context, losses, kinds);
+  for (size_t i = 0; i < kinds; i++)
+    losses[i] /= reduction->ranks;
+  row->window *= (uint64_t)reduction->ranks;
+  arena_release(&t->arena, mark);
+  return VQCT_OK;
+}
+
 /* Writes and shows a line, and begins a new interval. */
 static enum vqct_status log_line(struct run *run, struct interval *interval) {
   struct trainer *t = run->trainer;
@@ -254,6 +291,9 @@ static enum vqct_status log_line(struct run *run, struct interval *interval) {
   double *mean = (double *)&row.losses;
   for (size_t i = 0; i < sizeof row.losses / sizeof(double); i++)
     mean[i] /= (double)interval->steps;
+  enum vqct_status status = reduce_line(run, &row);
+  if (status != VQCT_OK)
+    return status;
   row.codebooks =
       codebooks_health(t->config.adjectives, t->config.nouns, t->counts, row.name, row.health);
   struct run_progress progress = {
@@ -297,6 +337,14 @@ static enum vqct_status after_step(struct run *run, struct interval *interval, b
   return status;
 }
 
+/* Whether any process was asked to stop: all of them end after the same step. */
+static bool asked_to_stop(const struct run *run) {
+  double stop = run->hooks->stopping && run->hooks->stopping(run->hooks->context);
+  if (run->reduction)
+    run->reduction->sum(run->reduction->context, &stop, 1);
+  return stop > 0;
+}
+
 static enum vqct_status loop(struct run *run) {
   const struct run_settings *s = run->settings;
   struct trainer *t = run->trainer;
@@ -305,7 +353,7 @@ static enum vqct_status loop(struct run *run) {
   while (status == VQCT_OK && t->step < s->steps) {
     status = one_step(run, &interval);
     bool end = t->step == s->steps;
-    bool stop = run->hooks->stopping && run->hooks->stopping(run->hooks->context);
+    bool stop = status == VQCT_OK && asked_to_stop(run);
     if (status == VQCT_OK && (end || (s->log_every && t->step % s->log_every == 0)))
       status = log_line(run, &interval);
     if (status == VQCT_OK && (!stop || end))

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "distributed.h"
 #include "error.h"
 #include "signals.h"
 #include "train_settings.h"
@@ -111,10 +112,17 @@ static enum vqct_status train(const void *values, const struct options_found *fo
   enum vqct_status status = train_settings_make(options, &settings, error);
   if (status != VQCT_OK)
     return status;
-  if ((status = save_options(options, arena, error)) != VQCT_OK)
+  const struct reduction *reduction;
+  if ((status = distributed_start(&reduction, error)) != VQCT_OK)
     return status;
+  if (!reduction || reduction->rank == 0)
+    status = save_options(options, arena, error);
   signals_catch();
-  status = run_training(&settings, &hooks, NULL, error);
+  if (status == VQCT_OK)
+    status = run_training(&settings, &hooks, reduction, error);
+  if (reduction && status != VQCT_OK && status != VQCT_INTERRUPTED)
+    fprintf(stderr, "vqct train: rank %d: %s\n", reduction->rank, error->message);
+  distributed_end(reduction, status);
   if (status == VQCT_INTERRUPTED) {
     printf("%s\n", error->message);
     return VQCT_OK;

@@ -317,7 +317,7 @@ START_TEST(test_faults) {
 }
 END_TEST
 
-/* Damage to any bit of the header, and any truncation, is refused or leaves a sound model. */
+/* Damage within the header, and truncation, is refused or leaves a sound model. */
 START_TEST(test_damage) {
   struct model_file file;
   uint64_t header;
@@ -336,7 +336,7 @@ START_TEST(test_damage) {
   memcpy(&header, data, sizeof header);
   for (size_t cut = 0; cut < size; cut += 1 + cut / 8)
     ck_assert_int_eq(model_file_parse("F", data, cut, &file, NULL), VQCT_MODEL);
-  for (size_t byte = 0; byte < 8 + header; byte += 3) {
+  for (size_t byte = 0; byte < 8 + header; byte += byte < 1024 ? 3 : 23) {
     data[byte] ^= (char)(1 << byte % 8);
     if (model_file_parse("F", data, size, &file, NULL) == VQCT_OK)
       model_file_close(&file);
