@@ -93,7 +93,7 @@ $(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
 
 # Files embedded in objects, which the compiler's dependency lists do not name.
 $(B)/server/command/language.o $(B)/tests/fuzz/fuzz_language.o: models/wordnet.lexicon models/english.tagger
-$(B)/server/api/pages.o: server/api/openapi.json
+$(B)/server/api/pages.o: server/api/openapi.json $(wildcard server/web/* server/web/vendor/*)
 
 $(B)/libvqct.a: $(LIB_OBJECTS)
 	rm -f $@

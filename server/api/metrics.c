@@ -13,7 +13,7 @@
 /* ---- the process ------------------------------------------------------------------------------
  */
 
-static double resident_bytes(void) {
+double service_resident_bytes(void) {
   FILE *file = fopen("/proc/self/statm", "r");
   unsigned long size, resident = 0;
   if (file && fscanf(file, "%lu %lu", &size, &resident) != 2)
@@ -102,7 +102,7 @@ static void read_process(struct service *service) {
   registry_set(registry, METRIC_READY, "", !service_not_ready(service));
   registry_set(registry, METRIC_BUILD_INFO, labels, 1);
   registry_set(registry, METRIC_START_TIME, "", (double)service->started);
-  registry_set(registry, METRIC_RESIDENT_BYTES, "", resident_bytes());
+  registry_set(registry, METRIC_RESIDENT_BYTES, "", service_resident_bytes());
   registry_set(registry, METRIC_OPEN_FILES, "", open_files());
 }
 

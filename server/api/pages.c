@@ -5,12 +5,27 @@
 #include "service.h"
 
 EMBED_FILE(openapi, "server/api/openapi.json")
+EMBED_FILE(index, "server/web/index.html")
+EMBED_FILE(dashboard_css, "server/web/dashboard.css")
+EMBED_FILE(dashboard_js, "server/web/dashboard.js")
+EMBED_FILE(uplot_css, "server/web/vendor/uPlot.css")
+EMBED_FILE(uplot_js, "server/web/vendor/uPlot.js")
+
+/* The page runs only what came with it and asks only the service it came from. */
+#define CONTENT_SECURITY_POLICY                                                                    \
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "                  \
+  "img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 static const struct {
   const char *path, *type;
   const unsigned char *data, *end;
 } pages[] = {
     {"/openapi.json", "application/json", openapi_data, openapi_end},
+    {"/", "text/html; charset=utf-8", index_data, index_end},
+    {"/assets/dashboard.css", "text/css; charset=utf-8", dashboard_css_data, dashboard_css_end},
+    {"/assets/dashboard.js", "text/javascript; charset=utf-8", dashboard_js_data, dashboard_js_end},
+    {"/assets/uPlot.css", "text/css; charset=utf-8", uplot_css_data, uplot_css_end},
+    {"/assets/uPlot.js", "text/javascript; charset=utf-8", uplot_js_data, uplot_js_end},
 };
 
 void pages_handle(void *context, struct exchange *exchange) {
@@ -18,8 +33,12 @@ void pages_handle(void *context, struct exchange *exchange) {
   size_t i = 0;
   while (strcmp(pages[i].path, exchange->route->path))
     i++;
-  exchange->reply.status = 200;
-  exchange->reply.type = pages[i].type;
-  exchange->reply.fixed = pages[i].data;
-  exchange->reply.fixed_size = (size_t)(pages[i].end - pages[i].data);
+  struct reply *reply = &exchange->reply;
+  reply->status = 200;
+  reply->type = pages[i].type;
+  reply->fixed = pages[i].data;
+  reply->fixed_size = (size_t)(pages[i].end - pages[i].data);
+  reply_header(reply, "Content-Security-Policy", CONTENT_SECURITY_POLICY);
+  reply_header(reply, "Cache-Control", "no-cache");
+  reply_header(reply, "Referrer-Policy", "no-referrer");
 }

@@ -9,6 +9,12 @@ const struct route service_api_routes[] = {
     {"GET", "/v1/codebook", false, NULL, NULL, codebook_handle},
     {"GET", "/v1/codebook/usage", false, NULL, NULL, codebook_usage_handle},
     {"GET", "/v1/codebook/codes/{id}", false, NULL, NULL, codebook_code_handle},
+    {"GET", "/v1/statistics", false, NULL, NULL, statistics_handle},
+    {"GET", "/", true, NULL, NULL, pages_handle},
+    {"GET", "/assets/dashboard.css", true, NULL, NULL, pages_handle},
+    {"GET", "/assets/dashboard.js", true, NULL, NULL, pages_handle},
+    {"GET", "/assets/uPlot.css", true, NULL, NULL, pages_handle},
+    {"GET", "/assets/uPlot.js", true, NULL, NULL, pages_handle},
     {"GET", "/openapi.json", true, NULL, NULL, pages_handle},
 };
 const size_t service_api_route_count = sizeof service_api_routes / sizeof *service_api_routes;

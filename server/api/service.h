@@ -40,6 +40,7 @@ struct service {
   unsigned works; /* units of work that exist */
   uint64_t images_total, tokens_total;
   time_t started;
+  uint64_t started_clock; /* uv_hrtime() at that moment */
 };
 
 /** The families of the registry. */
@@ -101,6 +102,9 @@ void service_refuse(struct service *service, struct reply *reply, enum refusal r
 /** Why the service is not ready, NULL where it is. */
 const char *service_not_ready(const struct service *service);
 
+/** Resident memory of this process, in bytes. */
+double service_resident_bytes(void);
+
 /* ---- the handlers, one file each --------------------------------------------------------------
  */
 
@@ -110,6 +114,7 @@ bool reconstruct_admit(void *context, struct exchange *exchange);
 bool work_grow(void *context, struct exchange *exchange, uint64_t bytes);
 void work_begin(void *context, struct exchange *exchange);
 
+void statistics_handle(void *context, struct exchange *exchange);
 void model_handle(void *context, struct exchange *exchange);
 void codebook_handle(void *context, struct exchange *exchange);
 void codebook_usage_handle(void *context, struct exchange *exchange);

@@ -88,6 +88,7 @@ static enum vqct_status start_service(struct server *server, struct vqct_error *
   service->loop = &server->loop;
   service->api = &server->api;
   service->started = time(NULL);
+  service->started_clock = uv_hrtime();
   service->stall_time = options->stall_timeout;
   service->log = (struct log){(enum log_level)options->log_level, STDERR_FILENO};
   service->limits.images = (size_t)options->max_images;

@@ -100,22 +100,17 @@ double registry_value(const struct registry *registry, size_t metric, const char
   return registry->metrics[metric].type == METRIC_HISTOGRAM ? (double)series->count : series->value;
 }
 
-double registry_quantile(const struct registry *registry, size_t metric, const char *labels,
-                         double q) {
-  const struct series *series = series_find(registry, metric, labels);
+void registry_sum(const struct registry *registry, size_t metric, const char *part,
+                  struct registry_total *total) {
   const struct metric *family = &registry->metrics[metric];
-  if (!series || !series->count || !family->bound_count)
-    return 0;
-  double rank = q * (double)series->count, below = 0;
-  for (size_t i = 0; i < family->bound_count; i++) {
-    double inside = (double)series->buckets[i];
-    if (inside > 0 && below + inside >= rank) {
-      double low = i ? family->bounds[i - 1] : 0;
-      return low + (family->bounds[i] - low) * (rank - below) / inside;
-    }
-    below += inside;
+  for (const struct series *series = registry->series[metric]; series; series = series->next) {
+    if (!strstr(series->labels, part))
+      continue;
+    total->value += series->value;
+    total->count += series->count;
+    for (size_t i = 0; family->type == METRIC_HISTOGRAM && i <= family->bound_count; i++)
+      total->buckets[i] += series->buckets[i];
   }
-  return family->bounds[family->bound_count - 1];
 }
 
 static void write_number(struct text *text, double value) {

@@ -11,6 +11,8 @@
 
 #include "text.h"
 
+#define REGISTRY_BOUNDS_MAX 31 /* of a histogram */
+
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
 struct metric {
@@ -46,9 +48,17 @@ void registry_clear(struct registry *registry, size_t metric);
 /** The value of a counter or gauge, the number of observations of a histogram; 0 if never set. */
 double registry_value(const struct registry *registry, size_t metric, const char *labels);
 
-/** The quantile q (0 to 1) of a histogram, interpolated within its bucket; 0 if it is empty. */
-double registry_quantile(const struct registry *registry, size_t metric, const char *labels,
-                         double q);
+/** The sum of several series of one family. */
+struct registry_total {
+  double value;   /* of counters or gauges; the sum of a histogram's observations */
+  uint64_t count; /* observations of a histogram */
+  uint64_t buckets[REGISTRY_BOUNDS_MAX + 1]; /* as many as the family has bounds, and one above */
+};
+
+/** Adds the series of a family whose labels contain `part` ("": all) to a total that the caller has
+ * cleared. */
+void registry_sum(const struct registry *registry, size_t metric, const char *part,
+                  struct registry_total *total);
 
 /** Writes all families in the Prometheus text format, version 0.0.4. */
 void registry_write(const struct registry *registry, struct text *text);

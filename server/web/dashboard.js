@@ -4,6 +4,7 @@
 
 const POLL_MS = 2000;
 const POINTS = 300; /* ten minutes of polls */
+const SPAN_MIN = 60; /* seconds that a chart shows at least */
 const PICTURE_SIDE = 256; /* pixels: what a tried picture is reduced to */
 
 const element = (id) => document.getElementById(id);
@@ -89,7 +90,7 @@ function drawChart(name) {
     width: box.clientWidth || 280,
     height: 130,
     cursor: { drag: { x: false, y: false } },
-    scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
+    scales: { x: { range: (_, low, high) => [Math.min(low, high - SPAN_MIN), high] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
     axes: [axis, { ...axis, size: 44 }],
     series: [{}, ...labels[name].map((label, i) => ({
       label, stroke: colors[i], width: 1.5, value: (_, value) => value?.toFixed(1) ?? "–",
@@ -307,7 +308,7 @@ async function tryPicture(file) {
     URL.revokeObjectURL(url);
     element("original").replaceChildren(await drawOriginal(file, image.width, image.height));
     element("reconstruction").replaceChildren(picture);
-    const quality = ["PSNR", "SSIM"].map((name) => [name, rebuilt.headers.get(`X-Vqct-${name}`)]);
+    const quality = ["PSNR", "SSIM"].map((name) => [name, Number(rebuilt.headers.get(`X-Vqct-${name}`)).toFixed(2)]);
     element("quality").textContent = "from its tokens; " +
       quality.filter(([, value]) => value).map(([name, value]) => `${name} ${value}`).join(", ");
     addGrids(answer);

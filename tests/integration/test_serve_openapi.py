@@ -83,7 +83,7 @@ class OpenApi(unittest.TestCase):
         self.check(post("/v1/reconstruct?size=8", many, JSON, Accept=JSON), "post",
                    "/v1/reconstruct")
         for path, given in (("/v1/model", None), ("/v1/codebook", None), ("/openapi.json", None),
-                            ("/v1/codebook/usage", None),
+                            ("/v1/statistics", None), ("/v1/codebook/usage", None),
                             ("/v1/codebook/codes/{id}", "/v1/codebook/codes/3"),
                             ("/v1/codebook/codes/{id}", "/v1/codebook/codes/x"),
                             ("/v1/codebook/usage", "/v1/codebook/usage?window=1s")):

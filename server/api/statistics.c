@@ -1,0 +1,74 @@
+/* GET /v1/statistics: what the dashboard draws. Counters and histograms run from the start of the
+ * process; who asks twice has what happened in between. */
+#include "service.h"
+
+static struct registry_total total_of(const struct service *service, enum service_metric metric,
+                                      const char *part) {
+  struct registry_total total = {0};
+  registry_sum(service->registry, metric, part, &total);
+  return total;
+}
+
+static void add_histogram(struct text *text, const char *name, enum service_metric metric,
+                          const struct registry_total *total) {
+  const struct metric *family = &service_metrics[metric];
+  text_print(text, ",\"%s\":{\"bounds\":[", name);
+  for (size_t i = 0; i < family->bound_count; i++)
+    text_print(text, "%s%g", i ? "," : "", family->bounds[i]);
+  text_print(text, "],\"counts\":[");
+  for (size_t i = 0; i <= family->bound_count; i++)
+    text_print(text, "%s%llu", i ? "," : "", (unsigned long long)total->buckets[i]);
+  text_print(text, "],\"sum\":%.9g}", total->value);
+}
+
+/* The routes that compute; asking for a page is no work. */
+static struct registry_total request_seconds(const struct service *service) {
+  static const char *const routes[] = {"\"/v1/encode\"", "\"/v1/decode\"", "\"/v1/reconstruct\""};
+  struct registry_total total = {0};
+  for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+    registry_sum(service->registry, METRIC_REQUEST_SECONDS, routes[i], &total);
+  return total;
+}
+
+static void add_requests(struct text *text, const struct service *service) {
+  double all = total_of(service, METRIC_REQUESTS, "method=\"POST\"").value;
+  double succeeded = total_of(service, METRIC_REQUESTS, "method=\"POST\",code=\"2").value;
+  text_print(text, ",\"requests\":{\"succeeded\":%.0f,\"failed\":%.0f}", succeeded,
+             all - succeeded);
+}
+
+static void add_queue(struct text *text, struct service *service) {
+  struct queue_status queue;
+  struct reservation held = admission_held(&service->admission);
+  queue_read(service->queue, &queue);
+  text_print(text, ",\"in_flight\":%u,\"queue\":{\"images\":%zu,\"bytes\":%llu,\"pixels\":%llu}",
+             service->works, queue.images, (unsigned long long)held.bytes,
+             (unsigned long long)held.pixels);
+}
+
+void statistics_handle(void *context, struct exchange *exchange) {
+  static const char *const names[] = {NULL};
+  struct service *service = context;
+  struct text *text = &exchange->reply.body;
+  if (!exchange_check_query(exchange, names))
+    return;
+  const char *reason = service_not_ready(service);
+  struct registry_total seconds = request_seconds(service);
+  struct registry_total batches = total_of(service, METRIC_BATCH_IMAGES, "");
+  exchange->reply.status = 200;
+  exchange->reply.type = "application/json";
+  text_print(text, "{\"uptime_seconds\":%.3f,\"not_ready\":",
+             (double)(uv_hrtime() - service->started_clock) * 1e-9);
+  if (reason)
+    text_add_json(text, reason);
+  else
+    text_print(text, "null");
+  text_print(text, ",\"images\":%.0f,\"tokens\":%.0f,\"resident_bytes\":%.0f",
+             total_of(service, METRIC_IMAGES, "").value, total_of(service, METRIC_TOKENS, "").value,
+             service_resident_bytes());
+  add_requests(text, service);
+  add_queue(text, service);
+  add_histogram(text, "request_seconds", METRIC_REQUEST_SECONDS, &seconds);
+  add_histogram(text, "batch_images", METRIC_BATCH_IMAGES, &batches);
+  text_print(text, "}\n");
+}

@@ -1,0 +1,163 @@
+"""The dashboard in a real browser: a picture is tried, its grid and reconstruction appear, the
+statistics move. Screenshots go to VQCT_BUILD/dashboard-{light,dark,phone}.png to be looked at."""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import serving  # noqa: E402
+
+PICTURE = os.path.join(serving.ROOT, "tests/data/chelsea.jpg")
+PRIOR = os.path.join(serving.ROOT, "models/prior-glove-100d.safetensors")
+
+
+def start_browser(profile):
+    from selenium import webdriver
+    options = webdriver.ChromeOptions()
+    for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+                 "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                 "--force-device-scale-factor=1", f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.chrome.service.Service("/usr/bin/chromedriver")
+    return webdriver.Chrome(service=service, options=options)
+
+
+@unittest.skipUnless(shutil.which("chromedriver") and shutil.which("chromium"),
+                     "no chromium with chromedriver on this machine")
+class Dashboard(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        model = os.path.join(cls.folder.name, "model.safetensors")
+        subprocess.run([serving.VQCT, "init", "--preset", "vqct-f8-small", "--prior",
+                                PRIOR, "--seed", "1", "--output", model], check=True)
+        cls.server = serving.Server(model)
+        cls.browser = start_browser(os.path.join(cls.folder.name, "profile"))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.browser.quit()
+        cls.server.__exit__(None)
+        cls.folder.cleanup()
+
+    def find(self, selector):
+        return self.browser.find_element("css selector", selector)
+
+    def text(self, selector):
+        """The text at a selector; polls replace elements, so it is read in one step."""
+        return self.browser.execute_script(
+            "return document.querySelector(arguments[0])?.textContent ?? ''", selector)
+
+    def wait(self, condition, what):
+        serving.wait_until(condition, what)
+
+    def open(self, width=1280, height=1500):
+        self.browser.set_window_size(width, height)
+        self.browser.get(f"http://127.0.0.1:{self.server.port}/")
+        self.wait(lambda: self.text("#state") == "ready", "the state 'ready'")
+        self.wait(lambda: self.browser.find_elements("css selector", ".codebook"), "a codebook")
+
+    def try_picture(self):
+        self.find("#file").send_keys(PICTURE)
+        self.wait(lambda: self.browser.find_elements("css selector", "#reconstruction img")
+                  or self.text("#fault"), "a reconstruction")
+        self.assertEqual(self.text("#fault"), "")
+
+    def picture(self, name):
+        path = os.path.join(serving.BUILD, f"dashboard-{name}.png")
+        self.assertTrue(self.browser.save_screenshot(path))
+
+    def faults(self):
+        """What the browser complained about; a broken content policy shows here."""
+        return [line["message"] for line in self.browser.get_log("browser")
+                if line["level"] in ("SEVERE", "WARNING")]
+
+    def test_1_a_picture_is_tried(self):
+        self.open()
+        self.assertEqual(self.text("#totals div:nth-child(3) dd"), "0")
+        self.try_picture()
+        size = self.browser.execute_script(
+            "const i = document.querySelector('#reconstruction img');"
+            "return [i.naturalWidth, i.naturalHeight]")
+        self.assertEqual(size, [256, 256])
+        grid = self.browser.execute_script(
+            "const g = document.querySelector('#original canvas.grid'); return [g.width, g.height]")
+        self.assertEqual(grid, [32 * 16, 32 * 16])
+        self.assertIn("PSNR", self.text("#quality"))
+        self.assertIn("/v1/encode?size=256&words=true", self.text("#curl"))
+        self.assertGreater(len(self.browser.find_elements("css selector", "#timings tr")), 2)
+        # encode and reconstruct each computed one picture's tokens, reconstruct decoded them
+        self.wait(lambda: self.text("#totals div:nth-child(3) dd") == "3", "three pictures")
+
+    def test_2_words_appear_under_the_pointer(self):
+        from selenium.webdriver.common.action_chains import ActionChains
+        self.open()
+        self.try_picture()
+        with open(PICTURE, "rb") as file:
+            answer = self.server.post("/v1/encode?size=256&words=true", file.read()).json()
+        ActionChains(self.browser).move_to_element(self.find("#original canvas.grid")).perform()
+        self.wait(lambda: self.text("#cell").startswith("row"), "a position")
+        row, column = map(int, re.match(r"row (\d+), column (\d+)", self.text("#cell")).groups())
+        # the middle, or the position before it where the picture's width in the page is odd
+        self.assertLessEqual({row, column}, {15, 16})
+        words = [plane[row * 32 + column] for plane in answer["images"][0]["words"]]
+        for word in words:
+            self.assertIn(f"“{word}”", self.text("#cell"))
+
+    def test_3_the_codebooks_move(self):
+        self.open()
+        self.try_picture()
+        usage = "#codebook-noun dl div:nth-child(5) dd"
+        self.wait(lambda: self.text(usage) not in ("", "0"), "tokens counted")
+        self.assertGreater(len(self.browser.find_elements("css selector", "#codebook-noun li")), 0)
+        inked = self.browser.execute_script(
+            "const c = document.querySelector('#codebook-noun canvas');"
+            "return c.getContext('2d').getImageData(0, 0, c.width, c.height).data"
+            ".filter((v, i) => i % 4 === 3 && v > 0).length")
+        used = self.server.get("/v1/codebook").json()["codebooks"][1]["windows"]["process"]["used"]
+        self.assertEqual(inked, used)
+
+    def test_4_both_themes_and_a_phone(self):
+        self.open()
+        self.try_picture()
+        grounds = []
+        for name in ("light", "dark"):
+            if self.find("html").get_attribute("data-theme") != name:
+                self.find("#theme").click()
+            grounds.append(self.browser.execute_script(
+                "return getComputedStyle(document.body).backgroundColor"))
+            self.picture(name)
+        self.assertEqual(grounds, ["rgb(247, 247, 244)", "rgb(20, 22, 26)"])
+        self.open(width=400, height=1600)
+        self.try_picture()
+        self.picture("phone")
+        over = self.browser.execute_script(
+            "return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        self.assertEqual(over, 0)
+
+    def test_5_a_bad_picture_is_said_to_be_bad(self):
+        self.open()
+        path = os.path.join(self.folder.name, "bad.png")
+        with open(path, "wb") as file:
+            file.write(b"\x89PNG\r\n\x1a\nnothing")
+        self.find("#file").send_keys(path)
+        self.wait(lambda: self.text("#fault"), "a fault")
+        self.assertIn("PNG", self.text("#fault"))
+        self.browser.get_log("browser")  # the 422 itself is logged by the browser
+
+    def test_6_the_browser_finds_nothing_to_complain_about(self):
+        self.open()
+        self.try_picture()
+        self.assertEqual(self.faults(), [])
+        policy = self.server.get("/").headers["content-security-policy"]
+        self.assertIn("default-src 'none'", policy)
+        self.assertNotIn("unsafe", policy)
+
+
+if __name__ == "__main__":
+    unittest.main()
