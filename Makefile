@@ -79,15 +79,23 @@ all: $(B)/vqct $(B)/libvqct.a $(B)/libvqct.so ## build the command and the libra
 help: ## list these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
 
+# V=1 shows whole commands.
+ifeq ($(V),)
+Q       := @
+say      = @echo '$(1) $@'
+endif
+
 # ---- building ---------------------------------------------------------------------------------
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(BASE_FLAGS) $(PKG_FLAGS) $(ROOM_FLAGS) $(CFLAGS) -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(BASE_FLAGS) $(PKG_FLAGS) $(ROOM_FLAGS) $(CFLAGS) -c $< -o $@
 
 define isa_rule
 $(B)/core/kernels/simd/%.$(1).o: core/kernels/simd/%.c
 	@mkdir -p $$(@D)
-	$$(CC) $$(BASE_FLAGS) $$(PKG_FLAGS) $$(ROOM_FLAGS) $$(CFLAGS) $(ISA_FLAGS_$(1)) -DSIMD_ISA=$(1) -DSIMD_ISA_$(1) -c $$< -o $$@
+	$$(call say,CC)
+	$$(Q)$$(CC) $$(BASE_FLAGS) $$(PKG_FLAGS) $$(ROOM_FLAGS) $$(CFLAGS) $(ISA_FLAGS_$(1)) -DSIMD_ISA=$(1) -DSIMD_ISA_$(1) -c $$< -o $$@
 endef
 $(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
 
@@ -96,19 +104,23 @@ $(B)/server/command/language.o $(B)/tests/fuzz/fuzz_language.o: models/wordnet.l
 $(B)/server/api/pages.o: server/api/openapi.json $(wildcard server/web/* server/web/vendor/*)
 
 $(B)/libvqct.a: $(LIB_OBJECTS)
-	rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $^
 
 $(B)/libvqct.so: $(LIB_OBJECTS) core/libvqct.map
-	$(CC) $(SANITIZE) -shared -Wl,-soname,libvqct.so.0 -Wl,--version-script=core/libvqct.map \
+	$(call say,LD)
+	$(Q)$(CC) $(SANITIZE) -shared -Wl,-soname,libvqct.so.0 -Wl,--version-script=core/libvqct.map \
 	  -o $@ $(LIB_OBJECTS) $(LIB_LIBS)
 
 # The same objects with every symbol visible, for tests that compare inner parts with PyTorch.
 $(B)/libvqct-internal.so: $(LIB_OBJECTS)
-	$(CC) $(SANITIZE) -shared -o $@ $(LIB_OBJECTS) $(LIB_LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(SANITIZE) -shared -o $@ $(LIB_OBJECTS) $(LIB_LIBS)
 
 $(B)/vqct: $(B)/server/main.o $(SERVER_OBJECTS) $(B)/libvqct.a
-	$(CC) $(SANITIZE) -o $@ $^ $(ALL_LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(ALL_LIBS)
 
 # With MPI=1: the same command for the ranks of an MPI job, whose object takes the place of the
 # archive's core/train/distributed.o.
@@ -124,7 +136,8 @@ endif
 WRAP_MEMORY := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 
 $(B)/tests/%: $(B)/tests/%.o $(SERVER_OBJECTS) $(B)/libvqct.a
-	$(CC) $(SANITIZE) $(if $(filter %/test_memory,$@),$(WRAP_MEMORY)) -o $@ $^ $(ALL_LIBS) \
+	$(call say,LD)
+	$(Q)$(CC) $(SANITIZE) $(if $(filter %/test_memory,$@),$(WRAP_MEMORY)) -o $@ $^ $(ALL_LIBS) \
 	  $(shell pkg-config --libs check)
 
 serve: deps ## build, and run the service with the model that ships
@@ -197,6 +210,8 @@ BUILD_DEBS := build-essential pkg-config libmicrohttpd-dev libgnutls28-dev libuv
               libpng-dev libjpeg-dev zlib1g-dev libssl-dev
 TEST_DEBS  := check python3-torch python3-numpy python3-pil python3-jsonschema python3-yaml curl openssl \
               prometheus haproxy
+# Ubuntu's Chromium is a snap, which a build cannot install: there the browser's test says it is skipped.
+BROWSER_DEBS := $(if $(filter debian,$(shell . /etc/os-release && echo $$ID)),chromium chromium-driver python3-selenium)
 # Node.js from elsewhere brings npm along, and Debian's npm conflicts with it.
 NODE_DEBS  := $(if $(shell command -v npm),,nodejs npm)
 
@@ -204,7 +219,7 @@ deps: ## install the packages that building needs
 	@config/install-packages $(BUILD_DEBS)
 
 deps-test: ## install the packages that building and testing need
-	@config/install-packages $(BUILD_DEBS) $(TEST_DEBS)
+	@config/install-packages $(BUILD_DEBS) $(TEST_DEBS) $(BROWSER_DEBS)
 
 LINT_DEBS := cppcheck clang-format shellcheck
 
