@@ -388,7 +388,7 @@ static void end_value(struct json_stream *json) {
 }
 
 static enum json_event end_container(struct json_stream *json) {
-  enum json_event event = in_object(json) ? JSON_OBJECT_END : JSON_ARRAY_END;
+  enum json_event event = in_object(json) ? JSON_EVENT_OBJECT_END : JSON_EVENT_ARRAY_END;
   json->next++;
   json->depth--;
   end_value(json);
@@ -399,17 +399,17 @@ static enum vqct_status read_value(struct json_stream *json, int c, enum json_ev
                                    struct vqct_error *error) {
   enum vqct_status status;
   if (c == '{' || c == '[') {
-    *event = c == '{' ? JSON_OBJECT_BEGIN : JSON_ARRAY_BEGIN;
+    *event = c == '{' ? JSON_EVENT_OBJECT_BEGIN : JSON_EVENT_ARRAY_BEGIN;
     return begin_container(json, c == '{', error);
   }
   if (c == '"') {
-    *event = JSON_STRING;
+    *event = JSON_EVENT_STRING;
     status = read_string(json, error);
   } else if (c == 't' || c == 'f' || c == 'n') {
-    *event = c == 't' ? JSON_TRUE : c == 'f' ? JSON_FALSE : JSON_NULL;
+    *event = c == 't' ? JSON_EVENT_TRUE : c == 'f' ? JSON_EVENT_FALSE : JSON_EVENT_NULL;
     status = read_word(json, c == 't' ? "true" : c == 'f' ? "false" : "null", error);
   } else if (c == '-' || (c >= '0' && c <= '9')) {
-    *event = JSON_NUMBER;
+    *event = JSON_EVENT_NUMBER;
     status = read_number(json, error);
   } else {
     return json_stream_fault(json, "a value", error);
@@ -422,7 +422,7 @@ static enum vqct_status read_key(struct json_stream *json, int c, enum json_even
                                  struct vqct_error *error) {
   if (c != '"')
     return json_stream_fault(json, "a key in quotes", error);
-  *event = JSON_KEY;
+  *event = JSON_EVENT_KEY;
   enum vqct_status status = read_string(json, error);
   if (status == VQCT_OK)
     status = peek_token(json, &c, error);
@@ -451,7 +451,7 @@ static enum vqct_status read_after_value(struct json_stream *json, int c, enum j
 
 enum vqct_status json_stream_next(struct json_stream *json, enum json_event *event,
                                   struct vqct_error *error) {
-  *event = JSON_END;
+  *event = JSON_EVENT_END;
   int c;
   enum vqct_status status = peek_token(json, &c, error);
   if (status != VQCT_OK)
@@ -482,7 +482,7 @@ enum vqct_status json_stream_skip(struct json_stream *json, struct vqct_error *e
     enum vqct_status status = json_stream_next(json, &event, error);
     if (status != VQCT_OK)
       return status;
-    if (json->depth < depth || event == JSON_END)
+    if (json->depth < depth || event == JSON_EVENT_END)
       return json_stream_fault(json, "a value", error);
   } while (json->depth > depth);
   return VQCT_OK;

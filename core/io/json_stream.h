@@ -3,8 +3,8 @@
  *   struct json_stream *json;
  *   enum json_event event;
  *   json_stream_open(bytes, &json, &error);
- *   while (json_stream_next(json, &event, &error) == VQCT_OK && event != JSON_END)
- *     if (event == JSON_KEY && json_stream_text_is(json, "annotations"))
+ *   while (json_stream_next(json, &event, &error) == VQCT_OK && event != JSON_EVENT_END)
+ *     if (event == JSON_EVENT_KEY && json_stream_text_is(json, "annotations"))
  *       read_annotations(json);
  *   json_stream_close(json);
  *
@@ -26,17 +26,17 @@
 struct json_stream;
 
 enum json_event {
-  JSON_END, /* the document is complete and nothing follows it */
-  JSON_OBJECT_BEGIN,
-  JSON_OBJECT_END,
-  JSON_ARRAY_BEGIN,
-  JSON_ARRAY_END,
-  JSON_KEY,
-  JSON_STRING,
-  JSON_NUMBER,
-  JSON_TRUE,
-  JSON_FALSE,
-  JSON_NULL
+  JSON_EVENT_END, /* the document is complete and nothing follows it */
+  JSON_EVENT_OBJECT_BEGIN,
+  JSON_EVENT_OBJECT_END,
+  JSON_EVENT_ARRAY_BEGIN,
+  JSON_EVENT_ARRAY_END,
+  JSON_EVENT_KEY,
+  JSON_EVENT_STRING,
+  JSON_EVENT_NUMBER,
+  JSON_EVENT_TRUE,
+  JSON_EVENT_FALSE,
+  JSON_EVENT_NULL
 };
 
 /** Starts reading `bytes`, which must not have been read from yet, stays the caller's and must
@@ -47,13 +47,13 @@ enum vqct_status json_stream_open(struct byte_stream *bytes, struct json_stream 
 /** Frees the reader; NULL is allowed. */
 void json_stream_close(struct json_stream *json);
 
-/** The next piece. After JSON_END it is JSON_END again. After an error the stream must not be read
- * further. Errors: DATA (not JSON; file, line and byte named), LIMIT, READ, MEMORY. */
+/** The next piece. After JSON_EVENT_END it is JSON_EVENT_END again. After an error the stream must
+ * not be read further. Errors: DATA (not JSON; file, line and byte named), LIMIT, READ, MEMORY. */
 enum vqct_status json_stream_next(struct json_stream *json, enum json_event *event,
                                   struct vqct_error *error);
 
 /** Passes over the value that follows: a whole object or array, or one scalar. Call it after a
- * JSON_KEY, or in an array. Where the array ends instead, that is an error of the caller and
+ * JSON_EVENT_KEY, or in an array. Where the array ends instead, that is an error of the caller and
  * reported as DATA. Errors as json_stream_next. */
 enum vqct_status json_stream_skip(struct json_stream *json, struct vqct_error *error);
 
@@ -64,7 +64,7 @@ const char *json_stream_text(const struct json_stream *json, size_t *length);
 /** Whether the last key or string equals `text`. */
 bool json_stream_text_is(const struct json_stream *json, const char *text);
 
-/** The value of the last JSON_NUMBER; infinite where it is too large for a double. */
+/** The value of the last JSON_EVENT_NUMBER; infinite where it is too large for a double. */
 double json_stream_number(const struct json_stream *json);
 
 /** A DATA error that names the file, line and byte where the reader stands, for a document that is

@@ -58,7 +58,7 @@ static enum vqct_status add_token(struct bpe *bpe, const struct byte_stream *fil
   enum vqct_status status = json_stream_next(json, &event, error);
   if (status != VQCT_OK)
     return status;
-  double number = event == JSON_NUMBER ? json_stream_number(json) : -1;
+  double number = event == JSON_EVENT_NUMBER ? json_stream_number(json) : -1;
   if (!(number >= 0 && number < (double)BPE_TOKENS_MAX && number == (double)(uint32_t)number))
     return json_stream_fault(json, "the number of a token", error);
   bpe->id[symbol] = (uint32_t)number;
@@ -69,11 +69,11 @@ static enum vqct_status read_tokens(struct bpe *bpe, const struct byte_stream *f
                                     struct json_stream *json, struct vqct_error *error) {
   enum json_event event;
   enum vqct_status status = json_stream_next(json, &event, error);
-  if (status == VQCT_OK && event != JSON_OBJECT_BEGIN)
+  if (status == VQCT_OK && event != JSON_EVENT_OBJECT_BEGIN)
     return json_stream_fault(json, "an object of tokens", error);
   while (status == VQCT_OK) {
     status = json_stream_next(json, &event, error);
-    if (status != VQCT_OK || event == JSON_OBJECT_END)
+    if (status != VQCT_OK || event == JSON_EVENT_OBJECT_END)
       break;
     status = add_token(bpe, file, json, error);
   }

@@ -52,7 +52,7 @@ static enum vqct_status read_annotation(struct reader *reader, struct json_strea
                                         struct vqct_error *error) {
   enum json_event event;
   enum vqct_status status;
-  while ((status = json_stream_next(json, &event, error)) == VQCT_OK && event == JSON_KEY) {
+  while ((status = json_stream_next(json, &event, error)) == VQCT_OK && event == JSON_EVENT_KEY) {
     if (!json_stream_text_is(json, "caption")) {
       if ((status = json_stream_skip(json, error)) != VQCT_OK)
         return status;
@@ -60,7 +60,7 @@ static enum vqct_status read_annotation(struct reader *reader, struct json_strea
     }
     if ((status = json_stream_next(json, &event, error)) != VQCT_OK)
       return status;
-    if (event != JSON_STRING)
+    if (event != JSON_EVENT_STRING)
       return json_stream_fault(json, "a caption that is a string", error);
     size_t length;
     const char *text = json_stream_text(json, &length);
@@ -74,11 +74,11 @@ static enum vqct_status read_annotations(struct reader *reader, struct json_stre
                                          struct vqct_error *error) {
   enum json_event event;
   enum vqct_status status = json_stream_next(json, &event, error);
-  if (status == VQCT_OK && event != JSON_ARRAY_BEGIN)
+  if (status == VQCT_OK && event != JSON_EVENT_ARRAY_BEGIN)
     return json_stream_fault(json, "annotations that are an array", error);
   while (status == VQCT_OK && (status = json_stream_next(json, &event, error)) == VQCT_OK &&
-         event != JSON_ARRAY_END) {
-    if (event != JSON_OBJECT_BEGIN)
+         event != JSON_EVENT_ARRAY_END) {
+    if (event != JSON_EVENT_OBJECT_BEGIN)
       return json_stream_fault(json, "an annotation that is an object", error);
     status = read_annotation(reader, json, error);
   }
@@ -90,10 +90,10 @@ static enum vqct_status read_document(struct reader *reader, struct json_stream 
   enum json_event event;
   bool found = false;
   enum vqct_status status = json_stream_next(json, &event, error);
-  if (status == VQCT_OK && event != JSON_OBJECT_BEGIN)
+  if (status == VQCT_OK && event != JSON_EVENT_OBJECT_BEGIN)
     return json_stream_fault(json, "an object with annotations", error);
   while (status == VQCT_OK && (status = json_stream_next(json, &event, error)) == VQCT_OK &&
-         event == JSON_KEY) {
+         event == JSON_EVENT_KEY) {
     bool annotations = json_stream_text_is(json, "annotations");
     found |= annotations;
     status = annotations ? read_annotations(reader, json, error) : json_stream_skip(json, error);

@@ -19,13 +19,13 @@ static enum vqct_status expect(struct json_stream *json, enum json_event wanted,
 static enum vqct_status read_vector(struct embeddings_store *store, struct json_stream *json,
                                     uint32_t id, struct vqct_error *error) {
   size_t dimension = store->result->dimension, count = 0;
-  enum vqct_status status = expect(json, JSON_ARRAY_BEGIN, "an array of numbers", error);
+  enum vqct_status status = expect(json, JSON_EVENT_ARRAY_BEGIN, "an array of numbers", error);
   while (status == VQCT_OK) {
     enum json_event event;
     status = json_stream_next(json, &event, error);
-    if (status != VQCT_OK || event == JSON_ARRAY_END)
+    if (status != VQCT_OK || event == JSON_EVENT_ARRAY_END)
       break;
-    if (event != JSON_NUMBER)
+    if (event != JSON_EVENT_NUMBER)
       return json_stream_fault(json, "a number", error);
     if (count < dimension)
       store->row[count] = (float)json_stream_number(json);
@@ -45,11 +45,11 @@ static enum vqct_status read_vectors(struct embeddings_store *store, struct byte
                                      struct json_stream *json, struct vqct_error *error) {
   if (!store->result->dimension)
     return json_stream_fault(json, "\"dimensions\" before \"vectors\"", error);
-  enum vqct_status status = expect(json, JSON_OBJECT_BEGIN, "an object of vectors", error);
+  enum vqct_status status = expect(json, JSON_EVENT_OBJECT_BEGIN, "an object of vectors", error);
   while (status == VQCT_OK) {
     enum json_event event;
     status = json_stream_next(json, &event, error);
-    if (status != VQCT_OK || event == JSON_OBJECT_END)
+    if (status != VQCT_OK || event == JSON_EVENT_OBJECT_END)
       break;
     size_t length;
     const char *word = json_stream_text(json, &length);
@@ -62,7 +62,7 @@ static enum vqct_status read_vectors(struct embeddings_store *store, struct byte
 
 static enum vqct_status read_dimension(struct embeddings_store *store, struct json_stream *json,
                                        struct vqct_error *error) {
-  enum vqct_status status = expect(json, JSON_NUMBER, "the number of dimensions", error);
+  enum vqct_status status = expect(json, JSON_EVENT_NUMBER, "the number of dimensions", error);
   if (status != VQCT_OK)
     return status;
   double dimension = json_stream_number(json);
@@ -74,11 +74,11 @@ static enum vqct_status read_dimension(struct embeddings_store *store, struct js
 static enum vqct_status read_members(struct embeddings_store *store, struct byte_stream *bytes,
                                      struct json_stream *json, struct vqct_error *error) {
   bool vectors = false;
-  enum vqct_status status = expect(json, JSON_OBJECT_BEGIN, "an object", error);
+  enum vqct_status status = expect(json, JSON_EVENT_OBJECT_BEGIN, "an object", error);
   while (status == VQCT_OK) {
     enum json_event event;
     status = json_stream_next(json, &event, error);
-    if (status != VQCT_OK || event == JSON_OBJECT_END)
+    if (status != VQCT_OK || event == JSON_EVENT_OBJECT_END)
       break;
     if (json_stream_text_is(json, "dimensions")) {
       status = read_dimension(store, json, error);
@@ -91,7 +91,7 @@ static enum vqct_status read_members(struct embeddings_store *store, struct byte
   }
   if (status == VQCT_OK && !vectors)
     return json_stream_fault(json, "\"dimensions\" and \"vectors\" in the object", error);
-  return status == VQCT_OK ? expect(json, JSON_END, "the end of the file", error) : status;
+  return status == VQCT_OK ? expect(json, JSON_EVENT_END, "the end of the file", error) : status;
 }
 
 enum vqct_status embeddings_read_json(struct embeddings_store *store, struct byte_stream *bytes,

@@ -1,16 +1,6 @@
 /* Whatever bytes arrive as JSON: read piece by piece, they are accepted exactly where jansson
  * accepts the whole, apart from what either limits. */
-/* Four of jansson's types have the names of our events. */
-#define JSON_STRING JANSSON_STRING
-#define JSON_TRUE   JANSSON_TRUE
-#define JSON_FALSE  JANSSON_FALSE
-#define JSON_NULL   JANSSON_NULL
 #include <jansson.h>
-#undef JSON_STRING
-#undef JSON_TRUE
-#undef JSON_FALSE
-#undef JSON_NULL
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,17 +25,17 @@ static enum vqct_status read_pieces(struct json_stream *json, struct vqct_error 
     size_t length;
     demand(strlen(json_stream_text(json, &length)) <= length);
     demand(length <= JSON_TEXT_MAX);
-    if (event == JSON_OBJECT_BEGIN || event == JSON_ARRAY_BEGIN) {
+    if (event == JSON_EVENT_OBJECT_BEGIN || event == JSON_EVENT_ARRAY_BEGIN) {
       demand(depth < JSON_DEPTH_MAX);
-      open[depth++] = event == JSON_OBJECT_BEGIN;
-    } else if (event == JSON_OBJECT_END || event == JSON_ARRAY_END) {
-      demand(depth > 0 && open[--depth] == (event == JSON_OBJECT_END));
-    } else if (event == JSON_KEY) {
+      open[depth++] = event == JSON_EVENT_OBJECT_BEGIN;
+    } else if (event == JSON_EVENT_OBJECT_END || event == JSON_EVENT_ARRAY_END) {
+      demand(depth > 0 && open[--depth] == (event == JSON_EVENT_OBJECT_END));
+    } else if (event == JSON_EVENT_KEY) {
       demand(depth > 0 && open[depth - 1]);
-    } else if (event == JSON_NUMBER) {
+    } else if (event == JSON_EVENT_NUMBER) {
       double value = json_stream_number(json);
       demand(value == value);
-    } else if (event == JSON_END) {
+    } else if (event == JSON_EVENT_END) {
       demand(depth == 0);
       return VQCT_OK;
     }

@@ -10,10 +10,10 @@
 #include "json_stream.h"
 
 static const char marks[] = {
-    [JSON_OBJECT_BEGIN] = '{', [JSON_OBJECT_END] = '}', [JSON_ARRAY_BEGIN] = '[',
-    [JSON_ARRAY_END] = ']',    [JSON_KEY] = 'k',        [JSON_STRING] = 's',
-    [JSON_NUMBER] = 'n',       [JSON_TRUE] = 't',       [JSON_FALSE] = 'f',
-    [JSON_NULL] = '0'};
+    [JSON_EVENT_OBJECT_BEGIN] = '{', [JSON_EVENT_OBJECT_END] = '}', [JSON_EVENT_ARRAY_BEGIN] = '[',
+    [JSON_EVENT_ARRAY_END] = ']',    [JSON_EVENT_KEY] = 'k',        [JSON_EVENT_STRING] = 's',
+    [JSON_EVENT_NUMBER] = 'n',       [JSON_EVENT_TRUE] = 't',       [JSON_EVENT_FALSE] = 'f',
+    [JSON_EVENT_NULL] = '0'};
 
 /* Reads a document of `size` bytes and writes its pieces; returns how the reading ended. */
 static enum vqct_status pieces_of(const char *document, size_t size, char *pieces, size_t capacity,
@@ -26,17 +26,18 @@ static enum vqct_status pieces_of(const char *document, size_t size, char *piece
   enum json_event event;
   enum vqct_status status;
   pieces[0] = '\0';
-  while ((status = json_stream_next(json, &event, error)) == VQCT_OK && event != JSON_END) {
+  while ((status = json_stream_next(json, &event, error)) == VQCT_OK && event != JSON_EVENT_END) {
     size_t length;
     const char *text = json_stream_text(json, &length);
-    bool has_text = event == JSON_KEY || event == JSON_STRING || event == JSON_NUMBER;
+    bool has_text =
+        event == JSON_EVENT_KEY || event == JSON_EVENT_STRING || event == JSON_EVENT_NUMBER;
     int wrote = snprintf(pieces + used, capacity - used, "%c%s%s ", marks[event],
                          has_text ? ":" : "", has_text ? text : "");
     ck_assert_int_gt((int)(capacity - used), wrote);
     used += (size_t)wrote;
   }
   if (status == VQCT_OK) /* the end stays the end */
-    ck_assert(json_stream_next(json, &event, error) == VQCT_OK && event == JSON_END);
+    ck_assert(json_stream_next(json, &event, error) == VQCT_OK && event == JSON_EVENT_END);
   json_stream_close(json);
   byte_stream_close(bytes);
   return status;
@@ -146,7 +147,7 @@ START_TEST(skip_passes_whole_values) {
   json_stream_open(bytes, &json, &error);
   double found = 0;
   ck_assert_int_eq(json_stream_next(json, &event, &error), VQCT_OK);
-  while (json_stream_next(json, &event, &error) == VQCT_OK && event == JSON_KEY) {
+  while (json_stream_next(json, &event, &error) == VQCT_OK && event == JSON_EVENT_KEY) {
     if (!json_stream_text_is(json, "c")) {
       ck_assert_int_eq(json_stream_skip(json, &error), VQCT_OK);
       continue;
@@ -154,7 +155,7 @@ START_TEST(skip_passes_whole_values) {
     ck_assert_int_eq(json_stream_next(json, &event, &error), VQCT_OK);
     found = json_stream_number(json);
   }
-  ck_assert_int_eq(event, JSON_OBJECT_END);
+  ck_assert_int_eq(event, JSON_EVENT_OBJECT_END);
   ck_assert_double_eq(found, 3);
   json_stream_close(json);
   byte_stream_close(bytes);
