@@ -44,7 +44,7 @@ static enum vqct_status bias_gradient(const struct gradient *g, float *dbias,
 
 static bool winograd_pays(const struct conv_shape *s, int height, int width) {
   return s->kernel == 3 && s->stride == 1 && s->in_channels >= CHANNELS_MIN &&
-         s->out_channels >= CHANNELS_MIN && height * width >= PIXELS_MIN;
+         s->out_channels >= CHANNELS_MIN && (size_t)height * (size_t)width >= PIXELS_MIN;
 }
 
 enum vqct_status conv_backward_weight(const struct conv_shape *shape,

@@ -25,7 +25,7 @@ bool layer_sizes(const struct layer *layer, size_t *weights, size_t *bias) {
   size_t panels = simd_panels(layer->simd, layer->out_channels);
   *bias = panels * layer->simd->panel;
   return size_multiply(layer_points(layer), layer->in_channels, weights) &&
-         size_multiply(*weights, *bias, weights) && *weights < SIZE_MAX / sizeof(float);
+         size_multiply(*weights, *bias, weights) && *weights < SIZE_MAX / (2 * sizeof(float));
 }
 
 struct tile_reader layer_tile_reader(const struct layer_job *job) {
@@ -175,7 +175,8 @@ enum vqct_status layer_run(const struct layer *layer, const struct conv_input *i
     return VQCT_OK;
   if (layer->form == LAYER_WINOGRAD)
     return winograd_run(layer, input, target, exec);
-  if (layer->form == LAYER_WIDE && target->rows * target->columns >= WIDE_PIXELS_MIN)
+  if (layer->form == LAYER_WIDE &&
+      (size_t)target->rows * (size_t)target->columns >= WIDE_PIXELS_MIN)
     return wide_run(layer, input, target, exec);
   return direct_run(layer, input, target, exec);
 }

@@ -2,8 +2,9 @@
 #include "gemm.h"
 #include "kernel_fixture.h"
 
-#define TOLERANCE 4e-6 /* sqrt(700) * 6e-8 of a typical value, which is half the largest or less   \
-                        */
+#define TOLERANCE                                                                                  \
+  4e-6 /* sqrt(700) * 6e-8 of a typical value, which is half the largest or less                   \
+        */
 
 struct gemm_case {
   size_t rows, columns, depth;
