@@ -53,18 +53,36 @@ START_TEST(the_page_is_prometheus_text) {
 }
 END_TEST
 
-START_TEST(quantiles_lie_in_their_bucket) {
+START_TEST(sums_take_the_series_that_match) {
   struct registry *registry = registry_new(metrics, 4);
-  ck_assert_double_eq(registry_quantile(registry, 2, "", 0.5), 0);
-  for (size_t i = 0; i < 10; i++)
-    registry_observe(registry, 2, "", i < 8 ? 0.75 : 1.5);
+  registry_add(registry, 0, "method=\"POST\",code=\"200\"", 4);
+  registry_add(registry, 0, "method=\"POST\",code=\"204\"", 2);
+  registry_add(registry, 0, "method=\"POST\",code=\"429\"", 1);
+  registry_add(registry, 0, "method=\"GET\",code=\"200\"", 8);
   static const struct {
-    double q, value;
-  } rows[] = {{0, 0.5}, {0.4, 0.75}, {0.8, 1}, {0.9, 1.5}, {1, 2}};
-  for (size_t i = 0; i < 5; i++)
-    ck_assert_double_eq_tol(registry_quantile(registry, 2, "", rows[i].q), rows[i].value, 1e-12);
-  registry_observe(registry, 2, "", 100);
-  ck_assert_double_eq(registry_quantile(registry, 2, "", 1), 2); /* the last bound, not infinity */
+    const char *part;
+    double sum;
+  } rows[] = {{"", 15}, {"method=\"POST\"", 7}, {"method=\"POST\",code=\"2", 6}, {"PUT", 0}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct registry_total total = {0};
+    registry_sum(registry, 0, rows[i].part, &total);
+    ck_assert_double_eq(total.value, rows[i].sum);
+  }
+  registry_free(registry);
+}
+END_TEST
+
+START_TEST(sums_of_histograms_add_their_buckets) {
+  struct registry *registry = registry_new(metrics, 4);
+  registry_observe(registry, 2, "route=\"a\"", 0.75);
+  registry_observe(registry, 2, "route=\"b\"", 0.75);
+  registry_observe(registry, 2, "route=\"b\"", 100);
+  struct registry_total total = {0};
+  registry_sum(registry, 2, "", &total);
+  ck_assert_double_eq(total.value, 101.5);
+  ck_assert_uint_eq(total.count, 3);
+  ck_assert_uint_eq(total.buckets[1], 2);
+  ck_assert_uint_eq(total.buckets[metrics[2].bound_count], 1); /* above the last bound */
   registry_free(registry);
 }
 END_TEST
@@ -117,7 +135,8 @@ int main(void) {
   Suite *suite = suite_create("metrics");
   TCase *tcase = tcase_create("metrics");
   tcase_add_test(tcase, the_page_is_prometheus_text);
-  tcase_add_test(tcase, quantiles_lie_in_their_bucket);
+  tcase_add_test(tcase, sums_take_the_series_that_match);
+  tcase_add_test(tcase, sums_of_histograms_add_their_buckets);
   tcase_add_test(tcase, windows_forget_and_the_process_does_not);
   tcase_add_test(tcase, windows_slide);
   suite_add_tcase(suite, tcase);
