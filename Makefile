@@ -133,11 +133,11 @@ all: $(B)/vqct-mpi
 endif
 
 # tests/unit/failing_memory.h tells what these are for.
-WRAP_MEMORY := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+WRAP_MEMORY := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc
 
 $(B)/tests/%: $(B)/tests/%.o $(SERVER_OBJECTS) $(B)/libvqct.a
 	$(call say,LD)
-	$(Q)$(CC) $(SANITIZE) $(if $(filter %/test_memory,$@),$(WRAP_MEMORY)) -o $@ $^ $(ALL_LIBS) \
+	$(Q)$(CC) $(SANITIZE) $(if $(filter %_memory,$@),$(WRAP_MEMORY)) -o $@ $^ $(ALL_LIBS) \
 	  $(shell pkg-config --libs check)
 
 serve: deps ## build, and run the service with the model that ships

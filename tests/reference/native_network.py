@@ -153,6 +153,19 @@ def save_model(path, config, module, codebook, words=None, kind=F32):
         network.close()
 
 
+class Plane(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("first", ctypes.c_uint32), ("count", ctypes.c_uint32)]
+
+
+class ModelInfo(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("architecture", ctypes.c_char_p),
+                ("checksum", ctypes.c_char_p), ("downsampling", ctypes.c_uint32),
+                ("channels", ctypes.c_uint32), ("planes", ctypes.c_uint32),
+                ("plane", ctypes.POINTER(Plane)), ("codes", ctypes.c_uint32),
+                ("code_dimension", ctypes.c_uint32), ("parameters", ctypes.c_uint64),
+                ("encode_flops", ctypes.c_uint64), ("decode_flops", ctypes.c_uint64)]
+
+
 class Session:
     """An opened model with one session."""
 
@@ -167,6 +180,10 @@ class Session:
     def close(self):
         LIB.vqct_session_free(self.session)
         LIB.vqct_model_close(self.model)
+
+    def info(self):
+        LIB.vqct_model_info.restype = ctypes.POINTER(ModelInfo)
+        return LIB.vqct_model_info(self.model).contents
 
     def encode(self, pixels, planes, factor):
         """N,H,W,C bytes to N,P,h,w."""

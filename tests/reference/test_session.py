@@ -1,4 +1,6 @@
 """The public encode and decode calls against PyTorch, and against themselves."""
+import hashlib
+import json
 import os
 import sys
 import tempfile
@@ -63,6 +65,31 @@ class Sessions(unittest.TestCase):
                         np.testing.assert_array_equal(session.decode(some, 3, 4),
                                                       pixels[:images][order])
 
+    def test_what_a_model_says_of_itself(self):
+        for config, expected in (
+                (self.config, [(b"adjective", 0, 12), (b"adjective-2", 0, 12), (b"noun", 12, 20)]),
+                ({**self.config, "adjective_k": 1}, [(b"adjective", 0, 12), (b"noun", 12, 20)]),
+                ({**self.config, "quantizer": "plain", "adjectives": 0, "adjective_k": 1,
+                  "nouns": 50}, [(b"code", 0, 50)])):
+            module = vqct.random_network(config, 1)
+            codes = config["adjectives"] + config["nouns"]
+            path = os.path.join(self.folder.name, "info.safetensors")
+            native_network.save_model(path, config, module, torch.randn(codes, 8))
+            info = self.session(1, path).info()
+            planes = [(info.plane[i].name, info.plane[i].first, info.plane[i].count)
+                      for i in range(info.planes)]
+            self.assertEqual(planes, expected)
+            self.assertEqual((info.name, info.downsampling, info.channels, info.codes,
+                              info.code_dimension), (b"test", 4, 3, codes, 8))
+            self.assertEqual(json.loads(info.architecture)["nouns"], config["nouns"])
+            with open(path, "rb") as file:
+                self.assertEqual(info.checksum.decode(), hashlib.sha256(file.read()).hexdigest())
+            self.assertEqual(info.parameters, sum(p.numel() for p in module.parameters()))
+            self.assertEqual(info.encode_flops,
+                             flops(module, module.encode, (config["image_channels"], 256, 256)))
+            halves = 1 if config["quantizer"] == "plain" else 2
+            self.assertEqual(info.decode_flops, flops(module, module.decode, (halves * 8, 64, 64)))
+
     def test_half_precision_weights(self):
         for kind, bits in ((native_network.F16, 11), (native_network.BF16, 8)):
             path = os.path.join(self.folder.name, f"{kind}.safetensors")
@@ -125,6 +152,25 @@ class Sessions(unittest.TestCase):
         for _ in range(5):
             run()
         self.assertLess(abs(memory_in_use() - before), 16 * 1024)  # Python's own objects
+
+
+def flops(module, run, shape):
+    """Two for each multiply-add of the convolutions and of attention's two products."""
+    total = 0
+
+    def count(layer, inputs, output):
+        nonlocal total
+        if isinstance(layer, torch.nn.Conv2d):
+            total += 2 * output[0].numel() * layer.weight[0].numel()
+        elif isinstance(layer, vqct.Attention):
+            channels, height, width = output.shape[1:]
+            total += 4 * channels * (height * width) ** 2
+
+    hooks = [layer.register_forward_hook(count) for layer in module.modules()]
+    run(torch.zeros(1, *shape))
+    for hook in hooks:
+        hook.remove()
+    return total
 
 
 class MallocInfo(native.ctypes.Structure):

@@ -1,5 +1,6 @@
-/* Allocations that fail on demand, for a test program called test_memory: the linker sends every
- * malloc, calloc and realloc of the library and the test here (not those inside shared libraries).
+/* Allocations that fail on demand, for test programs called test_memory or test_NAME_memory: the
+ * linker sends every malloc, calloc, realloc and aligned_alloc of the library and the test here
+ * (not those inside shared libraries).
  *
  *   do {
  *     failing_memory_arm(n++);
@@ -19,9 +20,11 @@
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *memory, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *memory, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
 
 static size_t failing_memory_countdown =
     SIZE_MAX; /* allocations until one fails; SIZE_MAX: never */
@@ -45,6 +48,10 @@ void *__wrap_calloc(size_t count, size_t size) {
 
 void *__wrap_realloc(void *memory, size_t size) {
   return failing_memory_next() ? NULL : __real_realloc(memory, size);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size) {
+  return failing_memory_next() ? NULL : __real_aligned_alloc(alignment, size);
 }
 
 /** Lets the allocation after the next n fail, once. */
