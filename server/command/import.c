@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "command.h"
-#include "cpu.h"
 #include "error.h"
 #include "weight_types.h"
 
@@ -80,7 +79,6 @@ static enum vqct_status run_settings(const void *values, const struct options_fo
   const struct settings *settings = values;
   struct prior prior = {0};
   struct model_config config;
-  struct pool *pool = NULL;
   char name[64];
   if (!settings->output)
     return error_set(error, VQCT_INVALID, "give --output FILE");
@@ -88,12 +86,10 @@ static enum vqct_status run_settings(const void *values, const struct options_fo
     return error_set(error, VQCT_INVALID, "the name is longer than %zu characters",
                      sizeof name - 1);
   name_of_output(settings->output, name);
-  enum vqct_status status = pool_new(cpu_count(), &pool, error);
-  if (status == VQCT_OK && settings->prior)
-    status = prior_read(settings->prior, &prior, error);
+  enum vqct_status status = settings->prior ? prior_read(settings->prior, &prior, error) : VQCT_OK;
   if (status == VQCT_OK && settings->config)
     status = model_config_read(settings->config, &config, error);
-  struct exec exec = {.pool = pool, .arena = arena};
+  struct exec exec = {.arena = arena};
   struct import_request request = {.path = found->operands[0],
                                    .name = settings->name ? settings->name : name,
                                    .config = settings->config ? &config : NULL,
@@ -102,7 +98,6 @@ static enum vqct_status run_settings(const void *values, const struct options_fo
   if (status == VQCT_OK)
     status = convert(settings, &request, &exec, error);
   prior_free(&prior);
-  pool_free(pool);
   return status;
 }
 

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "command.h"
-#include "cpu.h"
 #include "error.h"
 #include "model_file.h"
 #include "presets.h"
@@ -130,17 +129,13 @@ static enum vqct_status run_settings(const void *values, const struct options_fo
   (void)found;
   const struct settings *settings = values;
   struct prior prior = {0};
-  struct pool *pool = NULL;
   if (!settings->output)
     return error_set(error, VQCT_INVALID, "give --output FILE");
-  enum vqct_status status = pool_new(cpu_count(), &pool, error);
-  if (status == VQCT_OK && settings->prior)
-    status = prior_read(settings->prior, &prior, error);
-  struct exec exec = {.pool = pool, .arena = arena};
+  enum vqct_status status = settings->prior ? prior_read(settings->prior, &prior, error) : VQCT_OK;
+  struct exec exec = {.arena = arena};
   if (status == VQCT_OK)
     status = make_model(settings, settings->prior ? &prior : NULL, &exec, error);
   prior_free(&prior);
-  pool_free(pool);
   return status;
 }
 

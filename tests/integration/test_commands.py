@@ -6,21 +6,18 @@ import pty
 import resource
 import signal
 import subprocess
+import sys
 import tarfile
-import tempfile
 import time
 import unittest
 
 import numpy as np
 from PIL import Image
 
-VQCT = os.path.join(os.environ["VQCT_BUILD"], "vqct")
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from commands import VQCT, CommandCase, content, vqct  # noqa: E402
+
 INVALID, READ, MODEL, TOKENS, WRITE, PARTIAL, DATA, INTERRUPTED = 2, 3, 5, 6, 7, 10, 11, 13
-
-
-def vqct(*arguments, **options):
-    return subprocess.run([VQCT, *map(str, arguments)], capture_output=True, text=True, timeout=300,
-                          **options)
 
 
 def picture(seed, width, height):
@@ -29,11 +26,6 @@ def picture(seed, width, height):
     shape = (max(2, height // 8), max(2, width // 8), 3)
     small = Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8))
     return small.resize((width, height), Image.BICUBIC)
-
-
-def content(path):
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def write(path, data):
@@ -45,37 +37,15 @@ def records(path):
     return [json.loads(line) for line in content(path).splitlines()]
 
 
-class CommandTest(unittest.TestCase):
+class CommandTest(CommandCase):
     @classmethod
     def setUpClass(cls):
-        cls.shared = tempfile.TemporaryDirectory()
-        cls.model = os.path.join(cls.shared.name, "tiny.safetensors")
-        done = vqct("init", "--preset", "vqct-tiny", "--seed", 3, "-o", cls.model)
-        assert done.returncode == 0, done.stderr
+        super().setUpClass()
         cls.pictures = os.path.join(cls.shared.name, "pictures")
         os.makedirs(os.path.join(cls.pictures, "below"))
         for i in range(6):
             picture(i, 40 + 8 * i, 64 - 4 * i).save(f"{cls.pictures}/p{i}.png")
         picture(9, 50, 50).save(f"{cls.pictures}/below/deep.jpg")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.shared.cleanup()
-
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def assertFails(self, done, status, *words):
-        """With this exit status and one line on standard error that has all the words."""
-        self.assertEqual(done.returncode, status, done.stderr)
-        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
-        for word in words:
-            self.assertIn(word, done.stderr)
 
     def encode(self, *arguments, status=0, **options):
         done = vqct("encode", self.model, *arguments, **options)

@@ -4,55 +4,20 @@ import json
 import os
 import resource
 import struct
-import subprocess
-import tempfile
+import sys
 import unittest
 
-VQCT = os.path.join(os.environ["VQCT_BUILD"], "vqct")
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from commands import CommandCase, content, vqct  # noqa: E402
+
 INVALID, READ, MODEL, WRITE, NOT_FINITE = 2, 3, 5, 7, 12
 
 
-def vqct(*arguments, **options):
-    return subprocess.run([VQCT, *map(str, arguments)], capture_output=True, text=True, timeout=120,
-                          **options)
-
-
-def content(path):
-    with open(path, "rb") as file:
-        return file.read()
-
-
-class ModelCommands(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.shared = tempfile.TemporaryDirectory()
-        cls.model = os.path.join(cls.shared.name, "tiny.safetensors")
-        done = vqct("init", "--preset", "vqct-tiny", "--seed", 3, "-o", cls.model)
-        assert done.returncode == 0, done.stderr
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.shared.cleanup()
-
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
+class ModelCommands(CommandCase):
     def write(self, name, data):
         with open(self.path(name), "wb") as file:
             file.write(data)
         return self.path(name)
-
-    def assertFails(self, done, status, *words):
-        """With this exit status and one line on standard error that has all the words."""
-        self.assertEqual((done.returncode, done.stdout), (status, ""), done.stderr)
-        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
-        for word in words:
-            self.assertIn(word, done.stderr)
 
     def inspect(self, path, *options):
         done = vqct("inspect", "--json", path, *options)

@@ -1,8 +1,8 @@
 /* Health and drift of codebooks: values worked out by hand from the definitions. */
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 
+#include "../suite.h"
 #include "vqct/codebook.h"
 
 #define CODES 4
@@ -53,14 +53,8 @@ START_TEST(test_drift) {
 END_TEST
 
 int main(void) {
-  Suite *suite = suite_create("codebook_health");
   TCase *cases = tcase_create("codebook_health");
   tcase_add_loop_test(cases, test_health, 0, sizeof healths / sizeof *healths);
   tcase_add_loop_test(cases, test_drift, 0, sizeof drifts / sizeof *drifts);
-  suite_add_tcase(suite, cases);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_NORMAL);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  return suite_run("codebook_health", cases);
 }

@@ -1,5 +1,4 @@
 /* Atomic files, .npy files and the conversion of numbers. */
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -11,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "atomic_file.h"
 #include "npy.h"
 
@@ -248,7 +248,6 @@ START_TEST(test_first_not_finite) {
 END_TEST
 
 int main(void) {
-  Suite *suite = suite_create("files");
   TCase *cases = tcase_create("files");
   tcase_add_checked_fixture(cases, set_up, tear_down);
   tcase_add_test(cases, test_commit_and_discard);
@@ -261,10 +260,5 @@ int main(void) {
   tcase_add_test(cases, test_roundings);
   tcase_add_test(cases, test_all_halves);
   tcase_add_test(cases, test_first_not_finite);
-  suite_add_tcase(suite, cases);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_NORMAL);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  return suite_run("files", cases);
 }

@@ -1,5 +1,4 @@
 /* safetensors: hostile headers one by one, damage everywhere, and what is written. */
-#include <check.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "safetensors.h"
 
 /* A file of this header and `bytes` zeros. *size is its size; the caller frees it. */
@@ -221,7 +221,6 @@ START_TEST(test_unreadable) {
 END_TEST
 
 int main(void) {
-  Suite *suite = suite_create("safetensors");
   TCase *cases = tcase_create("safetensors");
   tcase_add_loop_test(cases, test_headers, 0, sizeof headers / sizeof *headers);
   tcase_add_test(cases, test_lengths);
@@ -229,10 +228,5 @@ int main(void) {
   tcase_add_test(cases, test_damage);
   tcase_add_test(cases, test_save);
   tcase_add_test(cases, test_unreadable);
-  suite_add_tcase(suite, cases);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_NORMAL);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  return suite_run("safetensors", cases);
 }

@@ -1,10 +1,10 @@
 /* The words and the neighbours of codes, through the public calls. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "model_file.h"
 #include "presets.h"
 #include "vqct/codebook.h"
@@ -94,15 +94,9 @@ START_TEST(test_nearest) {
 END_TEST
 
 int main(void) {
-  Suite *suite = suite_create("codebook");
   TCase *cases = tcase_create("codebook");
   tcase_add_checked_fixture(cases, set_up, tear_down);
   tcase_add_test(cases, test_codes);
   tcase_add_loop_test(cases, test_nearest, 0, sizeof neighbours / sizeof *neighbours);
-  suite_add_tcase(suite, cases);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_NORMAL);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  return suite_run("codebook", cases);
 }

@@ -1,10 +1,10 @@
 /* Configurations: what JSON is taken, what is refused and with which words, and the presets. */
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../suite.h"
 #include "config.h"
 #include "parameters.h"
 #include "presets.h"
@@ -145,17 +145,11 @@ START_TEST(test_initial_values) {
 END_TEST
 
 int main(void) {
-  Suite *suite = suite_create("config");
   TCase *cases = tcase_create("config");
   tcase_add_loop_test(cases, test_round_trip, 0, 3);
   tcase_add_loop_test(cases, test_refused, 0, sizeof refused / sizeof *refused);
   tcase_add_test(cases, test_parameter_counts);
   tcase_add_test(cases, test_largest_configuration);
   tcase_add_test(cases, test_initial_values);
-  suite_add_tcase(suite, cases);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_NORMAL);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  return suite_run("config", cases);
 }

@@ -1,11 +1,11 @@
 /* Names of checkpoints: how each family's are told and changed. What the values become is compared
  * with PyTorch in tests/reference. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "import.h"
 
 #define NAMES_MAX 12
@@ -136,14 +136,8 @@ START_TEST(test_absurd_shapes) {
 END_TEST
 
 int main(void) {
-  Suite *suite = suite_create("import");
   TCase *cases = tcase_create("import");
   tcase_add_loop_test(cases, test_names, 0, sizeof checkpoints / sizeof *checkpoints);
   tcase_add_test(cases, test_absurd_shapes);
-  suite_add_tcase(suite, cases);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_NORMAL);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  return suite_run("import", cases);
 }

@@ -1,12 +1,12 @@
 /* Every allocation that writing, opening and importing a model make fails once: the result is
  * MEMORY, nothing is left and no file was written. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "../failing_memory.h"
+#include "../suite.h"
 #include "import.h"
 #include "presets.h"
 #include "vqct/model.h"
@@ -110,15 +110,9 @@ START_TEST(test_each_failure_is_reported) {
 END_TEST
 
 int main(void) {
-  Suite *suite = suite_create("model memory");
   TCase *cases = tcase_create("failures");
   tcase_add_checked_fixture(cases, set_up, tear_down);
   tcase_add_loop_test(cases, test_each_failure_is_reported, 0,
                       sizeof operations / sizeof *operations);
-  suite_add_tcase(suite, cases);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  return suite_run("model memory", cases);
 }

@@ -1,11 +1,11 @@
 /* Model files: written, read, and refused one fault after another. */
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "presets.h"
 #include "rng.h"
 #include "weights.h"
@@ -355,7 +355,6 @@ START_TEST(test_checksum) {
 END_TEST
 
 int main(void) {
-  Suite *suite = suite_create("model_file");
   TCase *cases = tcase_create("model_file");
   tcase_set_timeout(cases, 60);
   tcase_add_checked_fixture(cases, set_up, tear_down);
@@ -366,10 +365,5 @@ int main(void) {
   tcase_add_loop_test(cases, test_faults, 0, sizeof faults / sizeof *faults);
   tcase_add_test(cases, test_damage);
   tcase_add_test(cases, test_checksum);
-  suite_add_tcase(suite, cases);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_NORMAL);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  return suite_run("model_file", cases);
 }
