@@ -93,14 +93,36 @@ static enum vqct_status check_settings(const struct run *run) {
   return VQCT_OK;
 }
 
+/* A view of the words of one part, which no edge joins. */
+static struct prior part_of(const struct prior *prior, enum run_parts parts) {
+  struct prior part = *prior;
+  bool adjectives = parts == PARTS_ADJECTIVES;
+  size_t first = adjectives ? 0 : prior->adjectives;
+  part.adjectives = adjectives ? prior->adjectives : 0;
+  part.nouns = adjectives ? 0 : prior->nouns;
+  part.words = part.adjectives + part.nouns;
+  part.edge_count = 0;
+  part.word += first;
+  part.count += first;
+  part.embeddings += first * prior->dimension;
+  return part;
+}
+
 static enum vqct_status read_prior(struct run *run) {
+  struct model_config *config = &run->config;
+  enum run_parts parts = run->settings->parts;
   enum vqct_status status = prior_read(run->settings->prior, &run->prior, run->error);
   if (status != VQCT_OK)
     return status;
-  if (run->config.quantizer != QUANTIZER_VQCT)
+  if (config->quantizer != QUANTIZER_VQCT)
     return error_set(run->error, VQCT_INVALID, "a plain codebook has no prior");
-  run->config.adjectives = (int)run->prior.adjectives;
-  run->config.nouns = (int)run->prior.nouns;
+  run->codes = parts == PARTS_BOTH ? run->prior : part_of(&run->prior, parts);
+  config->adjectives = parts == PARTS_BOTH ? (int)run->codes.adjectives : 0;
+  config->nouns = parts == PARTS_BOTH ? (int)run->codes.nouns : (int)run->codes.words;
+  if (parts != PARTS_BOTH) {
+    config->quantizer = QUANTIZER_PLAIN;
+    config->adjective_k = 1;
+  }
   return VQCT_OK;
 }
 
@@ -179,6 +201,8 @@ static enum vqct_status open_run(struct run *run) {
     status = make_folder(run);
   if (status == VQCT_OK && s->prior)
     status = read_prior(run);
+  else if (status == VQCT_OK && s->parts != PARTS_BOTH)
+    status = error_set(run->error, VQCT_INVALID, "one part of speech alone needs a prior");
   if (status == VQCT_OK && s->perceptual)
     status = perceptual_open(s->perceptual, &run->perceptual, run->error);
   else if (status == VQCT_OK && s->trainer.perceptual_weight > 0)
@@ -188,7 +212,7 @@ static enum vqct_status open_run(struct run *run) {
   if (status == VQCT_OK)
     status = pool_new(s->threads, &run->pool, run->error);
   if (status == VQCT_OK)
-    status = trainer_new(&run->config, &s->trainer, s->prior ? &run->prior : NULL, run->perceptual,
+    status = trainer_new(&run->config, &s->trainer, s->prior ? &run->codes : NULL, run->perceptual,
                          run->reduction, run->pool, &run->trainer, run->error);
   if (status == VQCT_OK)
     status = resume(run);

@@ -16,6 +16,7 @@ struct run {
   const struct run_hooks *hooks;
   const struct reduction *reduction;
   struct prior prior; /* empty without one */
+  struct prior codes; /* those of its words that become codes; its memory is prior's */
   struct perceptual *perceptual;
   struct pictures *pictures, *validation; /* validation NULL: held-out ones of pictures */
   struct loader *loader;

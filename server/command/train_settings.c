@@ -43,6 +43,8 @@ static const struct option options[] = {
 
     CHOICE("codes", codes, "gcn", "gcn|mlp|fixed|free|simvq" CODES_EMA, "KIND",
            "how codes come about: the graph convolution, or what it is compared with"),
+    CHOICE("parts", parts, "both", "both|adjectives|nouns", "WHICH",
+           "words of the prior that become codes; one part alone makes a plain codebook"),
     SWITCH("standardize", standardize, "true",
            "bring the word embeddings to mean 0 and variance 1 before the transfer"),
     NUMBER("dropout", dropout, "0.5", 0, 0.99, "SHARE", "of the graph convolution in training"),
@@ -209,6 +211,7 @@ enum vqct_status train_settings_make(const struct train_options *o, struct run_s
       .trainer = make_trainer(o),
       .folder = o->output,
       .prior = o->prior,
+      .parts = (enum run_parts)o->parts,
       .perceptual = o->perceptual_weight > 0 ? o->perceptual : NULL,
       .data = o->data.items,
       .data_count = o->data.count,

@@ -11,7 +11,7 @@ struct train_options {
   struct option_list data, validation;
   const char *prior, *perceptual, *output;
   bool resume;
-  int codes;
+  int codes, parts;
   bool standardize;
   double dropout;
   int64_t adjective_k, random_adjectives, random_nouns;

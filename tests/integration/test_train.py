@@ -216,6 +216,17 @@ class Train(unittest.TestCase):
                 self.assertEqual(straight.returncode, 0, straight.stdout)
                 self.assertEqual(self.state(kind)[1], self.state(kind + "4")[1])
 
+    def test_one_part_of_speech(self):
+        for parts, codes in (("adjectives", 12), ("nouns", 20)):
+            done = self.train(parts, "--parts", parts, "--steps", "2")
+            self.assertEqual(done.returncode, 0, done.stdout)
+            self.assertIn("code_usage", self.metrics(parts)[-1]["validation"])
+            inspect = subprocess.run([VQCT, "inspect", "--json",
+                                      f"{self.folder.name}/{parts}/model.safetensors"],
+                                     stdout=subprocess.PIPE, text=True)
+            book = json.loads(inspect.stdout)["codebooks"][0]
+            self.assertEqual((book["count"], book["words"][0]), (codes, parts[0] + "0"))
+
     def test_wrong_options(self):
         missing = f"{self.folder.name}/nothing"
         empty = f"{self.folder.name}/empty"
