@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hash.h"
 #include "pos_train.h"
 
 static struct lexicon lexicon;
@@ -182,6 +183,32 @@ START_TEST(every_cut_and_flipped_byte_is_survived) {
 }
 END_TEST
 
+/* A tagger's file holds hashes of features: if a template changes, the tagger that ships no longer
+ * fits and must be trained again (models/README.md), and then this number changes too. */
+#define FEATURES_OF_THE_SENTENCE 0x65d7c1bbu
+
+START_TEST(features_are_those_of_the_shipped_tagger) {
+  static const struct word words[] = {{"two", 3},         {"brown", 5},       {"dogs", 4},
+                                      {"half-eaten", 10}, {"running", 7},     {"1999", 4},
+                                      {"in", 2},          {"caf\xc3\xa9s", 6}};
+  static const uint8_t tags[] = {3, 1, 4, 1, 5, 9, 2, 6};
+  struct pos_word seen[8];
+  uint64_t hash = 0;
+  for (size_t i = 0; i < 8; i++) {
+    pos_word_read(&lexicon, &words[i], &seen[i]);
+    seen[i].known = (uint32_t)i;
+  }
+  for (size_t i = 0; i < 8; i++) {
+    uint32_t features[POS_FEATURES_MAX];
+    size_t fixed = pos_features_fixed(seen, 8, i, features);
+    size_t count = fixed + pos_features_tagged(seen, 8, i, tags, features + fixed);
+    for (size_t f = 0; f < count; f++)
+      hash = hash_add(hash, features[f]);
+  }
+  ck_assert_msg((uint32_t)hash == FEATURES_OF_THE_SENTENCE, "0x%08xu", (unsigned)(uint32_t)hash);
+}
+END_TEST
+
 /* Words with the tags that a reader of English gives them. */
 static const char *const sentences[] = {
     "a/DT brown/JJ dog/NN runs/VBZ on/IN the/DT grass/NN ./.",
@@ -230,6 +257,7 @@ int main(void) {
   tcase_add_test(tests, what_was_taught_is_known_and_the_same_each_time);
   tcase_add_test(tests, f1_is_the_harmonic_mean);
   tcase_add_test(tests, every_cut_and_flipped_byte_is_survived);
+  tcase_add_test(tests, features_are_those_of_the_shipped_tagger);
   tcase_add_loop_test(tests, the_shipped_tagger_knows_plain_sentences, 0, ROWS(sentences));
   suite_add_tcase(suite, tests);
   SRunner *runner = srunner_create(suite);
