@@ -183,6 +183,11 @@ run-fuzzers: $(FUZZERS) $(B)/vqct
 	  $(B)/fuzz/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
 	    -max_len=65536 -verbosity=0 -artifact_prefix=$(B)/ $(B)/corpus/$$fuzzer; done
 
+.PHONY: deb test-deploy
+test-deploy: ## build and use the container's image and the Debian package (as root)
+	@config/install-packages debootstrap
+	$(PYTHON) tests/deploy/container.py
+
 # ---- measuring --------------------------------------------------------------------------------
 PRESET ?= vqct-f16
 
@@ -209,7 +214,7 @@ bench-peers: ## measure beside ONNX Runtime and PyTorch
 BUILD_DEBS := build-essential pkg-config libmicrohttpd-dev libgnutls28-dev libuv1-dev libjansson-dev \
               libpng-dev libjpeg-dev zlib1g-dev libssl-dev
 TEST_DEBS  := check python3-torch python3-numpy python3-pil python3-jsonschema python3-yaml curl openssl \
-              prometheus haproxy
+              prometheus haproxy groff-base
 # Ubuntu's Chromium is a snap, which a build cannot install: there the browser's test says it is skipped.
 BROWSER_DEBS := $(if $(filter debian,$(shell . /etc/os-release && echo $$ID)),chromium chromium-driver python3-selenium)
 # Node.js from elsewhere brings npm along, and Debian's npm conflicts with it.
@@ -242,10 +247,15 @@ lint-deploy: ## check the Dockerfile and the Kubernetes manifests
 
 # ---- installing -------------------------------------------------------------------------------
 INSTALL_TO = $(DESTDIR)$(PREFIX)
+SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
+PLACED      = sed -e 's|/usr/bin|$(PREFIX)/bin|' -e 's|/usr/share|$(PREFIX)/share|' -e 's|/etc/vqct|$(SYSCONFDIR)/vqct|'
+MAN_PAGE    = docs/man/fill-in $(1) $(B)/vqct $(VERSION) $(PREFIX) $(SYSCONFDIR) config/vqct.json
 
 install: all ## install under PREFIX (and DESTDIR, for packagers)
 	install -d $(INSTALL_TO)/bin $(INSTALL_TO)/lib/pkgconfig $(INSTALL_TO)/include/vqct \
-	  $(INSTALL_TO)/share/vqct/models
+	  $(INSTALL_TO)/share/vqct/models $(INSTALL_TO)/share/man/man1 $(INSTALL_TO)/share/man/man5 \
+	  $(INSTALL_TO)/share/bash-completion/completions $(INSTALL_TO)/lib/systemd/system \
+	  $(INSTALL_TO)/lib/sysusers.d $(DESTDIR)$(SYSCONFDIR)/vqct
 	install -m 755 $(B)/vqct $(INSTALL_TO)/bin/vqct
 	install -m 644 $(B)/libvqct.a $(INSTALL_TO)/lib/libvqct.a
 	install -m 755 $(B)/libvqct.so $(INSTALL_TO)/lib/libvqct.so.$(VERSION)
@@ -255,6 +265,18 @@ install: all ## install under PREFIX (and DESTDIR, for packagers)
 	install -m 644 $(wildcard models/*) $(INSTALL_TO)/share/vqct/models
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@LIBS@|$(LIB_PACKAGES)|' \
 	  config/vqct.pc.in >$(INSTALL_TO)/lib/pkgconfig/vqct.pc
+	$(call MAN_PAGE,docs/man/vqct.1.in) >$(INSTALL_TO)/share/man/man1/vqct.1
+	$(call MAN_PAGE,docs/man/vqct.json.5.in) >$(INSTALL_TO)/share/man/man5/vqct.json.5
+	install -m 644 deploy/completion/vqct.bash $(INSTALL_TO)/share/bash-completion/completions/vqct
+	$(PLACED) deploy/systemd/vqct.service >$(INSTALL_TO)/lib/systemd/system/vqct.service
+	install -m 644 deploy/systemd/vqct.sysusers $(INSTALL_TO)/lib/sysusers.d/vqct.conf
+	test -e $(DESTDIR)$(SYSCONFDIR)/vqct/vqct.json || \
+	  $(PLACED) config/vqct.json >$(DESTDIR)$(SYSCONFDIR)/vqct/vqct.json
+
+deb: ## make a Debian package in build/
+	rm -rf build/deb
+	$(MAKE) install DESTDIR=build/deb PREFIX=/usr
+	deploy/debian/build-package build/deb $(VERSION) build/vqct_$(VERSION).deb
 
 format: ## put every C file into the project's form
 	clang-format -i $(shell git ls-files '*.c' '*.h')
