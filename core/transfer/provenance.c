@@ -15,7 +15,10 @@ static json_t *file_name(const char *path) {
 static json_t *caption_files(const struct prior_recipe *recipe) {
   json_t *names = json_array();
   for (size_t i = 0; i < recipe->caption_files; i++)
-    json_array_append_new(names, file_name(recipe->captions[i]));
+    if (json_array_append_new(names, file_name(recipe->captions[i]))) {
+      json_decref(names);
+      return NULL;
+    }
   return names;
 }
 

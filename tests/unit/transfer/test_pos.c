@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "hash.h"
 #include "pos_train.h"
 
@@ -247,7 +248,6 @@ END_TEST
 #define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))
 
 int main(void) {
-  Suite *suite = suite_create("pos");
   TCase *tests = tcase_create("pos");
   tcase_set_timeout(tests, 60);
   tcase_add_checked_fixture(tests, set_up, tear_down);
@@ -259,10 +259,5 @@ int main(void) {
   tcase_add_test(tests, every_cut_and_flipped_byte_is_survived);
   tcase_add_test(tests, features_are_those_of_the_shipped_tagger);
   tcase_add_loop_test(tests, the_shipped_tagger_knows_plain_sentences, 0, ROWS(sentences));
-  suite_add_tcase(suite, tests);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_NORMAL);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed != 0;
+  return suite_run("pos", tests);
 }

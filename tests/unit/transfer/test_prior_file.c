@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "prior.h"
 #include "safetensors.h"
 
@@ -207,7 +208,6 @@ START_TEST(a_missing_file_is_reported) {
 END_TEST
 
 int main(void) {
-  Suite *suite = suite_create("prior file");
   TCase *tests = tcase_create("prior file");
   tcase_add_checked_fixture(tests, make_path, remove_path);
   tcase_add_test(tests, a_prior_survives_its_file);
@@ -215,10 +215,5 @@ int main(void) {
   tcase_add_loop_test(tests, a_broken_promise_is_refused, 0, sizeof faults / sizeof *faults);
   tcase_add_loop_test(tests, a_damaged_file_is_refused, 0, sizeof damages / sizeof *damages);
   tcase_add_test(tests, a_missing_file_is_reported);
-  suite_add_tcase(suite, tests);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_NORMAL);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed != 0;
+  return suite_run("prior file", tests);
 }

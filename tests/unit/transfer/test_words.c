@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../suite.h"
 #include "tokenize.h"
 #include "word_table.h"
 
@@ -135,17 +136,11 @@ END_TEST
 #define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))
 
 int main(void) {
-  Suite *suite = suite_create("words");
   TCase *tests = tcase_create("words");
   tcase_add_test(tests, a_table_numbers_words_in_order);
   tcase_add_loop_test(tests, utf8_is_told_from_other_bytes, 0, ROWS(encodings));
   tcase_add_loop_test(tests, text_becomes_lower_case, 0, ROWS(cases));
   tcase_add_loop_test(tests, captions_are_cut_into_words, 0, ROWS(sentences));
   tcase_add_test(tests, no_more_words_than_asked_for);
-  suite_add_tcase(suite, tests);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_NORMAL);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed != 0;
+  return suite_run("words", tests);
 }
