@@ -3,7 +3,7 @@
 #include "emit.h"
 
 /* B' d: 6 numbers to 6. */
-ALWAYS_INLINE void input_step(const vector d[6], vector t[6]) {
+static inline void input_step(const vector *d, vector *t) {
   vector even = d[4] - 4.0F * d[2], odd = d[3] - 4.0F * d[1];
   vector even2 = d[4] - d[2], odd2 = 2.0F * (d[3] - d[1]);
   t[0] = 4.0F * d[0] - 5.0F * d[2] + d[4];
@@ -15,7 +15,7 @@ ALWAYS_INLINE void input_step(const vector d[6], vector t[6]) {
 }
 
 /* A' m: 6 numbers to 4. */
-ALWAYS_INLINE void output_step(const vector m[6], vector y[4]) {
+ALWAYS_INLINE void output_step(const vector *m, vector *y) {
   vector sum = m[1] + m[2], difference = m[1] - m[2];
   vector sum2 = m[3] + m[4], difference2 = m[3] - m[4];
   y[0] = m[0] + sum + sum2;
@@ -25,7 +25,7 @@ ALWAYS_INLINE void output_step(const vector m[6], vector y[4]) {
 }
 
 /* A g: 4 numbers to 6. */
-ALWAYS_INLINE void gradient_step(const vector g[4], vector t[6]) {
+static inline void gradient_step(const vector *g, vector *t) {
   vector even = g[0] + g[2], odd = g[1] + g[3];
   vector even2 = g[0] + 4.0F * g[2], odd2 = 2.0F * g[1] + 8.0F * g[3];
   t[0] = g[0];
@@ -37,7 +37,7 @@ ALWAYS_INLINE void gradient_step(const vector g[4], vector t[6]) {
 }
 
 /* G w: 3 numbers to 6. */
-ALWAYS_INLINE void weight_step(const vector w[3], vector t[6]) {
+static inline void weight_step(const vector *w, vector *t) {
   vector ends = (w[0] + w[2]) * (1.0F / 6), middle = w[1] * (1.0F / 6);
   vector ends2 = w[0] * (1.0F / 24) + w[2] * (1.0F / 6), middle2 = w[1] * (1.0F / 12);
   t[0] = w[0] * 0.25F;
@@ -48,108 +48,73 @@ ALWAYS_INLINE void weight_step(const vector w[3], vector t[6]) {
   t[5] = w[2];
 }
 
-void SIMD_NAME(winograd_input)(const float *window, size_t row_stride, size_t pixel_stride,
-                               size_t channels, float *points, size_t point_stride) {
-  for (size_t c = 0; c < channels; c += LANES) {
-    vector half[6][6];
-    UNROLL for (size_t j = 0; j < 6; j++) {
-      vector column[6], result[6];
-      UNROLL for (size_t i = 0; i < 6; i++) {
-        column[i] = load(window + i * row_stride + j * pixel_stride + c);
-      }
-      input_step(column, result);
-      UNROLL for (size_t i = 0; i < 6; i++) {
-        half[i][j] = result[i];
-      }
-    }
-    UNROLL for (size_t i = 0; i < 6; i++) {
-      vector result[6];
-      input_step(half[i], result);
-      UNROLL for (size_t j = 0; j < 6; j++) {
-        store(points + (i * 6 + j) * point_stride + c, result[j]);
-      }
-    }
-  }
-}
-
-void SIMD_NAME(winograd_gradient)(const float *tile, size_t row_stride, size_t pixel_stride,
-                                  size_t channels, float *points, size_t point_stride) {
-  for (size_t c = 0; c < channels; c += LANES) {
-    vector half[6][4];
-    UNROLL for (size_t j = 0; j < 4; j++) {
-      vector column[4], result[6];
-      UNROLL for (size_t i = 0; i < 4; i++) {
-        column[i] = load(tile + i * row_stride + j * pixel_stride + c);
-      }
-      gradient_step(column, result);
-      UNROLL for (size_t i = 0; i < 6; i++) {
-        half[i][j] = result[i];
-      }
-    }
-    UNROLL for (size_t i = 0; i < 6; i++) {
-      vector result[6];
-      gradient_step(half[i], result);
-      UNROLL for (size_t j = 0; j < 6; j++) {
-        store(points + (i * 6 + j) * point_stride + c, result[j]);
-      }
-    }
-  }
-}
-
-void SIMD_NAME(winograd_weight)(const float *taps, size_t tap_stride, size_t vectors, float *points,
-                                size_t point_stride) {
-  for (size_t c = 0; c < vectors * LANES; c += LANES) {
-    vector half[6][3];
-    UNROLL for (size_t j = 0; j < 3; j++) {
-      vector column[3], result[6];
-      UNROLL for (size_t i = 0; i < 3; i++) {
-        column[i] = load(taps + (i * 3 + j) * tap_stride + c);
-      }
-      weight_step(column, result);
-      UNROLL for (size_t i = 0; i < 6; i++) {
-        half[i][j] = result[i];
-      }
-    }
-    UNROLL for (size_t i = 0; i < 6; i++) {
-      vector result[6];
-      weight_step(half[i], result);
-      UNROLL for (size_t j = 0; j < 6; j++) {
-        store(points + (i * 6 + j) * point_stride + c, result[j]);
-      }
-    }
-  }
-}
-
 /* G' s: 6 numbers to 3. */
-ALWAYS_INLINE void weight_gradient_step(const vector s[6], vector w[3]) {
+static inline void weight_gradient_step(const vector *s, vector *w) {
   vector sum = s[1] + s[2], sum2 = s[3] + s[4];
   w[0] = s[0] * 0.25F - sum * (1.0F / 6) + sum2 * (1.0F / 24);
   w[1] = (s[2] - s[1]) * (1.0F / 6) + (s[3] - s[4]) * (1.0F / 12);
   w[2] = (sum2 - sum) * (1.0F / 6) + s[5];
 }
 
-void SIMD_NAME(winograd_weight_gradient)(const float *points, size_t point_stride, size_t vectors,
-                                         float *taps, size_t tap_stride) {
-  for (size_t c = 0; c < vectors * LANES; c += LANES) {
-    vector half[3][6];
-    UNROLL for (size_t j = 0; j < 6; j++) {
-      vector column[6], result[3];
-      UNROLL for (size_t i = 0; i < 6; i++) {
-        column[i] = load(points + (i * 6 + j) * point_stride + c);
-      }
-      weight_gradient_step(column, result);
-      UNROLL for (size_t i = 0; i < 3; i++) {
-        half[i][j] = result[i];
-      }
+/* One of the steps above, which the compiler puts in place of the call. */
+typedef void step(const vector *from, vector *to);
+
+/* A matrix of numbers, one in each lane: where it begins, and the floats between its rows and
+ * between its columns. */
+struct matrix {
+  float *data;
+  size_t row, column;
+};
+
+/* Applies a step to all columns of a square matrix and then to all rows of the result. */
+ALWAYS_INLINE void transform(step *apply, const size_t from_side, const size_t to_side,
+                             const float *from, size_t row, size_t column, struct matrix to) {
+  vector half[6][6];
+  UNROLL for (size_t j = 0; j < from_side; j++) {
+    vector line[6], result[6];
+    UNROLL for (size_t i = 0; i < from_side; i++) {
+      line[i] = load(from + i * row + j * column);
     }
-    UNROLL for (size_t i = 0; i < 3; i++) {
-      vector result[3];
-      weight_gradient_step(half[i], result);
-      UNROLL for (size_t j = 0; j < 3; j++) {
-        store(taps + (i * 3 + j) * tap_stride + c, result[j]);
-      }
+    apply(line, result);
+    UNROLL for (size_t i = 0; i < to_side; i++) {
+      half[i][j] = result[i];
     }
   }
+  UNROLL for (size_t i = 0; i < to_side; i++) {
+    vector result[6];
+    apply(half[i], result);
+    UNROLL for (size_t j = 0; j < to_side; j++) {
+      store(to.data + i * to.row + j * to.column, result[j]);
+    }
+  }
+}
+
+void SIMD_NAME(winograd_input)(const float *window, size_t row_stride, size_t pixel_stride,
+                               size_t channels, float *points, size_t point_stride) {
+  for (size_t c = 0; c < channels; c += LANES)
+    transform(input_step, 6, 6, window + c, row_stride, pixel_stride,
+              (struct matrix){points + c, 6 * point_stride, point_stride});
+}
+
+void SIMD_NAME(winograd_gradient)(const float *tile, size_t row_stride, size_t pixel_stride,
+                                  size_t channels, float *points, size_t point_stride) {
+  for (size_t c = 0; c < channels; c += LANES)
+    transform(gradient_step, 4, 6, tile + c, row_stride, pixel_stride,
+              (struct matrix){points + c, 6 * point_stride, point_stride});
+}
+
+void SIMD_NAME(winograd_weight)(const float *taps, size_t tap_stride, size_t vectors, float *points,
+                                size_t point_stride) {
+  for (size_t c = 0; c < vectors * LANES; c += LANES)
+    transform(weight_step, 3, 6, taps + c, 3 * tap_stride, tap_stride,
+              (struct matrix){points + c, 6 * point_stride, point_stride});
+}
+
+void SIMD_NAME(winograd_weight_gradient)(const float *points, size_t point_stride, size_t vectors,
+                                         float *taps, size_t tap_stride) {
+  for (size_t c = 0; c < vectors * LANES; c += LANES)
+    transform(weight_gradient_step, 6, 3, points + c, 6 * point_stride, point_stride,
+              (struct matrix){taps + c, 3 * tap_stride, tap_stride});
 }
 
 /* One vector of channels of a tile: 4 x 4 numbers. */
