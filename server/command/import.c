@@ -6,6 +6,7 @@
 
 #include "command.h"
 #include "error.h"
+#include "signals.h"
 #include "weight_types.h"
 
 struct settings {
@@ -66,6 +67,7 @@ static enum vqct_status convert(const struct settings *settings,
   enum vqct_status status = import_read(request, exec, &import, error);
   for (size_t i = 0; i < import.issues; i++)
     fprintf(stderr, "%s\n", import.issue[i].message);
+  signals_catch(); /* so that one of them leaves no temporary file behind */
   if (status == VQCT_OK)
     status = model_file_save(settings->output, &import.content, weight_type(settings->type), error);
   if (status == VQCT_OK)

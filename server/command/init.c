@@ -7,6 +7,7 @@
 #include "error.h"
 #include "model_file.h"
 #include "presets.h"
+#include "signals.h"
 #include "transfer.h"
 #include "weight_types.h"
 
@@ -116,6 +117,7 @@ static enum vqct_status make_model(const struct settings *settings, const struct
                                   .weights = weights,
                                   .codebook = codebook,
                                   .words = prior ? prior->word : NULL};
+  signals_catch(); /* so that one of them leaves no temporary file behind */
   if (status == VQCT_OK)
     status = model_file_save(settings->output, &content, weight_type(settings->type), error);
   free(weights);
