@@ -1,6 +1,6 @@
-/* Any bytes as a safetensors file, and what parses as a model file: every view that is offered is
- * read, so that the sanitizers see one that leaves the data. */
-#include "model_file.h"
+/* Any bytes as a safetensors file, as a checkpoint to import, and as a model file: every view that
+ * is offered is read, so that the sanitizers see one that leaves the data. */
+#include "import.h"
 
 static volatile unsigned char sink;
 
@@ -8,6 +8,19 @@ static void read_all(const void *data, size_t size) {
   const unsigned char *bytes = data;
   for (size_t i = 0; i < size; i++)
     sink = bytes[i];
+}
+
+static void infer(const struct safetensors *file) {
+  struct import_entries entries;
+  struct model_config config;
+  struct vqct_error error;
+  struct import_request request = {.path = "F", .name = "m", .adjective_k = 1};
+  if (import_entries_init("F", file, &entries, &error) != VQCT_OK)
+    return;
+  if (import_infer(&request, &entries, &config, &error) == VQCT_OK &&
+      model_config_check(&config, &error) != VQCT_OK)
+    __builtin_trap();
+  import_entries_free(&entries);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -23,6 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       if (safetensors_find(file, tensor->name) != tensor)
         __builtin_trap();
     }
+    infer(file);
     safetensors_close(file);
   }
   if (model_file_parse("F", data, size, &model, &error) == VQCT_OK) {
