@@ -8,6 +8,7 @@
 
 /* What the tokens of one picture take besides themselves in a JSON body: names, brackets, words. */
 #define JSON_VALUES_EXTRA 64
+#define JSON_VALUES_MAX   ((uint64_t)2 << 20) /* about 80 MB once parsed */
 
 /* Sizes an item for rows x columns tokens a plane and makes room for the picture; false where it
  * fails. */
@@ -84,8 +85,8 @@ static void read_json(struct work *work) {
   const struct work_limits *limits = &work->service->limits;
   /* Twice: the answer of encode, words and all, may come back as it is. */
   uint64_t cells = limits->pixels / info->downsampling / info->downsampling + JSON_VALUES_EXTRA;
-  uint64_t values = 2 * info->planes * cells;
-  json_t *root = body_json(work, (size_t)(values + JSON_VALUES_EXTRA) * limits->images);
+  uint64_t values = 2 * info->planes * cells * limits->images;
+  json_t *root = body_json(work, (size_t)(values < JSON_VALUES_MAX ? values : JSON_VALUES_MAX));
   if (!root)
     return;
   const json_t *images = json_object_get(root, "images");

@@ -7,6 +7,7 @@
 
 #include "admission.h"
 #include "exchange.h"
+#include "log.h"
 #include "registry.h"
 #include "vqct/image.h"
 #include "worker.h"

@@ -123,7 +123,6 @@ static struct listener_options listener_settings(struct server *server) {
                                    .origins = options->cors_origin.items,
                                    .origin_count = options->cors_origin.count,
                                    .keys = (const struct keys *const *)&server->service.keys,
-                                   .log = &server->service.log,
                                    .context = &server->service,
                                    .finished = service_finished};
 }

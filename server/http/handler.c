@@ -172,7 +172,6 @@ static bool accept_headers(struct exchange *exchange, const char *url, const cha
                            uint64_t length) {
   const struct listener *listener = exchange->listener;
   if (exchange->connection->surplus) {
-    reply_header(&exchange->reply, "Retry-After", "1");
     reply_problem(&exchange->reply, PROBLEM_TOO_MANY_CONNECTIONS, "close some or try again later");
     return false;
   }

@@ -17,7 +17,6 @@
 
 #include "admission.h"
 #include "keys.h"
-#include "log.h"
 #include "vqct/status.h"
 
 struct exchange;
@@ -55,8 +54,7 @@ struct listener_options {
   const char *const *origins;                /* that browsers may call from; "*" for all */
   size_t origin_count;
   const struct keys *const *keys; /* where the keys stand now; *keys NULL: none needed */
-  const struct log *log;
-  void *context; /* for the routes and the calls below */
+  void *context;                  /* for the routes and the calls below */
   /** After each exchange: for logs and metrics. */
   void (*finished)(void *context, const struct exchange *exchange);
 };

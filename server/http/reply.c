@@ -54,6 +54,8 @@ void reply_problem(struct reply *reply, enum problem problem, const char *format
   problem_write(&reply->body, problem, detail);
   text_add(&reply->body, "\n", 1);
   reply_header(reply, "Cache-Control", "no-store");
+  if (reply->status == 503)
+    reply_header(reply, "Retry-After", "1");
 }
 
 void reply_free(struct reply *reply) {

@@ -48,6 +48,7 @@ class Hostile(unittest.TestCase):
 
     def tearDown(self):
         """The server still works, and keeps no descriptor of what was."""
+        serving.wait_until(lambda: self.server.metric("vqct_connections") == 0, "no connection")
         self.assertEqual(self.server.post("/v1/encode?size=32", self.png).status, 200)
         serving.wait_until(lambda: self.server.open_files() <= self.files, "sockets are closed")
         self.assertEqual(self.server.metric("vqct_queue_bytes"), 0)
@@ -169,6 +170,8 @@ class Hostile(unittest.TestCase):
         for body in (b"[" * 500000, b'{"images":[' + b"0," * 500000 + b"0]}",
                      b'{"a":' * 100000 + b"1" + b"}" * 100000, b'{"images":["' + b"\\u0041" * 9999):
             self.assertEqual(self.server.post("/v1/encode", body, "application/json").status, 400)
+            self.assertEqual(self.server.post("/v1/decode", body, "application/json").status // 100,
+                             4)
         self.assertLess(self.server.resident_bytes() - before, 64 << 20)
 
     # ---- time ----
@@ -239,9 +242,10 @@ class Hostile(unittest.TestCase):
                 link.close()
 
     def test_connections_over_the_limit_are_told(self):
-        held = [self.server.connect() for _ in range(300)]
+        held = []
         try:
-            for link in held:
+            for _ in range(300):
+                held.append(link := self.server.connect())
                 link.sendall(b"GET /v1/model HTTP/1.1\r\n" + HOST + b"\r\n")
                 self.assertEqual(serving.read_answer(link).status, 200)  # and now idle, for 30 s
             answer = self.server.raw(b"GET /v1/model HTTP/1.1\r\n" + HOST + b"\r\n")

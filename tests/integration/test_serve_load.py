@@ -285,6 +285,7 @@ class Ending(WithModel):
             for waiting in (busy, link):
                 answer = serving.read_answer(waiting)
                 self.assertEqual((answer.status, answer.problem()), (503, "draining"))
+                self.assertIn("retry-after", answer.headers)
             self.assertIsNone(serving.read_answer(half))
             for each in (link, half):
                 each.close()
