@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "cpu.h"
 #include "error.h"
 #include "serve.h"
 
@@ -78,11 +79,18 @@ static void set_up_process(const struct serve_options *options) {
 /* ---- start ------------------------------------------------------------------------------------
  */
 
+/* More pictures than threads would not be computed faster, and whoever comes next would wait. */
+static struct batch_limits batch_settings(const struct serve_options *options) {
+  int64_t threads = options->threads ? options->threads : (int64_t)cpu_count() / options->workers;
+  int64_t images = options->batch_images ? options->batch_images : threads;
+  return (struct batch_limits){(size_t)(images > 0 ? images : 1), (uint64_t)options->batch_pixels,
+                               (uint64_t)(options->batch_delay * 1e9)};
+}
+
 static enum vqct_status start_service(struct server *server, struct vqct_error *error) {
   const struct serve_options *options = &server->options;
   struct service *service = &server->service;
-  struct batch_limits batch = {(size_t)options->batch_images, (uint64_t)options->batch_pixels,
-                               (uint64_t)(options->batch_delay * 1e9)};
+  struct batch_limits batch = batch_settings(options);
   struct reservation held = {(size_t)options->queue_images, (uint64_t)options->queue_bytes,
                              (uint64_t)options->queue_pixels};
   service->loop = &server->loop;
