@@ -313,6 +313,21 @@ enum MHD_Result handler_access(void *context, struct MHD_Connection *mhd, const 
   return MHD_YES;
 }
 
+size_t handler_unescape(void *context, struct MHD_Connection *mhd, char *text) {
+  (void)context;
+  (void)mhd;
+  char *out = text;
+  for (const char *in = text; *in; out++) {
+    char digits[3] = {in[0] == '%' ? in[1] : '\0', in[1] ? in[2] : '\0', '\0'};
+    bool coded = isxdigit((unsigned char)digits[0]) && isxdigit((unsigned char)digits[1]);
+    char decoded = coded ? (char)strtoul(digits, NULL, 16) : '\0';
+    *out = decoded ? decoded : *in;
+    in += decoded ? 3 : 1;
+  }
+  *out = '\0';
+  return (size_t)(out - text);
+}
+
 /* libmicrohttpd waits for news on the socket, and a client that closed its side before the answer
  * gives none any more: hang up on it now rather than after the idle time. */
 static void close_if_left(const struct connection *connection) {

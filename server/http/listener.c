@@ -265,8 +265,8 @@ static enum vqct_status start_daemon(struct listener *listener, struct vqct_erro
       flags, 0, NULL, NULL, handler_access, listener, MHD_OPTION_LISTEN_SOCKET, listener->socket,
       MHD_OPTION_CONNECTION_LIMIT, listener->most, MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_BYTES,
       MHD_OPTION_NOTIFY_CONNECTION, on_connection, listener, MHD_OPTION_NOTIFY_COMPLETED,
-      handler_completed, listener, MHD_OPTION_ARRAY, options->certificate ? tls : &tls[2],
-      MHD_OPTION_END);
+      handler_completed, listener, MHD_OPTION_UNESCAPE_CALLBACK, handler_unescape, NULL,
+      MHD_OPTION_ARRAY, options->certificate ? tls : &tls[2], MHD_OPTION_END);
   if (!listener->daemon)
     return error_set(error, VQCT_READ, "cannot serve %.100s: %s", options->address,
                      options->certificate ? "the TLS certificate or key is not usable"

@@ -265,6 +265,8 @@ class Routes(unittest.TestCase):
         cases = [
             ("GET", "/nothing", None, {}, 404, "not-found"),
             ("GET", "/v1/encode/", None, {}, 404, "not-found"),
+            ("GET", "/v1/model%00", None, {}, 404, "not-found"),
+            ("GET", "/v1/codebook/usage?window=1m%00", None, {}, 400, "bad-parameter"),
             ("GET", "/v1/codebook/codes/32", None, {}, 404, "not-found"),
             ("GET", "/v1/codebook/codes/-1", None, {}, 404, "not-found"),
             ("GET", "/v1/codebook/codes/99999999999", None, {}, 404, "not-found"),
@@ -354,6 +356,12 @@ class Routes(unittest.TestCase):
             self.assertIn("tokens", images[1])
 
     # ---- around the answer ----
+
+    def test_percent_signs_are_decoded(self):
+        self.assertEqual(self.server.get("/v1/%6dodel").status, 200)
+        self.assertEqual(self.server.get("/v1/codebook/usage?%77indow=1%6D").status, 200)
+        for path in ("/v1/model%", "/v1/model%6", "/v1/model%zz", "/v1/%4dodel"):
+            self.assertEqual(self.server.get(path).status, 404, path)
 
     def test_head_has_no_body(self):
         answer = self.server.request("HEAD", "/v1/model")
