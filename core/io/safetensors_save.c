@@ -109,7 +109,7 @@ enum vqct_status safetensors_save(const char *path, const struct tensor *tensors
   size_t *order = data_order(tensors, count);
   if (!order)
     return error_set(error, VQCT_MEMORY, "%s: memory is exhausted", path);
-  struct vqct_error unused;
+  struct vqct_error unused = {VQCT_OK, ""};
   struct vqct_error *reason = error ? error : &unused;
   char *header = header_text(path, tensors, count, order, metadata, texts, reason);
   enum vqct_status status =

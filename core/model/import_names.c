@@ -265,7 +265,7 @@ void import_entries_free(struct import_entries *entries) {
 }
 
 struct import_entry *import_entry_find(const struct import_entries *entries, const char *name) {
-  struct import_entry key;
+  struct import_entry key = {.tensor = NULL};
   snprintf(key.name, sizeof key.name, "%s", name);
   return entries->count ? bsearch(&key, entries->entry, entries->count, sizeof key, compare_entries)
                         : NULL;

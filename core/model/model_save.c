@@ -122,7 +122,7 @@ static enum vqct_status write_model(const char *path, struct writing *w,
 
 enum vqct_status model_file_save(const char *path, const struct model_content *content,
                                  enum tensor_type type, struct vqct_error *error) {
-  struct vqct_error unused;
+  struct vqct_error unused = {VQCT_OK, ""};
   struct writing w = {.content = content, .error = error ? error : &unused};
   struct parameter_list list;
   enum vqct_status status = parameter_list_init(content->config, &list, error);

@@ -65,18 +65,21 @@ struct book {
   struct vqct_codebook_health training; /* over the tokens that training recorded */
 };
 
+static struct book make_book(const struct vqct_model *model, int first, int count) {
+  struct book book = {.part = model_code_part(&model->file.config, (size_t)first),
+                      .first = (uint32_t)first,
+                      .count = (uint32_t)count};
+  vqct_codebook_health(model->file.training_counts + first, (size_t)count, &book.training);
+  return book;
+}
+
 static int find_books(const struct vqct_model *model, struct book books[2]) {
   const struct model_config *config = &model->file.config;
-  uint32_t adjectives = (uint32_t)config->adjectives, nouns = (uint32_t)config->nouns;
-  int count = 0;
-  if (config->quantizer == QUANTIZER_VQCT)
-    books[count++] = (struct book){.part = VQCT_ADJECTIVE, .first = 0, .count = adjectives};
-  books[count++] = (struct book){
-      .part = model_code_part(config, adjectives), .first = adjectives, .count = nouns};
-  for (int i = 0; i < count; i++)
-    vqct_codebook_health(model->file.training_counts + books[i].first, books[i].count,
-                         &books[i].training);
-  return count;
+  int adjectives = config->adjectives;
+  books[0] = make_book(model, 0, adjectives ? adjectives : config->nouns);
+  if (adjectives)
+    books[1] = make_book(model, adjectives, config->nouns);
+  return adjectives ? 2 : 1;
 }
 
 /* The code of sample number `index` of `samples`. */

@@ -15,6 +15,7 @@ import native_network  # noqa: E402
 import torch_families as families  # noqa: E402
 import torch_vqct as vqct  # noqa: E402
 
+torch.set_num_threads(1)  # the networks are small: threads would cost more than they give
 BASE = {**vqct.TINY, "channels": 32, "groups": 32, "quantizer": "plain", "adjectives": 0,
         "adjective_k": 1, "nouns": 40, "name": "m"}
 WIDE = {**BASE, "multipliers": [1, 2], "attention": [True, False], "encoder_blocks": 2,
