@@ -209,6 +209,8 @@ bench-peers: ## measure beside ONNX Runtime and PyTorch
 	mkdir -p build/peers && cp tests/bench/peers/package.json build/peers
 	cd build/peers && npm install --silent --ignore-scripts --no-audit --no-fund
 	$(PYTHON) tests/bench/peers/run.py $(B) build/peers --preset $(PRESET)
+	@$(MAKE) --no-print-directory $(B)/libvqct-internal.so
+	VQCT_BUILD=$(B) $(PYTHON) tests/bench/train_step.py
 
 # ---- packages ---------------------------------------------------------------------------------
 BUILD_DEBS := build-essential pkg-config libmicrohttpd-dev libgnutls28-dev libuv1-dev libjansson-dev \

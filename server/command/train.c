@@ -13,6 +13,7 @@
 #include "distributed.h"
 #include "error.h"
 #include "signals.h"
+#include "train_metrics.h"
 #include "train_settings.h"
 
 /* ---- what the run tells -----------------------------------------------------------------------
@@ -41,7 +42,7 @@ static void show_health(int books, const char *const *name,
 }
 
 static void show_progress(void *context, const struct run_progress *progress) {
-  (void)context;
+  train_metrics_log(context, progress);
   const struct history_row *row = progress->row;
   const struct trainer_losses *l = &row->losses;
   printf("step %llu of %llu  %.2f images/s  ", (unsigned long long)row->step,
@@ -61,7 +62,7 @@ static void show_progress(void *context, const struct run_progress *progress) {
 }
 
 static void show_validation(void *context, uint64_t step, const struct evaluation_result *result) {
-  (void)context;
+  train_metrics_validation(context, result);
   printf("validation after step %llu: %llu pictures  PSNR %.2f dB  SSIM %.3f",
          (unsigned long long)step, (unsigned long long)result->pictures, result->psnr,
          result->ssim);
@@ -102,7 +103,7 @@ static enum vqct_status train(const void *values, const struct options_found *fo
                               struct arena *arena, struct vqct_error *error) {
   (void)found;
   const struct train_options *options = values;
-  const struct run_hooks hooks = {
+  struct run_hooks hooks = {
       .progress = show_progress,
       .validated = show_validation,
       .message = show_message,
@@ -115,13 +116,19 @@ static enum vqct_status train(const void *values, const struct options_found *fo
   const struct reduction *reduction;
   if ((status = distributed_start(&reduction, error)) != VQCT_OK)
     return status;
-  if (!reduction || reduction->rank == 0)
+  struct train_metrics *metrics = NULL;
+  bool leads = !reduction || reduction->rank == 0;
+  if (leads)
     status = save_options(options, arena, error);
+  if (status == VQCT_OK && leads && options->metrics_port)
+    status = train_metrics_start((uint16_t)options->metrics_port, &metrics, error);
+  hooks.context = metrics;
   signals_catch();
   if (status == VQCT_OK)
     status = run_training(&settings, &hooks, reduction, error);
   if (reduction && status != VQCT_OK && status != VQCT_INTERRUPTED)
     fprintf(stderr, "vqct train: rank %d: %s\n", reduction->rank, error->message);
+  train_metrics_stop(metrics);
   distributed_end(reduction, status);
   if (status == VQCT_INTERRUPTED) {
     printf("%s\n", error->message);

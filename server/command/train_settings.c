@@ -111,6 +111,8 @@ static const struct option options[] = {
           "validation, pictures, curves and model; 0: only at the end"),
     WHOLE("checkpoint-every", checkpoint_every, "500", 0, 0x1p53, "STEPS",
           "a checkpoint; 0: only at the end"),
+    WHOLE("metrics-port", metrics_port, "0", 0, 65535, "PORT",
+          "answer Prometheus there at /metrics; 0: do not"),
     WHOLE("held-out", held_out, "64", 0, 0x1p40, "N", "pictures kept for validation"),
     WHOLE("validation-pictures", validation_pictures, "64", 1, 0x1p40, "N",
           "the most that a validation uses"),

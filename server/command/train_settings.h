@@ -33,6 +33,7 @@ struct train_options {
   bool flip;
   int64_t steps, seed, threads, loader_threads;
   int64_t log_every, validate_every, checkpoint_every;
+  int64_t metrics_port;
   int64_t held_out, validation_pictures, validation_size;
 };
 

@@ -2,6 +2,7 @@
 import json
 import os
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import tarfile
 import tempfile
 import time
 import unittest
+import urllib.request
 
 import numpy as np
 from PIL import Image
@@ -215,6 +217,27 @@ class Train(unittest.TestCase):
                 straight = self.train(kind + "4", "--codes", kind, "--steps", "4", "--no-cosine")
                 self.assertEqual(straight.returncode, 0, straight.stdout)
                 self.assertEqual(self.state(kind)[1], self.state(kind + "4")[1])
+
+    def test_metrics_port(self):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        process = subprocess.Popen(self.command("port", "--metrics-port", str(port)),
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        page = ""
+        while process.poll() is None and "vqct_train_validation" not in page:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as reply:
+                    page = reply.read().decode()
+            except OSError:  # not there yet, or gone already
+                pass
+            time.sleep(0.02)
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0)
+        for line in ("vqct_train_steps 8", 'vqct_train_codebook_usage_ratio{codebook="noun"} 0.',
+                     'vqct_train_loss{loss="pixel"} 0.',
+                     'vqct_train_validation{measure="psnr_decibels"}'):
+            self.assertIn(line, page)
 
     def test_one_part_of_speech(self):
         for parts, codes in (("adjectives", 12), ("nouns", 20)):
