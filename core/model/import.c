@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "model_names.h"
 #include "size.h"
 #include "transfer.h"
 
@@ -224,7 +225,9 @@ enum vqct_status import_read(const struct import_request *request, const struct 
   enum vqct_status status = safetensors_open(request->path, &file, error);
   if (status)
     return status;
-  status = read_entries(&im, file);
+  status = safetensors_metadata(file, MODEL_FORMAT_KEY)
+               ? error_set(error, VQCT_INVALID, "%s: it is a vqct model already", request->path)
+               : read_entries(&im, file);
   safetensors_close(file);
   if (status)
     return status;

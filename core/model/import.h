@@ -42,7 +42,7 @@ struct import {
 /** Reads a checkpoint. Issues are kept after a failure, so import_free must follow in any case; the
  * content's words belong to the prior. Errors: READ, MODEL (a damaged file, an unknown family, a
  * configuration that cannot be, or tensors that are missing, unexpected or of a wrong shape or
- * type), INVALID (a prior is needed or does not fit), MEMORY. */
+ * type), INVALID (a prior is needed or does not fit, or it is a model file already), MEMORY. */
 enum vqct_status import_read(const struct import_request *request, const struct exec *exec,
                              struct import *import, struct vqct_error *error);
 

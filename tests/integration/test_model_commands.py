@@ -123,6 +123,7 @@ class ModelCommands(CommandCase):
                 (["inspect", self.path("none")], READ, "No such file"),
                 (["inspect", self.folder], READ, "not a regular file"),
                 (["import", self.model], INVALID, "--output"),
+                (["import", self.model, "-o", out], INVALID, "it is a vqct model already"),
                 (["import", config, "-o", out], MODEL, "not a safetensors file")]:
             with self.subTest(arguments):
                 self.assertFails(vqct(*arguments), status, word)
