@@ -1,0 +1,195 @@
+#!/usr/bin/python3
+"""How long requests wait: a simulation of one replica's queue, and a measured load to hold it against.
+
+    tests/bench/queueing.py size --rate 100 --objective 2.5 --picture 0.11 [--batch 0.02]
+        how many replicas a request rate (of one picture each) and a latency objective need
+    tests/bench/queueing.py measure [--build build/release] [--model MODEL]
+        predicts and measures the latency of `vqct serve` at several loads, side by side
+
+The replica: requests come at random (Poisson), wait in a queue of at most `queue` pictures, above
+which they are refused, and one worker takes up to `batch_max` of those that wait; a batch of n
+pictures takes batch + n * picture seconds.
+"""
+import argparse
+import collections
+import http.client
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+
+import numpy as np
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+class Replica(collections.namedtuple("Replica", "batch picture batch_max queue")):
+    """batch, picture: seconds; batch_max, queue: pictures."""
+
+    def seconds(self, pictures):
+        return self.batch + pictures * self.picture
+
+    def capacity(self):
+        """Pictures a second with full batches."""
+        return self.batch_max / self.seconds(self.batch_max)
+
+
+def simulate(replica, rate, requests=20000, seed=1):
+    """(latencies of the answered, share refused). The worker's turns are followed one by one: it
+    takes what waits when it gets free, or the next request when none does. The queue's bound counts
+    pictures from arrival to answer, as the server's admission does."""
+    arrivals = np.cumsum(np.random.default_rng(seed).exponential(1 / rate, requests))
+    latencies, waiting, computing = [], collections.deque(), 0
+    free, i = 0.0, 0
+    while i < requests or waiting:
+        if not waiting:
+            waiting.append(arrivals[i])
+            free, i, computing = max(free, arrivals[i]), i + 1, 0
+        while i < requests and arrivals[i] <= free:
+            if len(waiting) + computing < replica.queue:
+                waiting.append(arrivals[i])
+            i += 1
+        computing = min(len(waiting), replica.batch_max)
+        free += replica.seconds(computing)
+        latencies += [free - waiting.popleft() for _ in range(computing)]
+    return np.array(latencies), 1 - len(latencies) / requests
+
+
+def replicas_for(replica, rate, objective, quantile):
+    """The fewest replicas for which the quantile of latency meets the objective and at most one
+    request in a thousand is refused; requests spread over replicas at random, so each sees a Poisson
+    stream. A balancer that looks at connections does no worse."""
+    count = int(np.ceil(rate / replica.capacity()))
+    while True:
+        latencies, refused = simulate(replica, rate / count)
+        if np.quantile(latencies, quantile) <= objective and refused <= 0.001:
+            return count, latencies
+        if rate / count < 0.01 * replica.capacity():
+            raise SystemExit("no number of replicas meets this: one picture alone takes "
+                             f"{replica.seconds(1):.3f} s")
+        count += 1
+
+
+def size(arguments):
+    replica = Replica(arguments.batch, arguments.picture, arguments.batch_max, arguments.queue)
+    count, latencies = replicas_for(replica, arguments.rate, arguments.objective,
+                                    arguments.quantile)
+    print(f"one replica computes up to {replica.capacity():.1f} pictures/s")
+    print(f"{count} replicas at {arguments.rate / count / replica.capacity():.0%} of that: "
+          f"half within {np.median(latencies):.3f} s, {arguments.quantile:.0%} within "
+          f"{np.quantile(latencies, arguments.quantile):.3f} s")
+
+
+# ---- measuring ----------------------------------------------------------------------------------
+
+def post(port, path, body, kind):
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    link.request("POST", path, body, {"Content-Type": kind})
+    reply = link.getresponse()
+    reply.read()
+    link.close()
+    return reply.status
+
+
+def request_of(pictures):
+    boundary = "picture"
+    parts = [(f'--{boundary}\r\nContent-Disposition: form-data; name="p"; filename="{i}.jpg"\r\n'
+              "Content-Type: image/jpeg\r\n\r\n").encode() + picture + b"\r\n"
+             for i, picture in enumerate(pictures)]
+    return b"".join(parts) + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+
+
+def calibrate(port, path, pictures, batch_max):
+    """The two times of a batch: a line through the fastest of several requests of 1 to batch_max."""
+    counts = [n for n in (1, 2, 4, 8) if n <= batch_max]
+    fastest = []
+    for n in counts:
+        body, kind = request_of(pictures[:n])
+        times = []
+        for _ in range(8):
+            start = time.monotonic()
+            assert post(port, path, body, kind) == 200
+            times.append(time.monotonic() - start)
+        fastest.append(np.median(times))
+    picture, batch = np.polyfit(counts, fastest, 1)
+    return max(batch, 0.0), picture
+
+
+def load(port, path, pictures, rate, seconds, seed):
+    """Sends requests at random times whatever became of those before; the latency of each that was
+    answered, and the share that was refused."""
+    rng = np.random.default_rng(seed)
+    times = np.cumsum(rng.exponential(1 / rate, int(rate * seconds)))
+    latencies, refused, threads = [], [], []
+    start = time.monotonic()
+
+    def send(due, picture):
+        status = post(port, path, picture, "image/jpeg")
+        (latencies if status == 200 else refused).append(time.monotonic() - start - due)
+    for due in times:
+        time.sleep(max(0, start + due - time.monotonic()))
+        thread = threading.Thread(target=send, args=(due, pictures[len(threads) % len(pictures)]))
+        thread.start()
+        threads.append(thread)
+    for thread in threads:
+        thread.join()
+    return np.array(latencies), len(refused) / len(times)
+
+
+def measure(arguments):
+    os.environ["VQCT_BUILD"] = arguments.build
+    sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
+    import serving
+    pictures = [serving.photo(256, 256, seed) for seed in range(8)]
+    path = f"/v1/encode?size={arguments.pixels}"
+    with tempfile.TemporaryDirectory() as folder:
+        model = arguments.model
+        if not model:
+            model = os.path.join(folder, "model.safetensors")
+            serving.subprocess.run([serving.VQCT, "init", "--preset", "vqct-f8-small", "-o", model],
+                                   check=True)
+        with serving.Server(model, "--threads", str(arguments.threads)) as server:
+            calibrate(server.port, path, pictures, 8)  # warms up
+            replica = Replica(*calibrate(server.port, path, pictures, 8), 8, 256)
+            print(f"a batch of n takes {1e3 * replica.batch:.1f} + n * {1e3 * replica.picture:.1f} ms:"
+                  f" at most {replica.capacity():.1f} pictures/s")
+            print("   load   rate/s  requests | median s  predicted |   p95 s  predicted")
+            for share in arguments.loads:
+                rate = share * replica.capacity()
+                found, _ = load(server.port, path, pictures, rate, arguments.seconds, 7)
+                told, _ = simulate(replica, rate)
+                print(f"  {share:4.0%}  {rate:7.2f}  {len(found):8} | {np.median(found):8.3f}  "
+                      f"{np.median(told):9.3f} | {np.quantile(found, 0.95):7.3f}  "
+                      f"{np.quantile(told, 0.95):9.3f}", flush=True)
+    print(json.dumps({"processors": os.cpu_count(), "threads": arguments.threads,
+                      "pixels": arguments.pixels, "seconds": arguments.seconds}))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers(required=True)
+    one = commands.add_parser("size")
+    one.set_defaults(run=size)
+    one.add_argument("--rate", type=float, required=True, help="requests a second")
+    one.add_argument("--objective", type=float, required=True, help="seconds")
+    one.add_argument("--quantile", type=float, default=0.99, help="share that must meet it")
+    one.add_argument("--picture", type=float, required=True, help="seconds of one more picture")
+    one.add_argument("--batch", type=float, default=0.0, help="seconds of a batch besides")
+    one.add_argument("--batch-max", type=int, default=8, help="batch-images of the server")
+    one.add_argument("--queue", type=int, default=256, help="queue-images of the server")
+    two = commands.add_parser("measure")
+    two.set_defaults(run=measure)
+    two.add_argument("--build", default="build/release")
+    two.add_argument("--model")
+    two.add_argument("--threads", type=int, default=1, help="of the server; the clients need the rest")
+    two.add_argument("--pixels", type=int, default=256)
+    two.add_argument("--seconds", type=float, default=20, help="length of each load")
+    two.add_argument("--loads", type=float, nargs="+", default=[0.3, 0.6, 0.8])
+    arguments = parser.parse_args()
+    arguments.run(arguments)
+
+
+if __name__ == "__main__":
+    main()
