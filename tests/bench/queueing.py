@@ -102,18 +102,20 @@ def request_of(pictures):
 
 
 def calibrate(port, path, pictures, batch_max):
-    """The two times of a batch: a line through the fastest of several requests of 1 to batch_max."""
-    counts = [n for n in (1, 2, 4, 8) if n <= batch_max]
-    fastest = []
+    """The two times of a batch: a line through requests of 1 to batch_max pictures, one at a time."""
+    counts = np.arange(1, batch_max + 1)
+    typical = []
     for n in counts:
         body, kind = request_of(pictures[:n])
         times = []
-        for _ in range(8):
+        for _ in range(12):
             start = time.monotonic()
             assert post(port, path, body, kind) == 200
             times.append(time.monotonic() - start)
-        fastest.append(np.median(times))
-    picture, batch = np.polyfit(counts, fastest, 1)
+        typical.append(np.median(times))
+    if batch_max == 1:
+        return 0.0, typical[0]
+    picture, batch = np.polyfit(counts, typical, 1)
     return max(batch, 0.0), picture
 
 
@@ -151,8 +153,9 @@ def measure(arguments):
             serving.subprocess.run([serving.VQCT, "init", "--preset", "vqct-f8-small", "-o", model],
                                    check=True)
         with serving.Server(model, "--threads", str(arguments.threads)) as server:
-            calibrate(server.port, path, pictures, 8)  # warms up
-            replica = Replica(*calibrate(server.port, path, pictures, 8), 8, 256)
+            batch_max = arguments.threads  # the server's default
+            calibrate(server.port, path, pictures, batch_max)  # warms up
+            replica = Replica(*calibrate(server.port, path, pictures, batch_max), batch_max, 256)
             print(f"a batch of n takes {1e3 * replica.batch:.1f} + n * {1e3 * replica.picture:.1f} ms:"
                   f" at most {replica.capacity():.1f} pictures/s")
             print("   load   rate/s  requests | median s  predicted |   p95 s  predicted")
@@ -177,7 +180,7 @@ def main():
     one.add_argument("--quantile", type=float, default=0.99, help="share that must meet it")
     one.add_argument("--picture", type=float, required=True, help="seconds of one more picture")
     one.add_argument("--batch", type=float, default=0.0, help="seconds of a batch besides")
-    one.add_argument("--batch-max", type=int, default=8, help="batch-images of the server")
+    one.add_argument("--batch-max", type=int, default=1, help="batch-images of the server")
     one.add_argument("--queue", type=int, default=256, help="queue-images of the server")
     two = commands.add_parser("measure")
     two.set_defaults(run=measure)
