@@ -16,10 +16,6 @@ int conv_output_size(const struct conv_shape *shape, int size) {
   return padded < shape->kernel ? 0 : (padded - shape->kernel) / shape->stride + 1;
 }
 
-const struct conv_shape *conv_shape(const struct conv *conv) {
-  return &conv->shape;
-}
-
 static bool shape_valid(const struct conv_shape *s) {
   return s->in_channels > 0 && s->out_channels > 0 && (s->stride == 1 || s->stride == 2) &&
          s->kernel >= s->stride && s->kernel <= CONV_KERNEL_MAX && s->pad_before >= 0 &&

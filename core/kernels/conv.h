@@ -37,7 +37,7 @@ struct conv;
 enum vqct_status conv_new(const struct conv_shape *shape, const float *weight, const float *bias,
                           struct conv **conv, struct vqct_error *error);
 
-/** The same for a chosen instruction set, which exec->simd must then name in conv_forward. */
+/** The same for a chosen instruction set, which conv_forward then uses whatever exec->simd says. */
 enum vqct_status conv_new_simd(const struct conv_shape *shape, const float *weight,
                                const float *bias, const struct simd *simd, struct conv **conv,
                                struct vqct_error *error);
@@ -48,9 +48,6 @@ void conv_update(struct conv *conv, const float *weight, const float *bias);
 
 /** Frees; NULL is allowed. */
 void conv_free(struct conv *conv);
-
-/** The shape that it was made with. */
-const struct conv_shape *conv_shape(const struct conv *conv);
 
 /** What a convolution reads. x: images,height,width,in_channels. */
 struct conv_input {

@@ -1,4 +1,4 @@
-/* Inside the convolution: one packed layer in either of its two forms.
+/* Inside the convolution: one packed layer in one of its three forms.
  *
  * A layer is a correlation with a kernel of kernel_rows x kernel_columns taps; output (i, j) reads
  * input rows from i * stride - top and columns from j * stride - left on. A whole convolution is
@@ -7,7 +7,8 @@
  *
  * Direct form: for each row of taps the product of pixels and taps * channels. Winograd form: tiles
  * of 4 x 4 outputs through F(4x4, 3x3), a quarter of the multiplications for four times the
- * weights.
+ * weights. Wide form: the same with the weights as they are, transformed panel by panel while the
+ * points of all tiles wait; for layers whose transformed weights would fill the memory.
  */
 #ifndef KERNELS_LAYER_H
 #define KERNELS_LAYER_H
@@ -74,7 +75,7 @@ static inline const float *layer_panel(const struct layer *layer, size_t panel, 
   return layer->weights + panel * layer->simd->panel * depth;
 }
 
-/* ---- what the two forms share -------------------------------------------------------------- */
+/* ---- what the forms share ------------------------------------------------------------------ */
 
 /** How the work on one image is split. Blocks of output and slices of output channels are the
  * tasks; their shape depends on the layer and the image's shape alone. */
