@@ -171,6 +171,9 @@ $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libvqct.a
 	@mkdir -p $(@D)
 	$(CC) $(SANITIZE) -fsanitize=fuzzer -o $@ $^ $(LIB_LIBS)
 
+# The server's readers of text are in no archive.
+$(B)/fuzz/fuzz_http: $(addprefix $(B)/server/,http/accept.o http/base64.o http/multipart.o metrics/text.o)
+
 fuzz: ## run each fuzzer for FUZZ_SECONDS
 	@config/install-packages $(BUILD_DEBS) clang
 	@$(MAKE) --no-print-directory CONFIG=fuzz CC=clang run-fuzzers
