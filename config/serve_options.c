@@ -10,7 +10,8 @@ static const struct option options[] = {
     {"admin-listen", 'a', OPTION_TEXT, AT(admin_listen), "127.0.0.1:8081", 0, 0, NULL, "HOST:PORT",
      "where health and metrics are served"},
     {"workers", 0, OPTION_INTEGER, AT(workers), "1", 1, 64, NULL, "COUNT",
-     "batches computed at once; one alone uses all threads"},
+     "batches computed at once; with 1 a picture alone has all threads, with more pictures wait "
+     "less for each other"},
     {"threads", 't', OPTION_INTEGER, AT(threads), "0", 0, 1024, NULL, "COUNT",
      "threads of each worker; 0: its share of the processors"},
     {"codec-threads", 0, OPTION_INTEGER, AT(codec_threads), "2", 1, 64, NULL, "COUNT",

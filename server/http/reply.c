@@ -22,9 +22,10 @@ void reply_header(struct reply *reply, const char *name, const char *format, ...
   va_end(args);
   if (length < 0 || (size_t)length >= sizeof value || reply->header_count == REPLY_HEADERS_MAX)
     return;
-  char *copy = strdup(value);
-  if (copy)
-    reply->headers[reply->header_count++] = (struct reply_header){name, copy};
+  struct reply_header *header = &reply->headers[reply->header_count];
+  header->name = name;
+  header->value = strdup(value);
+  reply->header_count += header->value != NULL;
 }
 
 unsigned problem_status(enum problem problem) {
