@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "error.h"
 
 static const struct command *const commands[] = {
     &serve_command,
@@ -51,6 +52,8 @@ int main(int argc, char **argv) {
       continue;
     struct vqct_error error = {VQCT_OK, ""};
     enum vqct_status status = commands[i]->run(argc - 2, argv + 2, &error);
+    if ((fflush(stdout) || ferror(stdout)) && status == VQCT_OK)
+      status = error_set(&error, VQCT_WRITE, "standard output cannot be written");
     if (status != VQCT_OK)
       fprintf(stderr, "vqct %s: %s\n", argv[1],
               *error.message ? error.message : vqct_status_meaning(status));

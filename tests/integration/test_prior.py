@@ -279,6 +279,13 @@ class Show(Folder):
         strongest = max(tensors["edges"].tolist(), key=lambda e: (e[2], -e[0], -e[1]))
         self.assertIn(f"edges: {words[strongest[0]]} {words[strongest[1]]} {strongest[2]}", shown)
 
+    def test_a_full_standard_output_is_reported(self):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([VQCT, "prior", "show", self.prior], stdout=full,
+                                  stderr=subprocess.PIPE, text=True, timeout=120)
+        self.assertEqual(done.returncode, 7)
+        self.assertEqual(done.stderr, "vqct prior: standard output cannot be written\n")
+
     def test_the_neighbours_of_a_word(self):
         words, tensors, _ = read_prior(self.prior)
         row = len(words) - words[::-1].index("dog") - 1
