@@ -48,11 +48,13 @@ static float *take(const struct run *run, size_t count) {
 /* ---- elementwise steps, row by row ------------------------------------------------------------
  */
 
+/* Forward (value NULL): wide = relu(first | second), rows of both next to each other. Backward:
+ * first and second get their parts of wide where value, which has wide's shape, is above 0. */
 struct rows {
   float *wide, *first, *second; /* second NULL: wide is first alone, and may be the same memory */
-  const float *value;           /* of the forward pass, where a backward step needs it */
-  size_t width;                 /* numbers of a row of first (and of second) */
-  size_t count;                 /* rows */
+  const float *value;
+  size_t width; /* numbers of a row of first (and of second) */
+  size_t count; /* rows */
 };
 
 #define ROWS_A_TASK 64
@@ -62,32 +64,21 @@ static void relu_rows(void *argument, size_t task, unsigned worker) {
   const struct rows *rows = argument;
   size_t end = (task + 1) * ROWS_A_TASK < rows->count ? (task + 1) * ROWS_A_TASK : rows->count;
   size_t parts = rows->second ? 2 : 1;
-  for (size_t row = task * ROWS_A_TASK; row < end; row++)
-    for (size_t part = 0; part < parts; part++) {
-      const float *from = (part ? rows->second : rows->first) + row * rows->width;
-      float *to = rows->wide + (row * parts + part) * rows->width;
+  for (size_t part = task * ROWS_A_TASK * parts; part < end * parts; part++) {
+    float *narrow = (part % parts ? rows->second : rows->first) + part / parts * rows->width;
+    float *wide = rows->wide + part * rows->width;
+    const float *value = rows->value ? rows->value + part * rows->width : NULL;
+    if (value)
       for (size_t i = 0; i < rows->width; i++)
-        to[i] = from[i] > 0 ? from[i] : 0;
-    }
+        narrow[i] = value[i] > 0 ? wide[i] : 0;
+    else
+      for (size_t i = 0; i < rows->width; i++)
+        wide[i] = narrow[i] > 0 ? narrow[i] : 0;
+  }
 }
 
-static void relu_rows_backward(void *argument, size_t task, unsigned worker) {
-  (void)worker;
-  const struct rows *rows = argument;
-  size_t end = (task + 1) * ROWS_A_TASK < rows->count ? (task + 1) * ROWS_A_TASK : rows->count;
-  size_t parts = rows->second ? 2 : 1;
-  for (size_t row = task * ROWS_A_TASK; row < end; row++)
-    for (size_t part = 0; part < parts; part++) {
-      size_t at = (row * parts + part) * rows->width;
-      const float *from = rows->wide + at, *value = rows->value + at;
-      float *to = (part ? rows->second : rows->first) + row * rows->width;
-      for (size_t i = 0; i < rows->width; i++)
-        to[i] = value[i] > 0 ? from[i] : 0;
-    }
-}
-
-static void run_rows(const struct run *run, pool_task *task, struct rows rows) {
-  pool_run(run->exec->pool, (rows.count + ROWS_A_TASK - 1) / ROWS_A_TASK, task, &rows);
+static void relu(const struct run *run, struct rows rows) {
+  pool_run(run->exec->pool, (rows.count + ROWS_A_TASK - 1) / ROWS_A_TASK, relu_rows, &rows);
 }
 
 /* ---- forward ----------------------------------------------------------------------------------
@@ -116,16 +107,14 @@ static enum vqct_status fire_forward(const struct run *run, const struct stage *
   if (status == VQCT_OK)
     status = convolve(run, &convolution[FIRE_SQUEEZE], in->data, height, width, out->squeezed);
   if (status == VQCT_OK)
-    run_rows(run, relu_rows,
-             (struct rows){out->squeezed, out->squeezed, NULL, NULL, squeeze, rows});
+    relu(run, (struct rows){out->squeezed, out->squeezed, NULL, NULL, squeeze, rows});
   if (status == VQCT_OK)
     status = convolve(run, &convolution[FIRE_EXPAND1], out->squeezed, height, width, expanded);
   if (status == VQCT_OK)
     status = convolve(run, &convolution[FIRE_EXPAND3], out->squeezed, height, width,
                       expanded + rows * expand);
   if (status == VQCT_OK)
-    run_rows(run, relu_rows,
-             (struct rows){out->data, expanded, expanded + rows * expand, NULL, expand, rows});
+    relu(run, (struct rows){out->data, expanded, expanded + rows * expand, NULL, expand, rows});
   arena_release(run->exec->arena, mark);
   return status;
 }
@@ -170,9 +159,8 @@ static enum vqct_status stage_forward(struct run *run, int index) {
   enum vqct_status status =
       convolve(run, &stage->convolution[0], in->data, in->height, in->width, out->data);
   if (status == VQCT_OK)
-    run_rows(run, relu_rows,
-             (struct rows){out->data, out->data, NULL, NULL, (size_t)out->channels,
-                           2 * (size_t)run->images * positions(out)});
+    relu(run, (struct rows){out->data, out->data, NULL, NULL, (size_t)out->channels,
+                            2 * (size_t)run->images * positions(out)});
   return status;
 }
 
@@ -294,9 +282,8 @@ static enum vqct_status fire_backward(const struct run *run, const struct stage 
   float *expanded = take(run, 2 * rows * expand), *ds = take(run, 2 * rows * squeeze);
   enum vqct_status status = expanded && ds ? VQCT_OK : VQCT_MEMORY;
   if (status == VQCT_OK) {
-    run_rows(run, relu_rows_backward,
-             (struct rows){dy, expanded, expanded + rows * expand, out->data + half(run, out),
-                           expand, rows});
+    relu(run, (struct rows){dy, expanded, expanded + rows * expand, out->data + half(run, out),
+                            expand, rows});
     status = convolve_backward(run, &convolution[FIRE_EXPAND1], expanded, in, ds);
   }
   if (status == VQCT_OK)
@@ -322,9 +309,8 @@ static enum vqct_status stage_backward(const struct run *run, int index, float *
     max_pool_backward(&pool, in->data + half(run, in), dy, dx, run->exec);
     return VQCT_OK;
   }
-  run_rows(run, relu_rows_backward,
-           (struct rows){dy, dy, NULL, out->data + half(run, out), (size_t)out->channels,
-                         (size_t)run->images * positions(out)});
+  relu(run, (struct rows){dy, dy, NULL, out->data + half(run, out), (size_t)out->channels,
+                          (size_t)run->images * positions(out)});
   return convolve_backward(run, &stage->convolution[0], dy, in, dx);
 }
 

@@ -278,12 +278,12 @@ static enum vqct_status one_step(struct run *run, struct interval *interval) {
 static enum vqct_status reduce_line(struct run *run, struct history_row *row) {
   struct trainer *t = run->trainer;
   const struct reduction *reduction = run->reduction;
-  struct arena_mark mark = arena_mark(&t->arena);
-  double *counts = arena_alloc(&t->arena, t->codes * sizeof *counts);
   double *losses = (double *)&row->losses;
   size_t kinds = sizeof row->losses / sizeof(double);
   if (!reduction)
     return VQCT_OK;
+  struct arena_mark mark = arena_mark(&t->arena);
+  double *counts = arena_alloc(&t->arena, t->codes * sizeof *counts);
   if (!counts)
     return error_set(run->error, VQCT_MEMORY, "no memory to count codes");
   for (size_t i = 0; i < t->codes; i++)

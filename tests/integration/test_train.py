@@ -154,7 +154,7 @@ class Train(unittest.TestCase):
         self.assertSameState("stopped")
 
     def test_order_is_the_seeds(self):
-        done = self.train("threads", "--loader-threads", "5")
+        done = self.train("threads", "--loader-threads", "5", "--threads", "1")
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertSameState("threads")
         self.train("seed", "--seed", "1")
