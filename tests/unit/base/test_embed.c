@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../suite.h"
 #include "embed.h"
 
 EMBED_FILE(licence, "LICENSE")
@@ -21,13 +22,7 @@ START_TEST(embedded_bytes_are_the_file) {
 END_TEST
 
 int main(void) {
-  Suite *suite = suite_create("embed");
-  TCase *tcase = tcase_create("embed");
-  tcase_add_test(tcase, embedded_bytes_are_the_file);
-  suite_add_tcase(suite, tcase);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_NORMAL);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  TCase *cases = tcase_create("embed");
+  tcase_add_test(cases, embedded_bytes_are_the_file);
+  return suite_run("embed", cases);
 }

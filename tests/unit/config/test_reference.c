@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../suite.h"
 #include "serve_options.h"
 
 #define PAGE  "docs/configuration.md"
@@ -82,15 +83,9 @@ START_TEST(the_example_file_is_read) {
 END_TEST
 
 int main(void) {
-  Suite *suite = suite_create("reference");
-  TCase *tcase = tcase_create("reference");
-  tcase_add_test(tcase, the_page_is_the_table);
-  tcase_add_test(tcase, defaults_are_allowed);
-  tcase_add_test(tcase, the_example_file_is_read);
-  suite_add_tcase(suite, tcase);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_NORMAL);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  TCase *cases = tcase_create("reference");
+  tcase_add_test(cases, the_page_is_the_table);
+  tcase_add_test(cases, defaults_are_allowed);
+  tcase_add_test(cases, the_example_file_is_read);
+  return suite_run("reference", cases);
 }

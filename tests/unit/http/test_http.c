@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "accept.h"
 #include "base64.h"
 #include "keys.h"
@@ -264,20 +265,14 @@ START_TEST(any_bytes_become_json) {
 END_TEST
 
 int main(void) {
-  Suite *suite = suite_create("http");
-  TCase *tcase = tcase_create("text");
-  tcase_add_test(tcase, accept_chooses_the_best_offer);
-  tcase_add_test(tcase, content_type_is_read);
-  tcase_add_test(tcase, multipart_is_taken_apart);
-  tcase_add_test(tcase, base64_goes_there_and_back);
-  tcase_add_test(tcase, routes_are_found);
-  tcase_add_test(tcase, keys_are_found_by_their_hash);
-  tcase_add_test(tcase, bad_key_files_are_refused);
-  tcase_add_test(tcase, any_bytes_become_json);
-  suite_add_tcase(suite, tcase);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_NORMAL);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  TCase *cases = tcase_create("http");
+  tcase_add_test(cases, accept_chooses_the_best_offer);
+  tcase_add_test(cases, content_type_is_read);
+  tcase_add_test(cases, multipart_is_taken_apart);
+  tcase_add_test(cases, base64_goes_there_and_back);
+  tcase_add_test(cases, routes_are_found);
+  tcase_add_test(cases, keys_are_found_by_their_hash);
+  tcase_add_test(cases, bad_key_files_are_refused);
+  tcase_add_test(cases, any_bytes_become_json);
+  return suite_run("http", cases);
 }

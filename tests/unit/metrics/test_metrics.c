@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../suite.h"
 #include "registry.h"
 #include "usage.h"
 
@@ -132,17 +133,11 @@ START_TEST(windows_slide) {
 END_TEST
 
 int main(void) {
-  Suite *suite = suite_create("metrics");
-  TCase *tcase = tcase_create("metrics");
-  tcase_add_test(tcase, the_page_is_prometheus_text);
-  tcase_add_test(tcase, sums_take_the_series_that_match);
-  tcase_add_test(tcase, sums_of_histograms_add_their_buckets);
-  tcase_add_test(tcase, windows_forget_and_the_process_does_not);
-  tcase_add_test(tcase, windows_slide);
-  suite_add_tcase(suite, tcase);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_NORMAL);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  TCase *cases = tcase_create("metrics");
+  tcase_add_test(cases, the_page_is_prometheus_text);
+  tcase_add_test(cases, sums_take_the_series_that_match);
+  tcase_add_test(cases, sums_of_histograms_add_their_buckets);
+  tcase_add_test(cases, windows_forget_and_the_process_does_not);
+  tcase_add_test(cases, windows_slide);
+  return suite_run("metrics", cases);
 }

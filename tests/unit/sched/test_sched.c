@@ -6,6 +6,7 @@
 
 #include <uv.h>
 
+#include "../suite.h"
 #include "admission.h"
 #include "queue.h"
 
@@ -222,27 +223,19 @@ START_TEST(who_is_alone_is_never_refused) {
 END_TEST
 
 int main(void) {
-  Suite *suite = suite_create("sched");
-  TCase *order = tcase_create("queue");
-  tcase_add_checked_fixture(order, NULL, close_queue);
-  tcase_add_test(order, a_batch_is_of_one_shape_and_starts_from_the_oldest);
-  tcase_add_test(order, a_batch_is_of_one_engine);
-  tcase_add_test(order, a_batch_keeps_to_its_pixels_but_for_one_picture);
-  tcase_add_test(order, operations_share_by_cost);
-  tcase_add_test(order, an_operation_that_did_not_wait_has_saved_nothing_up);
-  tcase_add_test(order, what_expired_is_given_apart);
-  tcase_add_test(order, a_waiting_job_can_be_removed_and_a_taken_one_not);
-  tcase_add_test(order, a_delay_ends_when_the_batch_is_full);
-  tcase_add_test(order, a_delay_ends);
-  tcase_add_test(order, stopping_gives_out_what_waits_and_then_nothing);
-  suite_add_tcase(suite, order);
-  TCase *bounds = tcase_create("admission");
-  tcase_add_test(bounds, each_bound_refuses_by_its_name);
-  tcase_add_test(bounds, who_is_alone_is_never_refused);
-  suite_add_tcase(suite, bounds);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_NORMAL);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  TCase *cases = tcase_create("sched");
+  tcase_add_checked_fixture(cases, NULL, close_queue);
+  tcase_add_test(cases, a_batch_is_of_one_shape_and_starts_from_the_oldest);
+  tcase_add_test(cases, a_batch_is_of_one_engine);
+  tcase_add_test(cases, a_batch_keeps_to_its_pixels_but_for_one_picture);
+  tcase_add_test(cases, operations_share_by_cost);
+  tcase_add_test(cases, an_operation_that_did_not_wait_has_saved_nothing_up);
+  tcase_add_test(cases, what_expired_is_given_apart);
+  tcase_add_test(cases, a_waiting_job_can_be_removed_and_a_taken_one_not);
+  tcase_add_test(cases, a_delay_ends_when_the_batch_is_full);
+  tcase_add_test(cases, a_delay_ends);
+  tcase_add_test(cases, stopping_gives_out_what_waits_and_then_nothing);
+  tcase_add_test(cases, each_bound_refuses_by_its_name);
+  tcase_add_test(cases, who_is_alone_is_never_refused);
+  return suite_run("sched", cases);
 }
