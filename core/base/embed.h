@@ -12,6 +12,7 @@
 #define BASE_EMBED_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define EMBED_FILE(name, path)                                                                     \
   extern const unsigned char name##_data[], name##_end[];                                          \
@@ -23,7 +24,8 @@
           ".byte 0\n"                                                                              \
           ".popsection\n");
 
-/** Bytes of a file embedded in this source file. */
-#define embed_size(name) ((size_t)(name##_end - name##_data))
+/** Bytes of a file embedded in this source file. To C its two ends are different objects, so that
+ * their addresses are compared as numbers. */
+#define embed_size(name) ((size_t)((uintptr_t)name##_end - (uintptr_t)name##_data))
 
 #endif

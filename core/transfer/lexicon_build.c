@@ -135,12 +135,13 @@ static enum vqct_status draft_write(const struct draft *draft, struct vqct_bytes
                                     struct vqct_error *error) {
   size_t most = LEXICON_HEADER + (size_t)draft->words.count * (4 + UINT8_MAX) + draft->words.used;
   const char **words = sorted_words(draft), *before = "";
-  uint8_t *data = malloc(most), *at = data + LEXICON_HEADER;
+  uint8_t *data = malloc(most);
   if (!words || !data) {
     free(words);
     free(data);
     return error_set(error, VQCT_MEMORY, "no memory for the lexicon");
   }
+  uint8_t *at = data + LEXICON_HEADER;
   for (uint32_t i = 0; i < draft->words.count; i++) {
     uint32_t id = word_table_find(&draft->words, words[i], strlen(words[i]));
     at = put_entry(at, words[i], before, draft->flags[id], draft->lemmas[id]);
