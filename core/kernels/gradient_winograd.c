@@ -10,9 +10,6 @@
 #define BAND_TILES    256 /* the depth of one product; both its factors stay in the cache */
 #define KEPT_CHANNELS 256 /* for which the sums stay in the cache */
 #define PART_ROWS     64  /* output channels of a part, whose sums stay in the second cache */
-#define AVOID_ALIASING                                                                             \
-  16 /* floats between the matrices, which a power of two would let collide                        \
-      */
 
 struct band_job {
   const struct gradient *gradient;
@@ -161,8 +158,8 @@ static size_t largest(size_t a, size_t b) {
 }
 
 static bool take_points(struct band_job *job, struct arena *arena) {
-  job->x_step = BAND_TILES * job->in + AVOID_ALIASING;
-  job->dy_step = BAND_TILES * job->out + AVOID_ALIASING;
+  job->x_step = BAND_TILES * job->in + TILES_GAP;
+  job->dy_step = BAND_TILES * job->out + TILES_GAP;
   job->x_points = arena_alloc(arena, WINOGRAD_POINTS * job->x_step * sizeof(float));
   job->dy_points = arena_alloc(arena, WINOGRAD_POINTS * job->dy_step * sizeof(float));
   return job->x_points && job->dy_points;

@@ -6,6 +6,7 @@
 #include "simd.h"
 
 #define TILES_CHANNELS 128 /* gathered at a time; a multiple of every vector's lanes */
+#define TILES_GAP      16  /* floats between matrices, which a power of two would let collide */
 
 /** A tensor read in tiles of 4 x 4 pixels, each with `border` more rows and columns after it, the
  * first from row -top and column -left on. */

@@ -3,11 +3,10 @@
  * input channels at a time, multiplies them with all tiles of the band, and writes its output. */
 #include "layer.h"
 
-#define BLOCK_SIDE     4  /* tiles along a block's side */
-#define BAND_TILES     64 /* over which transforming the weights is spread */
-#define READ_CHANNELS  64 /* of one task that reads the input */
-#define BLOCK_DEPTH    64 /* input channels whose transformed weights stay in the second cache */
-#define AVOID_ALIASING 16 /* floats between matrices, which a power of two would let collide */
+#define BLOCK_SIDE    4  /* tiles along a block's side */
+#define BAND_TILES    64 /* over which transforming the weights is spread */
+#define READ_CHANNELS 64 /* of one task that reads the input */
+#define BLOCK_DEPTH   64 /* input channels whose transformed weights stay in the second cache */
 
 struct wide_job {
   struct layer_job job;
@@ -121,8 +120,8 @@ enum vqct_status wide_run(const struct layer *layer, const struct conv_input *in
   wide.reader = layer_tile_reader(&wide.job);
   wide.chunks = (layer->in_channels + READ_CHANNELS - 1) / READ_CHANNELS;
   wide.input_row = simd_round(simd, layer->in_channels);
-  wide.input_step = BAND_TILES * wide.input_row + AVOID_ALIASING;
-  wide.output_step = BAND_TILES * simd->panel + AVOID_ALIASING;
+  wide.input_step = BAND_TILES * wide.input_row + TILES_GAP;
+  wide.output_step = BAND_TILES * simd->panel + TILES_GAP;
   size_t reading = tiles_scratch(&wide.reader, split->block_rows, split->block_columns);
   size_t computing = WINOGRAD_POINTS * (BLOCK_DEPTH * simd->panel + wide.output_step);
   wide.job.worker_floats = reading > computing ? reading : computing;

@@ -3,10 +3,9 @@
  * channels multiplies all 36 by the transformed weights and transforms the result back. */
 #include "layer.h"
 
-#define BLOCK_TILES    32 /* transformed, they about fill the second cache */
-#define BLOCK_ACROSS   8  /* tiles side by side: a square has the least border to gather twice */
-#define CACHE_LINE     16 /* floats */
-#define AVOID_ALIASING 16 /* floats between matrices, which a power of two would let collide */
+#define BLOCK_TILES  32 /* transformed, they about fill the second cache */
+#define BLOCK_ACROSS 8  /* tiles side by side: a square has the least border to gather twice */
+#define CACHE_LINE   16 /* floats */
 
 static int least(int a, int b) {
   return a < b ? a : b;
@@ -25,8 +24,8 @@ static struct workspace workspace_of(const struct layer_job *job) {
   struct tile_reader reader = layer_tile_reader(job);
   size_t tiles = (size_t)(job->split.block_rows * job->split.block_columns);
   struct workspace w = {.input_row = simd_round(simd, job->layer->in_channels)};
-  w.input_step = tiles * w.input_row + AVOID_ALIASING;
-  w.output_step = tiles * simd->panel + AVOID_ALIASING;
+  w.input_step = tiles * w.input_row + TILES_GAP;
+  w.output_step = tiles * simd->panel + TILES_GAP;
   w.input = tiles_scratch(&reader, job->split.block_rows, job->split.block_columns);
   w.output = w.input + WINOGRAD_POINTS * w.input_step;
   w.end = w.output + WINOGRAD_POINTS * w.output_step;
