@@ -67,10 +67,6 @@ static void add_measure(struct text *text, const char *member, double value) {
 
 /* A picture as JSON; for reconstruct with what went in and all that came of it. */
 static void add_item(struct text *text, const struct work *work, const struct work_item *item) {
-  if (item->failed) {
-    render_failure_members(text, item);
-    return;
-  }
   if (work->kind == WORK_DECODE) {
     text_print(text, "\"width\":%u,\"height\":%u,\"media_type\":\"image/png\"", item->job.width,
                item->job.height);
@@ -83,20 +79,6 @@ static void add_item(struct text *text, const struct work *work, const struct wo
   add_picture(text, "image", &item->result, work);
   add_measure(text, "psnr", item->psnr);
   add_measure(text, "ssim", item->ssim);
-}
-
-static void render_json(struct work *work) {
-  struct text *text = &work->reply.body;
-  work->reply.type = "application/json";
-  text_add(text, "{", 1);
-  render_model_members(text, work->engine->info);
-  text_print(text, ",\"images\":[");
-  for (size_t i = 0; i < work->count; i++) {
-    text_print(text, i ? ",{" : "{");
-    add_item(text, work, &work->items[i]);
-    text_add(text, "}", 1);
-  }
-  text_print(text, "]}\n");
 }
 
 void render_pictures(struct work *work) {
@@ -116,7 +98,7 @@ void render_pictures(struct work *work) {
   work->reply.status = 200;
   render_headers(work);
   if (work->output == FORM_JSON)
-    render_json(work);
+    render_json(work, add_item);
   else
     render_file(work, only);
 }

@@ -61,7 +61,8 @@ void render_tokens_members(struct text *text, const struct work *work,
   text_add(text, "]", 1);
 }
 
-void render_failure_members(struct text *text, const struct work_item *item) {
+/* The members of a picture that failed. */
+static void render_failure_members(struct text *text, const struct work_item *item) {
   add_name(text, item);
   text_print(text, "\"error\":");
   problem_write(text, item->problem, item->detail);
@@ -73,7 +74,7 @@ void render_headers(struct work *work) {
   reply_header(&work->reply, "Cache-Control", "no-store");
 }
 
-static void render_json(struct work *work) {
+void render_json(struct work *work, render_item *members) {
   struct text *text = &work->reply.body;
   work->reply.type = "application/json";
   text_add(text, "{", 1);
@@ -85,7 +86,7 @@ static void render_json(struct work *work) {
     if (item->failed)
       render_failure_members(text, item);
     else
-      render_tokens_members(text, work, item);
+      members(text, work, item);
     text_add(text, "}", 1);
   }
   text_print(text, "]}\n");
@@ -149,7 +150,7 @@ void render_tokens(struct work *work) {
   work->reply.status = 200;
   render_headers(work);
   if (work->output == FORM_JSON)
-    render_json(work);
+    render_json(work, render_tokens_members);
   else
     render_array(work);
 }
