@@ -100,6 +100,19 @@ class Routes(unittest.TestCase):
         both = np.load(io.BytesIO(answer.body))
         np.testing.assert_array_equal(both, [expected, self.tokens(self.jpeg)])
 
+    def test_the_command_encode_gives_the_same_tokens(self):
+        files = []
+        for i, data in enumerate((self.png, self.jpeg)):
+            files.append(os.path.join(self.folder.name, f"{i}.{'png' if i == 0 else 'jpg'}"))
+            with open(files[-1], "wb") as file:
+                file.write(data)
+        out = os.path.join(self.folder.name, "tokens.npy")
+        subprocess.run([serving.VQCT, "encode", self.model, *files, "--size", "48", "-o", out],
+                       check=True, capture_output=True)
+        body, kind = multipart([("0", self.png), ("1", self.jpeg)])
+        answer = self.server.post("/v1/encode?size=48", body, kind, Accept=NPY)
+        np.testing.assert_array_equal(np.load(io.BytesIO(answer.body)), np.load(out))
+
     def test_quality_in_accept_decides(self):
         answer = self.encode(self.png, Accept="application/json;q=0.5, application/x-npy")
         self.assertEqual(answer.headers["content-type"], NPY)
