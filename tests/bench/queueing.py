@@ -36,13 +36,18 @@ class Replica(collections.namedtuple("Replica", "batch picture batch_max queue")
         return self.batch_max / self.seconds(self.batch_max)
 
 
-def simulate(replica, rate, requests=20000, seed=1):
+def random_arrivals(rate, requests=20000, seed=1):
+    """Seconds at which requests come that know nothing of each other."""
+    return np.cumsum(np.random.default_rng(seed).exponential(1 / rate, requests))
+
+
+def simulate(replica, arrivals):
     """(latencies of the answered, share refused). The worker's turns are followed one by one: it
     takes what waits when it gets free, or the next request when none does. The queue's bound counts
     pictures from arrival to answer, as the server's admission does."""
-    arrivals = np.cumsum(np.random.default_rng(seed).exponential(1 / rate, requests))
     latencies, waiting, computing = [], collections.deque(), 0
     free, i = 0.0, 0
+    requests = len(arrivals)
     while i < requests or waiting:
         if not waiting:
             waiting.append(arrivals[i])
@@ -63,7 +68,7 @@ def replicas_for(replica, rate, objective, quantile):
     stream. A balancer that looks at connections does no worse."""
     count = int(np.ceil(rate / replica.capacity()))
     while True:
-        latencies, refused = simulate(replica, rate / count)
+        latencies, refused = simulate(replica, random_arrivals(rate / count))
         if np.quantile(latencies, quantile) <= objective and refused <= 0.001:
             return count, latencies
         if rate / count < 0.01 * replica.capacity():
@@ -119,25 +124,37 @@ def calibrate(port, path, pictures, batch_max):
     return max(batch, 0.0), picture
 
 
-def load(port, path, pictures, rate, seconds, seed):
-    """Sends requests at random times whatever became of those before; the latency of each that was
-    answered, and the share that was refused."""
-    rng = np.random.default_rng(seed)
-    times = np.cumsum(rng.exponential(1 / rate, int(rate * seconds)))
-    latencies, refused, threads = [], [], []
+def load(port, path, pictures, arrivals):
+    """Sends requests at the given times whatever became of those before; the latency of each."""
+    latencies, threads = [], []
     start = time.monotonic()
 
     def send(due, picture):
         status = post(port, path, picture, "image/jpeg")
-        (latencies if status == 200 else refused).append(time.monotonic() - start - due)
-    for due in times:
+        latencies.append(time.monotonic() - start - due if status == 200 else float("inf"))
+    for due in arrivals:
         time.sleep(max(0, start + due - time.monotonic()))
         thread = threading.Thread(target=send, args=(due, pictures[len(threads) % len(pictures)]))
         thread.start()
         threads.append(thread)
     for thread in threads:
         thread.join()
-    return np.array(latencies), len(refused) / len(times)
+    return np.array(latencies)
+
+
+class ComputeTime:
+    """Mean seconds of the network for a picture since the last time that it was asked for, by the
+    server's own metrics."""
+
+    def __init__(self, server):
+        self.server, self.seconds, self.pictures = server, 0.0, 0.0
+
+    def mean(self):
+        name = "vqct_compute_duration_seconds_%s{operation=\"encode\"}"
+        seconds, pictures = (self.server.metric(name % part) for part in ("sum", "count"))
+        mean = (seconds - self.seconds) / (pictures - self.pictures)
+        self.seconds, self.pictures = seconds, pictures
+        return mean
 
 
 def measure(arguments):
@@ -154,16 +171,22 @@ def measure(arguments):
                                    check=True)
         with serving.Server(model, "--threads", str(arguments.threads)) as server:
             batch_max = arguments.threads  # the server's default
+            compute = ComputeTime(server)
             calibrate(server.port, path, pictures, batch_max)  # warms up
+            compute.mean()
             replica = Replica(*calibrate(server.port, path, pictures, batch_max), batch_max, 256)
             print(f"a batch of n takes {1e3 * replica.batch:.1f} + n * {1e3 * replica.picture:.1f} ms:"
                   f" at most {replica.capacity():.1f} pictures/s")
-            print("   load   rate/s  requests | median s  predicted |   p95 s  predicted")
+            idle = compute.mean()
+            print("   load   rate/s  requests  picture ms | median s  predicted |   p95 s  predicted")
             for share in arguments.loads:
                 rate = share * replica.capacity()
-                found, _ = load(server.port, path, pictures, rate, arguments.seconds, 7)
-                told, _ = simulate(replica, rate)
-                print(f"  {share:4.0%}  {rate:7.2f}  {len(found):8} | {np.median(found):8.3f}  "
+                arrivals = random_arrivals(rate, int(rate * arguments.seconds))
+                found = load(server.port, path, pictures, arrivals)
+                # What else runs on the machine makes pictures slower than they were one at a time.
+                picture = replica.picture + compute.mean() - idle
+                told, _ = simulate(replica._replace(picture=picture), arrivals)
+                print(f"  {share:4.0%}  {rate:7.2f}  {len(found):8}  {1e3 * picture:10.1f} | {np.median(found):8.3f}  "
                       f"{np.median(told):9.3f} | {np.quantile(found, 0.95):7.3f}  "
                       f"{np.quantile(told, 0.95):9.3f}", flush=True)
     print(json.dumps({"processors": os.cpu_count(), "threads": arguments.threads,
