@@ -136,16 +136,19 @@ static enum vqct_status add_member(struct walk *walk, const uint8_t *data, size_
   struct tar *tar = walk->tar;
   if (tar->count == tar->capacity) {
     size_t capacity = tar->capacity ? 2 * tar->capacity : 256;
-    struct tar_member *member = realloc(tar->member, capacity * sizeof *member);
-    if (!member)
+    struct tar_member *grown = realloc(tar->member, capacity * sizeof *grown);
+    if (!grown)
       return error_set(walk->error, VQCT_MEMORY, "no memory to list %s", walk->path);
-    tar->member = member;
+    tar->member = grown;
     tar->capacity = capacity;
   }
   char *name = strdup(walk->name);
   if (!name)
     return error_set(walk->error, VQCT_MEMORY, "no memory to list %s", walk->path);
-  tar->member[tar->count++] = (struct tar_member){name, data, size};
+  struct tar_member *member = &tar->member[tar->count++];
+  member->name = name;
+  member->data = data;
+  member->size = size;
   return VQCT_OK;
 }
 

@@ -87,8 +87,9 @@ static enum vqct_status read_lines(const char *path, struct drawing *drawing,
   enum vqct_status status = mapped_file_open(path, &file, error);
   if (status != VQCT_OK)
     return status;
-  const char *at = (const char *)file.data, *end = at + file.size;
-  for (size_t number = 1; at && at < end && status == VQCT_OK; number++) {
+  const char *at = (const char *)file.data;
+  const char *end = at ? at + file.size : NULL;
+  for (size_t number = 1; at != end && status == VQCT_OK; number++) {
     const char *newline = memchr(at, '\n', (size_t)(end - at));
     size_t length = newline ? (size_t)(newline - at) : (size_t)(end - at);
     json_t *line = json_loadb(at, length, 0, NULL);
@@ -97,7 +98,7 @@ static enum vqct_status read_lines(const char *path, struct drawing *drawing,
     else
       status = error_set(error, VQCT_DATA, "%s:%zu: not JSON", path, number);
     json_decref(line);
-    at += length + 1;
+    at += length + (newline ? 1 : 0);
   }
   mapped_file_close(&file);
   return status;

@@ -38,8 +38,9 @@ static enum vqct_status keep_lines(const char *path, uint64_t step, struct vqct_
   enum vqct_status status = mapped_file_open(path, &old, error);
   if (status == VQCT_OK)
     status = atomic_file_open(path, &new, error);
-  const char *at = (const char *)old.data, *end = at + old.size;
-  while (status == VQCT_OK && at && at < end) {
+  const char *at = (const char *)old.data;
+  const char *end = at ? at + old.size : NULL;
+  while (status == VQCT_OK && at != end) {
     const char *newline = memchr(at, '\n', (size_t)(end - at));
     const char *next = newline ? newline + 1 : end;
     if (newline && line_step(at, (size_t)(newline - at)) <= step)
