@@ -19,6 +19,8 @@ from test_train_layers import OptimizerSettings, Settings, normal
 from torch_patchgan import patchgan
 from torch_vqct import F8_SMALL, TINY, Network, code_values, quantize
 
+torch.set_num_threads(1)  # the tensors are small; waiting threads would only be in the way
+
 GCN, MLP, FIXED, FREE, SIMVQ, EMA = range(6)
 RELEASED, CORRECTED = 0, 1
 NEVER = 2 ** 64 - 1
@@ -249,11 +251,11 @@ class Theirs:
         return losses
 
 
-# An activation within rounding of a kink (relu, LeakyReLU, a maximum, |x|) may fall on its other
-# side, and then a gradient differs by up to percents. So each case runs on several batches: the best
-# must agree to rounding and none may be far off. A wrong gradient would be wrong in all of them.
+# A vector within rounding of the border between two codes may choose the other one, and an activation
+# may fall on the other side of a kink (relu, LeakyReLU, a maximum, |x|); then gradients differ by
+# percents. So each case runs on several batches: the best must agree to rounding, and the median
+# nearly so. A wrong gradient would be wrong in all of them.
 BATCHES = 5
-FAR_OFF = 0.05
 
 
 class Step(unittest.TestCase):
@@ -280,7 +282,7 @@ class Step(unittest.TestCase):
         for value, limit, what in zip(best, (2e-5, 1e-4, 0.01) * 2,
                                       ("losses", "gradients", "weights") * 2):
             self.assertLess(value, limit, (what, errors))
-        self.assertLess(errors[:, [0, 1, 3, 4]].max(), FAR_OFF, errors)
+        self.assertLess(np.median(errors, 0)[[0, 1, 3, 4]].max(), 5e-4, errors)
 
     def run_steps(self, ours, theirs, parts, seed):
         """Of two steps each, both begun from the library's weights and moments: the error of the
