@@ -89,8 +89,13 @@ class Cluster(unittest.TestCase):
         own = self.own_counts()
         total = own.sum(axis=0)
         self.assertTrue((own.sum(axis=1) > 0).all(), "each replica took a part")
+        dead = sum(np.count_nonzero(total[codes] == 0) for codes in PARTS.values())
+        # the rules of a group are evaluated one after another: each must have come
         at = self.wait_for({"sum(vqct:codebook_tokens:1h)": total.sum(),
-                              "sum(vqct_images_total)": len(load.sent)})
+                            "sum(vqct:codebook_dead_codes:1h)": dead,
+                            "count(vqct:codebook_usage:ratio_1h)": len(PARTS),
+                            "count(vqct:codebook_perplexity:1h)": len(PARTS),
+                            "sum(vqct_images_total)": len(load.sent)})
 
         def value(expression):
             return self.prometheus.value(expression, at)
