@@ -87,7 +87,8 @@ static enum vqct_status crop(const struct loader_settings *settings, const struc
                              struct rng *rng, struct sample *sample) {
   uint32_t shorter = image->width < image->height ? image->width : image->height;
   uint32_t wanted = (uint32_t)sample->side, least = wanted < shorter ? wanted : shorter;
-  double part = settings->crop_min + (1 - settings->crop_min) * (double)rng_uniform(rng);
+  double part =
+      settings->crop_min + (settings->crop_max - settings->crop_min) * (double)rng_uniform(rng);
   uint32_t side = (uint32_t)lround(part * shorter);
   side = side < least ? least : side > shorter ? shorter : side;
   uint32_t left = (uint32_t)rng_below(rng, image->width - side + 1);
@@ -178,9 +179,10 @@ enum vqct_status loader_new(const struct loader_settings *settings, uint64_t fir
                             struct loader **result, struct vqct_error *error) {
   size_t all = pictures_count(settings->pictures);
   *result = NULL;
-  if (!(settings->crop_min > 0 && settings->crop_min <= 1) || settings->threads < 1 ||
-      settings->threads > 64 || settings->ahead < 1 || settings->largest < 1 ||
-      settings->share < 1 || settings->rank >= settings->ranks ||
+  if (!(settings->crop_min > 0 && settings->crop_min <= settings->crop_max &&
+        settings->crop_max <= 1) ||
+      settings->threads < 1 || settings->threads > 64 || settings->ahead < 1 ||
+      settings->largest < 1 || settings->share < 1 || settings->rank >= settings->ranks ||
       (settings->channels != 1 && settings->channels != 3))
     return error_set(error, VQCT_INVALID, "loading pictures: a setting is outside its range");
   if (settings->held_out >= all)

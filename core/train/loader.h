@@ -21,7 +21,8 @@ struct loader_settings {
   const struct pictures *pictures; /* must outlive the loader */
   size_t held_out; /* pictures kept apart for validation: the first of a fixed shuffle */
   uint64_t seed;
-  double crop_min;  /* smallest side of a square as a part of the short side; up to 1 */
+  /* Smallest and largest side of a square as parts of the short side; up to 1. */
+  double crop_min, crop_max;
   bool flip;        /* half of the crops are mirrored */
   int channels;     /* 1 grey or 3 */
   int largest;      /* side of the largest crop, in pixels */

@@ -160,6 +160,7 @@ static enum vqct_status start_loader(struct run *run) {
       .held_out = s->validation_count ? 0 : s->held_out,
       .seed = s->trainer.seed,
       .crop_min = s->crop_min,
+      .crop_max = s->crop_max,
       .flip = s->flip,
       .channels = s->config.image_channels,
       .largest = (int)side,

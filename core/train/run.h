@@ -38,7 +38,7 @@ struct run_settings {
   int late_crop;                /* the same from step late_start on */
   uint64_t late_start;          /* UINT64_MAX: never */
   int late_batch;               /* pictures of a micro-batch from then on */
-  double crop_min;
+  double crop_min, crop_max;    /* sides of the squares cut out, as parts of the short side */
   bool flip;
   int batch;      /* pictures of a micro-batch on this process */
   int accumulate; /* micro-batches of a step */

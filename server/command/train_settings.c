@@ -96,6 +96,7 @@ static const struct option options[] = {
     NUMBER("crop-min", crop_min, "0.5", 0.01, 1, "SHARE",
            "smallest square as a share of a picture's short side; it is never enlarged without "
            "need"),
+    NUMBER("crop-max", crop_max, "1", 0.01, 1, "SHARE", "largest square, likewise"),
     SWITCH("flip", flip, "true", "mirror every other crop"),
     WHOLE("late-start", late_start, "-1", -1, 0x1p53, "STEP",
           "from here on crops are of --late-crop; -1: never"),
@@ -205,6 +206,9 @@ enum vqct_status train_settings_make(const struct train_options *o, struct run_s
     return error_set(error, VQCT_INVALID, "give --output RUN");
   if (!o->data.count)
     return error_set(error, VQCT_INVALID, "give --data PATH");
+  if (o->crop_min > o->crop_max)
+    return error_set(error, VQCT_INVALID, "crop-min %g is above crop-max %g", o->crop_min,
+                     o->crop_max);
   enum vqct_status status = make_architecture(o, &config, error);
   if (status != VQCT_OK)
     return status;
@@ -227,6 +231,7 @@ enum vqct_status train_settings_make(const struct train_options *o, struct run_s
       .late_start = o->late_start < 0 ? UINT64_MAX : (uint64_t)o->late_start,
       .late_batch = (int)(o->late_start < 0 ? o->batch : o->late_batch),
       .crop_min = o->crop_min,
+      .crop_max = o->crop_max,
       .flip = o->flip,
       .batch = (int)o->batch,
       .accumulate = (int)o->accumulate,

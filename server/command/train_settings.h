@@ -29,7 +29,7 @@ struct train_options {
   double beta1, beta2, clip_norm, average_decay;
   double ema_decay, ema_threshold;
   int64_t batch, accumulate, crop, late_crop, late_start, late_batch;
-  double crop_min;
+  double crop_min, crop_max;
   bool flip;
   int64_t steps, seed, threads, loader_threads;
   int64_t log_every, validate_every, checkpoint_every;

@@ -258,6 +258,7 @@ class Train(unittest.TestCase):
                 (["--data", missing], 3, "nothing"),
                 (["--data", empty, "--held-out", "999"], 11, "held out"),
                 (["--crop", "33"], 2, "multiples of 4"),
+                (["--crop-max", "0.4"], 2, "crop-min 0.5 is above crop-max 0.4"),
                 (["--prior", missing], 3, "nothing"),
                 (["--prior", f"{self.data}/1.png"], 5, "1.png"),
                 (["--perceptual", self.prior, "--perceptual-weight", "1"], 5, "features.0.weight"),

@@ -20,7 +20,8 @@ REPORT = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p)
 
 class LoaderSettings(ctypes.Structure):
     _fields_ = [("pictures", ctypes.c_void_p), ("held_out", ctypes.c_size_t),
-                ("seed", ctypes.c_uint64), ("crop_min", ctypes.c_double), ("flip", ctypes.c_bool),
+                ("seed", ctypes.c_uint64), ("crop_min", ctypes.c_double),
+                ("crop_max", ctypes.c_double), ("flip", ctypes.c_bool),
                 ("channels", ctypes.c_int), ("largest", ctypes.c_int), ("threads", ctypes.c_uint),
                 ("ahead", ctypes.c_uint), ("side", SIDE), ("report", REPORT),
                 ("context", ctypes.c_void_p), ("share", ctypes.c_uint64),
@@ -56,8 +57,8 @@ class Loader(unittest.TestCase):
                                            ctypes.byref(error)), 0, error.message)
         side = SIDE(lambda _, n: sides(n))
         report = REPORT(lambda _, message: reports.append(message) if reports is not None else None)
-        values = dict(pictures=pictures, held_out=self.HELD, seed=5, crop_min=0.5, flip=True,
-                      channels=3, largest=24, threads=2, ahead=5, side=side, report=report,
+        values = dict(pictures=pictures, held_out=self.HELD, seed=5, crop_min=0.5, crop_max=1,
+                      flip=True, channels=3, largest=24, threads=2, ahead=5, side=side, report=report,
                       share=1, ranks=1, rank=0)
         chosen = LoaderSettings(**{**values, **changes})
         status = LIB.loader_new(ctypes.byref(chosen), ctypes.c_uint64(first), ctypes.byref(handle),
@@ -124,6 +125,10 @@ class Loader(unittest.TestCase):
         widths = np.abs(slopes) * 127.5 / 200 * 48
         self.assertTrue(17 < widths.min() < 22 and 35 < widths.max() < 41, widths)
         self.assertTrue(all((crop[:, :, 2] == -1).all() for _, crop in samples))
+        small, _, _ = self.read(100, crop_max=0.75)  # 20 to 30 columns
+        slopes = [(crop[:, -1, 1] - crop[:, 0, 1]).mean() for _, crop in small]
+        widths = np.abs(slopes) * 127.5 / 200 * 48
+        self.assertTrue(17 < widths.min() < 22 and 26 < widths.max() < 31, widths)
 
     def test_grey(self):
         samples, _, _ = self.read(5, channels=1)
