@@ -133,19 +133,44 @@ static enum vqct_status check_kind(const struct reading *reading, const struct t
   return VQCT_OK;
 }
 
+static bool has_block(const struct reading *reading, const char *name) {
+  return safetensors_find(reading->file, name) != NULL;
+}
+
+/* A stage may add what the one before it trained without: a block that the file then lacks. */
+static bool is_left_out(const struct checkpoint_extra *extra, const char *name) {
+  return (extra->new_discriminator && !strncmp(name, "discriminator.", 14)) ||
+         (extra->new_average && !strcmp(name, "generator.average"));
+}
+
+static enum vqct_status read_counters(const struct reading *reading, struct trainer *t,
+                                      struct checkpoint_extra *extra) {
+  uint64_t judged = 0;
+  enum vqct_status status = read_count(reading, "step", &t->step);
+  if (status == VQCT_OK)
+    status = read_count(reading, "generator_steps", &t->generator.steps);
+  if (status == VQCT_OK)
+    status = read_count(reading, "discriminator_steps", &judged);
+  /* One that has taken steps must be there, or the file is damaged. */
+  extra->new_discriminator =
+      t->discriminator && !judged && !has_block(reading, "discriminator.parameters");
+  extra->new_average = t->generator.average && !has_block(reading, "generator.average");
+  t->judge.steps = t->discriminator ? judged : 0;
+  return status;
+}
+
 static enum vqct_status read_all(const struct reading *reading, struct trainer *t,
                                  struct checkpoint_extra *extra) {
   struct stored blocks[BLOCKS_MAX];
   size_t count = list_blocks(t, blocks);
   enum vqct_status status = check_kind(reading, t);
   if (status == VQCT_OK)
-    status = read_count(reading, "step", &t->step);
-  if (status == VQCT_OK)
-    status = read_count(reading, "generator_steps", &t->generator.steps);
-  if (status == VQCT_OK)
-    status = read_count(reading, "discriminator_steps", &t->judge.steps);
+    status = read_counters(reading, t, extra);
   for (size_t i = 0; i < count && status == VQCT_OK; i++)
-    status = read_block(reading, &blocks[i]);
+    if (!is_left_out(extra, blocks[i].name))
+      status = read_block(reading, &blocks[i]);
+  if (extra->new_average)
+    optimizer_start_average(&t->generator);
   extra->best = strtod(text_of(reading, "best"), NULL);
   return status;
 }

@@ -5,18 +5,24 @@
 #ifndef TRAIN_CHECKPOINT_H
 #define TRAIN_CHECKPOINT_H
 
+#include <stdbool.h>
+
 #include "trainer.h"
 
 /** What a checkpoint holds beside the trainer. */
 struct checkpoint_extra {
-  double best; /* the best validation so far; infinite before the first */
+  double best;            /* the best validation so far; infinite before the first */
+  bool new_discriminator; /* reading: the file has none, so the trainer keeps its first weights */
+  bool new_average;       /* reading: the file has none, so it starts from the weights read */
 };
 
 /** Writes a checkpoint. Errors: WRITE, MEMORY. */
 enum vqct_status checkpoint_save(const char *path, const struct trainer *trainer,
                                  const struct checkpoint_extra *extra, struct vqct_error *error);
 
-/** Reads a checkpoint into a trainer of the same architecture and kind of codes. Errors: READ,
+/** Reads a checkpoint into a trainer of the same architecture and kind of codes, which has just
+ * been made. Either may have a discriminator or a moving average of the weights that the other
+ * lacks: one that the trainer lacks is dropped, one that the file lacks begins here. Errors: READ,
  * MODEL (another architecture, or damaged), NOT_FINITE, MEMORY; the trainer must then not be used.
  */
 enum vqct_status checkpoint_load(const char *path, struct trainer *trainer,

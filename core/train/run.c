@@ -180,7 +180,7 @@ static enum vqct_status start_loader(struct run *run) {
 }
 
 static enum vqct_status resume(struct run *run) {
-  struct checkpoint_extra extra = {INFINITY};
+  struct checkpoint_extra extra = {.best = INFINITY};
   const char *path = run->path[RUN_LAST];
   bool there = access(path, F_OK) == 0;
   if (!there && run->settings->resume)
@@ -191,6 +191,10 @@ static enum vqct_status resume(struct run *run) {
   enum vqct_status status =
       there ? checkpoint_load(path, run->trainer, &extra, run->error) : VQCT_OK;
   run->best = extra.best;
+  if (status == VQCT_OK && extra.new_discriminator)
+    say(run, "the checkpoint has no discriminator: one with fresh weights begins");
+  if (status == VQCT_OK && extra.new_average)
+    say(run, "the checkpoint has no averaged weights: the average begins at its weights");
   return status;
 }
 
@@ -337,7 +341,7 @@ static enum vqct_status log_line(struct run *run, struct interval *interval) {
 }
 
 static enum vqct_status save(struct run *run, enum run_file file) {
-  struct checkpoint_extra extra = {run->best};
+  struct checkpoint_extra extra = {.best = run->best};
   return checkpoint_save(run->path[file], run->trainer, &extra, run->error);
 }
 

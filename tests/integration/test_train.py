@@ -108,6 +108,9 @@ class Train(unittest.TestCase):
     def state(cls, run, name="last"):
         return read_tensors(f"{cls.folder.name}/{run}/{name}.safetensors")
 
+    def floats(self, run, name):
+        return np.frombuffer(self.state(run)[1][name], np.float32)
+
     def assertSameState(self, run):
         metadata, tensors = self.state(run)
         self.assertEqual(metadata, self.whole[0])
@@ -152,6 +155,48 @@ class Train(unittest.TestCase):
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertSameState("stopped")
+
+    def test_stages(self):
+        """A discriminator that a later stage brings, and one that it leaves behind."""
+        stages = [("--discriminator-start", "-1", "--steps", "3"), ("--resume",)]
+        for options in stages:
+            done = self.train("stages", "--no-cosine", "--discriminator-start", "3", *options)
+            self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("no discriminator", done.stdout)
+        straight = self.train("straight", "--no-cosine", "--discriminator-start", "3")
+        self.assertEqual(straight.returncode, 0, straight.stdout)
+        self.assertEqual(self.state("stages"), self.state("straight"))
+        self.assertEqual(self.state("stages")[0]["discriminator_steps"], "5")
+
+        done = self.train("stages", "--no-cosine", "--discriminator-start", "-1", "--steps", "9",
+                          "--resume")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        metadata, tensors = self.state("stages")
+        self.assertEqual((metadata["step"], metadata["discriminator_steps"]), ("9", "0"))
+        self.assertNotIn("discriminator.parameters", tensors)
+
+    def test_average_of_a_later_stage(self):
+        done = self.train("average", "--steps", "3", "--average-decay", "0")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        before = self.floats("average", "generator.parameters")
+        done = self.train("average", "--steps", "4", "--resume", "--average-decay", "0.9")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        after = self.floats("average", "generator.parameters")
+        # optimizer.h: the decay grows as (1 + steps) / (10 + steps), here of three steps.
+        expected = before + (1 - 4 / 13) * (after - before)
+        np.testing.assert_allclose(self.floats("average", "generator.average"), expected,
+                                   rtol=0, atol=2e-7)  # a few roundings of values up to 1
+
+    def test_a_lost_discriminator(self):
+        """It had taken steps, so a file without it is damaged."""
+        self.train("lost")
+        metadata, tensors = self.state("lost")
+        write_tensors(f"{self.folder.name}/lost/last.safetensors",
+                      {name: np.frombuffer(data, np.float32) for name, data in tensors.items()
+                       if name != "discriminator.parameters"}, metadata)
+        done = self.train("lost", "--resume", "--steps", "9")
+        self.assertEqual(done.returncode, 5, done.stdout)
+        self.assertIn("no tensor discriminator.parameters", done.stdout)
 
     def test_order_is_the_seeds(self):
         done = self.train("threads", "--loader-threads", "5", "--threads", "1")
