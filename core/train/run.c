@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "atomic_file.h"
 #include "checkpoint.h"
 #include "error.h"
 #include "run_inner.h"
@@ -68,7 +69,8 @@ static enum vqct_status make_folder(struct run *run) {
   static const char *const names[RUN_FILES] = {
       [RUN_METRICS] = "metrics.jsonl",     [RUN_LAST] = "last.safetensors",
       [RUN_BEST] = "best.safetensors",     [RUN_MODEL] = "model.safetensors",
-      [RUN_SHEET] = "reconstructions.png", [RUN_CURVES] = "curves.svg"};
+      [RUN_SHEET] = "reconstructions.png", [RUN_CURVES] = "curves.svg",
+      [RUN_HELD_OUT] = "held-out.txt"};
   const char *folder = run->settings->folder;
   for (int i = 0; i < RUN_FILES; i++) {
     size_t size = strlen(folder) + strlen(names[i]) + 2;
@@ -179,6 +181,22 @@ static enum vqct_status start_loader(struct run *run) {
   return loader_new(&settings, place_of(s, run->trainer->step), &run->loader, run->error);
 }
 
+/* Writes the names of the pictures that validate and are not trained on, a line for each. */
+static enum vqct_status list_held_out(const struct run *run) {
+  struct atomic_file file;
+  enum vqct_status status = atomic_file_open(run->path[RUN_HELD_OUT], &file, run->error);
+  for (size_t i = 0; i < run->settings->held_out && status == VQCT_OK; i++) {
+    const char *name = pictures_name(run->pictures, loader_held_out(run->loader, i));
+    status = atomic_file_write(&file, name, strlen(name), run->error);
+    if (status == VQCT_OK)
+      status = atomic_file_write(&file, "\n", 1, run->error);
+  }
+  if (status == VQCT_OK)
+    status = atomic_file_commit(&file, run->error);
+  atomic_file_discard(&file);
+  return status;
+}
+
 static enum vqct_status resume(struct run *run) {
   struct checkpoint_extra extra = {.best = INFINITY};
   const char *path = run->path[RUN_LAST];
@@ -223,6 +241,8 @@ static enum vqct_status open_run(struct run *run) {
     status = resume(run);
   if (status == VQCT_OK)
     status = start_loader(run);
+  if (status == VQCT_OK && leads(run))
+    status = s->validation_count ? VQCT_OK : list_held_out(run);
   if (status == VQCT_OK && leads(run))
     status = history_open(run->path[RUN_METRICS], run->trainer->step, &run->history, run->error);
   return status;

@@ -8,7 +8,16 @@
 #include "run.h"
 
 /* The files of the folder. */
-enum run_file { RUN_METRICS, RUN_LAST, RUN_BEST, RUN_MODEL, RUN_SHEET, RUN_CURVES, RUN_FILES };
+enum run_file {
+  RUN_METRICS,
+  RUN_LAST,
+  RUN_BEST,
+  RUN_MODEL,
+  RUN_SHEET,
+  RUN_CURVES,
+  RUN_HELD_OUT,
+  RUN_FILES
+};
 
 struct run {
   const struct run_settings *settings;

@@ -1,6 +1,7 @@
 """`vqct train` as a user runs it: going on after a kill, stopping, damaged pictures, wrong options."""
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -156,6 +157,21 @@ class Train(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertSameState("stopped")
 
+    def test_held_out_pictures_are_listed(self):
+        """Training does not see them: with them damaged it gives the same weights."""
+        with open(f"{self.folder.name}/whole/held-out.txt") as file:
+            names = [os.path.basename(line) for line in file.read().splitlines()]
+        self.assertEqual(len(set(names)), 3)
+        with tempfile.TemporaryDirectory() as kept:
+            for name in names:
+                shutil.copy(f"{self.data}/{name}", kept)
+                os.truncate(f"{self.data}/{name}", 20)
+            done = self.train("unseen")
+            shutil.copytree(kept, self.data, dirs_exist_ok=True)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertEqual(self.state("unseen")[1]["generator.parameters"],
+                         self.whole[1]["generator.parameters"])
+
     def test_stages(self):
         """A discriminator that a later stage brings, and one that it leaves behind."""
         stages = [("--discriminator-start", "-1", "--steps", "3"), ("--resume",)]
@@ -208,7 +224,7 @@ class Train(unittest.TestCase):
 
     def test_folder(self):
         names = set(os.listdir(f"{self.folder.name}/whole"))
-        self.assertEqual(names, {"config.json", "metrics.jsonl", "last.safetensors",
+        self.assertEqual(names, {"config.json", "held-out.txt", "metrics.jsonl", "last.safetensors",
                                  "best.safetensors", "model.safetensors", "reconstructions.png",
                                  "curves.svg"})
         with Image.open(f"{self.folder.name}/whole/reconstructions.png") as sheet:
