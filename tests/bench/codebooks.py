@@ -1,0 +1,112 @@
+#!/usr/bin/python3
+"""Where codes come from, compared: one short run of training for each kind, all else the same.
+
+    VQCT_BUILD=build/release tests/bench/codebooks.py --data PHOTOS... --test PHOTOS --prior FILE \\
+        [--perceptual FILE] [--steps 600] -o FOLDER [--svg CURVES.svg]
+
+Every kind gets the same network, seed, crops in the same order, losses and number of steps, and
+k = 1. Prints a Markdown table: usage and perplexity of the last positions trained on, and PSNR, SSIM
+and LPIPS on the test pictures, of which none is trained on. A finished run in FOLDER is not run again.
+--svg draws usage and perplexity over the steps.
+"""
+import argparse
+import json
+import os
+import subprocess
+
+VQCT = os.path.join(os.environ.get("VQCT_BUILD", "build/release"), "vqct")
+KINDS = [  # name, colour of its curve, options
+    ("random codebook", "#d62728", ["--codes", "free"]),
+    ("EMA, dead codes restarted", "#ff7f0e", ["--codes", "ema"]),
+    ("SimVQ", "#9467bd", ["--codes", "simvq"]),
+    ("VQCT without its graph (MLP)", "#1f77b4", ["--codes", "mlp", "--no-standardize"]),
+    ("VQCT", "#2ca02c", ["--codes", "gcn", "--dropout", "0.1", "--no-standardize"]),
+]
+COMMON = ["--preset", "vqct-f8-small", "--adjective-k", "1", "--crop", "64", "--crop-min", "0.22",
+          "--crop-max", "0.5", "--batch", "16", "--discriminator-start", "-1", "--learning-rate",
+          "4e-4", "--warmup-steps", "100", "--beta1", "0.9", "--beta2", "0.99",
+          "--perceptual-weight", "0.3", "--beta-placement", "corrected", "--average-decay", "0.99",
+          "--validate-every", "0", "--validation-pictures", "16", "--log-every", "50", "--seed", "1"]
+BOOKS = ("adjective", "noun")
+WIDTH, HEIGHT = 380, 240
+
+
+def rows_of(run):
+    with open(f"{run}/metrics.jsonl", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    return [row for row in rows if "window" in row]
+
+
+def train(name, options, arguments):
+    run = os.path.join(arguments.output, "".join(c if c.isalnum() else "-" for c in name))
+    if not os.path.exists(f"{run}/result.json"):
+        perceptual = ["--perceptual", arguments.perceptual] if arguments.perceptual else []
+        resume = ["--resume"] if os.path.exists(f"{run}/last.safetensors") else []
+        data = [part for path in arguments.data for part in ("--data", path)]
+        subprocess.run([VQCT, "train", "-o", run, "--prior", arguments.prior, "--steps",
+                        str(arguments.steps), *data, *perceptual, *COMMON, *options, *resume],
+                       check=True)
+        subprocess.run([VQCT, "eval", f"{run}/model.safetensors", arguments.test, "--json",
+                        f"{run}/result.json", *perceptual], check=True)
+    with open(f"{run}/result.json", encoding="utf-8") as file:
+        return rows_of(run), json.load(file)
+
+
+def polyline(rows, key, top, left, colour):
+    last = rows[-1]["step"]
+    points = " ".join(f"{left + 40 + row['step'] / last * (WIDTH - 60):.1f},"
+                      f"{HEIGHT - 30 - row[key] / top * (HEIGHT - 60):.1f}" for row in rows)
+    return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
+
+
+def draw(results, path):
+    """Usage and perplexity of both codebooks, a line for each kind."""
+    panels = [(book, what) for what in ("usage", "perplexity") for book in BOOKS]
+    parts = []
+    for i, (book, what) in enumerate(panels):
+        left, key = i * WIDTH, f"{book}_{what}"
+        top = max(row[key] for rows, _ in results for row in rows) * 1.05
+        label = f"{top:.0%}" if what == "usage" else f"{top:.0f}"
+        parts += [f'<text x="{left + 40}" y="20">{what} of the {book}s</text>',
+                  f'<text x="{left + 36}" y="36" text-anchor="end">{label}</text>',
+                  f'<text x="{left + 36}" y="{HEIGHT - 28}" text-anchor="end">0</text>',
+                  f'<text x="{left + WIDTH - 20}" y="{HEIGHT - 12}" text-anchor="end">step '
+                  f'{results[0][0][-1]["step"]}</text>',
+                  f'<path d="M{left + 40} 30V{HEIGHT - 30}H{left + WIDTH - 20}" fill="none" stroke="#888"/>']
+        parts += [polyline(rows, key, top, left, colour)
+                  for (rows, _), (_, colour, _) in zip(results, KINDS)]
+    for i, (name, colour, _) in enumerate(KINDS):
+        x = 40 + i * 250
+        parts.append(f'<text x="{x}" y="{HEIGHT + 16}" fill="{colour}">&#9632; {name}</text>')
+    size = f'width="{len(panels) * WIDTH}" height="{HEIGHT + 30}"'
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" '
+                   f'font-size="12"><rect {size} fill="white"/>{"".join(parts)}</svg>\n')
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", nargs="+", required=True)
+    parser.add_argument("--test", required=True)
+    parser.add_argument("--prior", required=True)
+    parser.add_argument("--perceptual")
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("-o", "--output", required=True)
+    parser.add_argument("--svg")
+    arguments = parser.parse_args()
+    os.makedirs(arguments.output, exist_ok=True)
+    results = [train(name, options, arguments) for name, _, options in KINDS]
+    print("| codes | usage, adjectives / nouns | perplexity, adjectives / nouns | PSNR, dB | SSIM |"
+          " LPIPS |\n|---|---|---|---|---|---|")
+    for (name, _, _), (rows, test) in zip(KINDS, results):
+        last = rows[-1]
+        lpips = f"{test['lpips']:.3f}" if test.get("lpips") is not None else ""
+        print(f"| {name} | {last['adjective_usage']:.1%} / {last['noun_usage']:.1%} |"
+              f" {last['adjective_perplexity']:.0f} / {last['noun_perplexity']:.0f} |"
+              f" {test['psnr']:.2f} | {test['ssim']:.3f} | {lpips} |")
+    if arguments.svg:
+        draw(results, arguments.svg)
+
+
+if __name__ == "__main__":
+    main()
