@@ -5,23 +5,57 @@
 #include "error.h"
 #include "loader.h"
 
-static enum vqct_status add_lpips(struct evaluation *evaluation, const struct vqct_image *original,
-                                  const struct vqct_image *made,
+/* A picture and its reconstruction as networks read them. */
+struct pair {
+  const float *original, *made;
+  int height, width;
+};
+
+static enum vqct_status add_lpips(struct evaluation *evaluation, const struct pair *pair,
                                   const struct perceptual *perceptual, const struct exec *exec,
                                   struct vqct_error *error) {
+  double distance = 0;
+  enum vqct_status status = perceptual_distance(perceptual, pair->original, pair->made, 1,
+                                                pair->height, pair->width, &distance, exec, error);
+  evaluation->lpips += distance;
+  return status;
+}
+
+static enum vqct_status add_features(struct feature_sums *sums, const struct pair *pair,
+                                     const struct exec *exec, struct vqct_error *error) {
+  struct arena_mark mark = arena_mark(exec->arena);
+  size_t dimension = features_dimension(sums->network);
+  float *values = arena_alloc(exec->arena, 2 * dimension * sizeof *values);
+  enum vqct_status status =
+      values ? features_of_pair(sums->network, pair->original, pair->made, pair->height,
+                                pair->width, values, exec, error)
+             : error_set(error, VQCT_MEMORY, "no memory for %zu features", dimension);
+  if (status == VQCT_OK) {
+    moments_add(&sums->original, values);
+    moments_add(&sums->made, values + dimension);
+  }
+  arena_release(exec->arena, mark);
+  return status;
+}
+
+/* What networks see in the two. */
+static enum vqct_status add_seen(struct evaluation *evaluation, const struct vqct_image *original,
+                                 const struct vqct_image *made, const struct perceptual *perceptual,
+                                 const struct exec *exec, struct vqct_error *error) {
   struct arena_mark mark = arena_mark(exec->arena);
   size_t pixels = (size_t)original->width * original->height;
   float *values = arena_alloc(exec->arena, 6 * pixels * sizeof *values);
-  double distance = 0;
+  struct pair pair = {values, values + 3 * pixels, (int)original->height, (int)original->width};
   enum vqct_status status = VQCT_OK;
   if (!values)
-    return error_set(error, VQCT_MEMORY, "no memory for LPIPS of %u x %u pixels", original->width,
-                     original->height);
+    return error_set(error, VQCT_MEMORY, "no memory to compare pictures of %u x %u pixels",
+                     original->width, original->height);
   pixels_to_floats(original->pixels, pixels, 3, values);
   pixels_to_floats(made->pixels, pixels, 3, values + 3 * pixels);
-  status = perceptual_distance(perceptual, values, values + 3 * pixels, 1, (int)original->height,
-                               (int)original->width, &distance, exec, error);
-  evaluation->lpips += distance;
+  if (perceptual)
+    status = add_lpips(evaluation, &pair, perceptual, exec, error);
+  if (status == VQCT_OK && evaluation->features)
+    status = add_features(evaluation->features, &pair, exec, error);
   arena_release(exec->arena, mark);
   return status;
 }
@@ -33,8 +67,8 @@ enum vqct_status evaluation_add(struct evaluation *evaluation, const struct vqct
   enum vqct_status status = vqct_image_psnr(original, made, &psnr, error);
   if (status == VQCT_OK)
     status = vqct_image_ssim(original, made, &ssim, error);
-  if (status == VQCT_OK && perceptual)
-    status = add_lpips(evaluation, original, made, perceptual, exec, error);
+  if (status == VQCT_OK && (perceptual || evaluation->features))
+    status = add_seen(evaluation, original, made, perceptual, exec, error);
   if (status != VQCT_OK)
     return status;
   if (isfinite(psnr))

@@ -5,10 +5,18 @@
 #include <stdint.h>
 
 #include "exec.h"
+#include "feature_network.h"
+#include "frechet.h"
 #include "perceptual.h"
 #include "vqct/codebook.h"
 #include "vqct/image.h"
 #include "vqct/status.h"
+
+/** Features of the originals and of their reconstructions, for a Frechet distance between them. */
+struct feature_sums {
+  const struct features *network; /* the caller's */
+  struct moments original, made;  /* of the network's dimension, from moments_init */
+};
 
 /** Running sums. counts: one a code, from the caller. */
 struct evaluation {
@@ -17,6 +25,7 @@ struct evaluation {
   uint64_t infinite;        /* pictures that came back exactly: not in psnr */
   uint64_t *counts;         /* N */
   uint64_t positions;
+  struct feature_sums *features; /* the caller's; NULL: not measured */
 };
 
 /** Means, and the health of one or two codebooks. */
@@ -30,7 +39,7 @@ struct evaluation_result {
 };
 
 /** Compares one picture with its reconstruction, both of the same shape with three channels.
- * perceptual may be NULL. Errors: INVALID (shape), MEMORY. */
+ * perceptual may be NULL. Errors: INVALID (shape, or too small for a network), MEMORY. */
 enum vqct_status evaluation_add(struct evaluation *evaluation, const struct vqct_image *original,
                                 const struct vqct_image *made, const struct perceptual *perceptual,
                                 const struct exec *exec, struct vqct_error *error);

@@ -7,6 +7,7 @@
 
 #include "error.h"
 #include "max_pool.h"
+#include "network_file.h"
 #include "perceptual_network.h"
 
 #define LENGTH_EPSILON 1e-10F /* added to the length that activations are divided by */
@@ -170,7 +171,7 @@ static enum vqct_status forward(struct run *run, const float *x, const float *y,
   for (int i = 0; i < run->network->stages; i++) {
     shape_after(run, &run->network->stage[i], &run->kept[i], &run->kept[i + 1]);
     if (!run->kept[i + 1].height || !run->kept[i + 1].width)
-      return error_set(error, VQCT_INVALID, "LPIPS: %d x %d pixels are too few for this network",
+      return error_set(error, VQCT_INVALID, "%d x %d pixels are too few for the perceptual network",
                        in->width, in->height);
   }
   enum vqct_status status = VQCT_OK;
@@ -382,6 +383,28 @@ enum vqct_status perceptual_loss(const struct perceptual *perceptual, const floa
   *loss = 0;
   for (int n = 0; n < images && status == VQCT_OK; n++)
     *loss += distance[n] / images;
+  arena_release(exec->arena, mark);
+  return status;
+}
+
+/* ---- pooled features --------------------------------------------------------------------------
+ */
+
+size_t perceptual_pool_size(const struct perceptual *perceptual) {
+  return (size_t)perceptual->stage[perceptual->stages - 1].channels;
+}
+
+enum vqct_status perceptual_pool(const struct perceptual *perceptual, const float *x,
+                                 const float *y, int height, int width, float *pooled,
+                                 const struct exec *exec, struct vqct_error *error) {
+  struct arena_mark mark = arena_mark(exec->arena);
+  struct run run = {.network = perceptual, .exec = exec, .images = 1};
+  run.kept[0] = (struct kept){NULL, NULL, height, width, 3};
+  enum vqct_status status = forward(&run, x, y, error);
+  const struct kept *last = &run.kept[perceptual->stages];
+  for (size_t n = 0; status == VQCT_OK && n < 2; n++)
+    positions_mean(last->data + n * image_size(last), positions(last), (size_t)last->channels,
+                   pooled + n * (size_t)last->channels);
   arena_release(exec->arena, mark);
   return status;
 }

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "error.h"
+#include "network_file.h"
 #include "perceptual.h"
 #include "perceptual_network.h"
-#include "safetensors.h"
 
 /* One stage of a published network. */
 struct plan {
@@ -36,34 +36,7 @@ static const struct plan vgg_plan[] = {
     {STAGE_CONVOLUTION, 28, 512, 0, true},
 };
 
-/* What reading a file needs. */
-struct reading {
-  const char *path;
-  struct safetensors *file;
-  struct vqct_error *error;
-};
-
-/* Copies a tensor of exactly this shape into memory from malloc. */
-static enum vqct_status read_tensor(const struct reading *reading, const char *name, int dims,
-                                    const size_t *shape, float **values) {
-  const struct tensor *tensor = safetensors_find(reading->file, name);
-  if (!tensor)
-    return error_set(reading->error, VQCT_MODEL, "%s: there is no tensor %s", reading->path, name);
-  if (!tensor_has_shape(tensor, dims, shape) || !tensor_type_is_float(tensor->type))
-    return error_set(reading->error, VQCT_MODEL, "%s: %s is %s %s, not floats of %s", reading->path,
-                     name, tensor_type_name(tensor->type),
-                     tensor_shape_text(tensor->dims, tensor->shape).text,
-                     tensor_shape_text(dims, shape).text);
-  if (tensor_first_not_finite(tensor) < tensor->count)
-    return error_set(reading->error, VQCT_NOT_FINITE, "%s: %s holds NaN or infinity", reading->path,
-                     name);
-  if (!(*values = malloc(tensor->count * sizeof **values)))
-    return error_set(reading->error, VQCT_MEMORY, "no memory for %s", reading->path);
-  tensor_to_float(tensor, *values);
-  return VQCT_OK;
-}
-
-static enum vqct_status read_convolution(const struct reading *reading, const char *name,
+static enum vqct_status read_convolution(const struct network_file *from, const char *name,
                                          const struct conv_shape *shape,
                                          struct perceptual_convolution *convolution) {
   char tensor[64];
@@ -71,17 +44,17 @@ static enum vqct_status read_convolution(const struct reading *reading, const ch
   size_t dims[] = {out, (size_t)shape->in_channels, kernel, kernel};
   convolution->shape = *shape;
   snprintf(tensor, sizeof tensor, "%s.weight", name);
-  enum vqct_status status = read_tensor(reading, tensor, 4, dims, &convolution->weight);
+  enum vqct_status status = network_file_read(from, tensor, 4, dims, &convolution->weight);
   snprintf(tensor, sizeof tensor, "%s.bias", name);
   if (status == VQCT_OK)
-    status = read_tensor(reading, tensor, 1, dims, &convolution->bias);
+    status = network_file_read(from, tensor, 1, dims, &convolution->bias);
   if (status == VQCT_OK)
     status =
-        conv_new(shape, convolution->weight, convolution->bias, &convolution->conv, reading->error);
+        conv_new(shape, convolution->weight, convolution->bias, &convolution->conv, from->error);
   return status;
 }
 
-static enum vqct_status read_fire(const struct reading *reading, int in, int squeeze,
+static enum vqct_status read_fire(const struct network_file *from, int in, int squeeze,
                                   struct stage *stage) {
   static const char *const names[FIRE_CONVOLUTIONS] = {"squeeze", "expand1x1", "expand3x3"};
   const struct conv_shape shapes[FIRE_CONVOLUTIONS] = {
@@ -94,13 +67,13 @@ static enum vqct_status read_fire(const struct reading *reading, int in, int squ
   for (int i = 0; i < FIRE_CONVOLUTIONS && status == VQCT_OK; i++) {
     char name[48];
     snprintf(name, sizeof name, "features.%d.%s", stage->feature, names[i]);
-    status = read_convolution(reading, name, &shapes[i], &stage->convolution[i]);
+    status = read_convolution(from, name, &shapes[i], &stage->convolution[i]);
   }
   return status;
 }
 
-/* Reads one stage, which gets `in` channels. */
-static enum vqct_status read_stage(const struct reading *reading, const struct plan *plan,
+/* Reads one stage, which gets `in` channels; head -1: without its linear head. */
+static enum vqct_status read_stage(const struct network_file *from, const struct plan *plan,
                                    bool squeeze, int in, int head, struct stage *stage) {
   char name[48];
   enum vqct_status status = VQCT_OK;
@@ -108,23 +81,24 @@ static enum vqct_status read_stage(const struct reading *reading, const struct p
                           .feature = plan->feature,
                           .channels = plan->kind == STAGE_POOL ? in : plan->channels};
   if (plan->kind == STAGE_FIRE) {
-    status = read_fire(reading, in, plan->squeeze, stage);
+    status = read_fire(from, in, plan->squeeze, stage);
   } else if (plan->kind == STAGE_CONVOLUTION) {
     const struct conv_shape shape = {in, plan->channels, 3, squeeze ? 2 : 1, !squeeze, !squeeze};
     stage->convolutions = 1;
     snprintf(name, sizeof name, "features.%d", plan->feature);
-    status = read_convolution(reading, name, &shape, &stage->convolution[0]);
+    status = read_convolution(from, name, &shape, &stage->convolution[0]);
   }
-  if (status == VQCT_OK && plan->tap) {
+  if (status == VQCT_OK && plan->tap && head >= 0) {
     size_t shape[] = {1, (size_t)stage->channels, 1, 1};
     snprintf(name, sizeof name, "lin%d.model.1.weight", head);
-    status = read_tensor(reading, name, 4, shape, &stage->head);
+    status = network_file_read(from, name, 4, shape, &stage->head);
   }
   return status;
 }
 
-static enum vqct_status read_network(const struct reading *reading, struct perceptual *network) {
-  bool squeeze = safetensors_find(reading->file, "features.3.squeeze.weight") != NULL;
+static enum vqct_status read_network(const struct network_file *from, bool compared,
+                                     struct perceptual *network) {
+  bool squeeze = safetensors_find(from->file, "features.3.squeeze.weight") != NULL;
   const struct plan *plan = squeeze ? squeeze_plan : vgg_plan;
   int stages = (int)(squeeze ? sizeof squeeze_plan / sizeof *squeeze_plan
                              : sizeof vgg_plan / sizeof *vgg_plan);
@@ -134,7 +108,8 @@ static enum vqct_status read_network(const struct reading *reading, struct perce
   network->pool_ceiling = squeeze;
   for (int i = 0; i < stages; i++) {
     struct stage *stage = &network->stage[network->stages++];
-    enum vqct_status status = read_stage(reading, &plan[i], squeeze, channels, heads, stage);
+    enum vqct_status status =
+        read_stage(from, &plan[i], squeeze, channels, compared ? heads : -1, stage);
     if (status != VQCT_OK)
       return status;
     channels = stage->channels;
@@ -143,22 +118,27 @@ static enum vqct_status read_network(const struct reading *reading, struct perce
   return VQCT_OK;
 }
 
-enum vqct_status perceptual_open(const char *path, struct perceptual **perceptual,
+enum vqct_status perceptual_read(const char *path, bool compared, struct perceptual **perceptual,
                                  struct vqct_error *error) {
-  struct reading reading = {.path = path, .error = error};
+  struct network_file from = {.path = path, .error = error};
   *perceptual = NULL;
   struct perceptual *network = NULL;
-  enum vqct_status status = safetensors_open(path, &reading.file, error);
+  enum vqct_status status = safetensors_open(path, &from.file, error);
   if (status == VQCT_OK && !(network = calloc(1, sizeof *network)))
     status = error_set(error, VQCT_MEMORY, "no memory for %s", path);
   if (status == VQCT_OK)
-    status = read_network(&reading, network);
-  safetensors_close(reading.file);
+    status = read_network(&from, compared, network);
+  safetensors_close(from.file);
   if (status == VQCT_OK)
     *perceptual = network;
   else
     perceptual_free(network);
   return status;
+}
+
+enum vqct_status perceptual_open(const char *path, struct perceptual **perceptual,
+                                 struct vqct_error *error) {
+  return perceptual_read(path, true, perceptual, error);
 }
 
 void perceptual_free(struct perceptual *perceptual) {

@@ -1,5 +1,5 @@
 /* The networks of LPIPS as data: a chain of convolutions, fire modules and poolings, with the
- * depths that are compared. Inner to perceptual*.c. */
+ * depths that are compared. Inner to perceptual*.c and feature_network.c. */
 #ifndef TRAIN_PERCEPTUAL_NETWORK_H
 #define TRAIN_PERCEPTUAL_NETWORK_H
 
@@ -39,5 +39,19 @@ struct perceptual {
   int stages;
   struct stage stage[PERCEPTUAL_STAGES_MAX];
 };
+
+/** perceptual_open, or the network without its linear heads, for perceptual_pool alone. */
+enum vqct_status perceptual_read(const char *path, bool compared, struct perceptual **perceptual,
+                                 struct vqct_error *error);
+
+/** Channels of the last stage. */
+size_t perceptual_pool_size(const struct perceptual *perceptual);
+
+/** The last stage's output, averaged over positions, of two pictures x and y (H,W,3 in [-1,1]):
+ * pooled holds perceptual_pool_size numbers of x, then as many of y. Errors: INVALID (too small a
+ * picture), MEMORY. */
+enum vqct_status perceptual_pool(const struct perceptual *perceptual, const float *x,
+                                 const float *y, int height, int width, float *pooled,
+                                 const struct exec *exec, struct vqct_error *error);
 
 #endif

@@ -17,7 +17,7 @@
 
 struct settings {
   struct preparation preparation;
-  const char *perceptual, *json, *sheet;
+  const char *perceptual, *features, *json, *sheet;
   int64_t limit, threads, columns;
 };
 
@@ -25,6 +25,9 @@ static const struct option options[] = {
     PREPARATION_OPTIONS(struct settings, preparation),
     {"perceptual", 0, OPTION_TEXT, offsetof(struct settings, perceptual), NULL, 0, 0, NULL, "FILE",
      "weights of LPIPS (VGG16 or SqueezeNet 1.1); without them it is left out"},
+    {"features", 0, OPTION_TEXT, offsetof(struct settings, features), NULL, 0, 0, NULL, "FILE",
+     "weights of a network (Inception v3, SqueezeNet 1.1 or VGG16) for a Frechet distance between "
+     "originals and reconstructions; without them it is left out"},
     {"limit", 'n', OPTION_INTEGER, offsetof(struct settings, limit), "0", 0, 0x1p40, NULL, "N",
      "pictures to use, the first ones by name; 0: all"},
     {"json", 'j', OPTION_TEXT, offsetof(struct settings, json), NULL, 0, 0, NULL, "FILE",
@@ -40,7 +43,8 @@ static const struct option options[] = {
 static const struct option_table table = {
     .command = "eval",
     .operands = "MODEL DATA...",
-    .summary = "Measures PSNR, SSIM, LPIPS and the health of the codebooks over pictures.",
+    .summary = "Measures PSNR, SSIM, LPIPS, a Frechet distance and the codebooks' health over "
+               "pictures.",
     .options = options,
     .count = sizeof options / sizeof *options,
     .operands_min = 2,
@@ -57,6 +61,9 @@ struct run {
   struct pictures *pictures;
   struct feed *feed;
   struct perceptual *perceptual;
+  struct features *features;
+  struct feature_sums feature_sums;
+  double frechet;
   struct pool *pool;
   struct evaluation sums;
   size_t bad, limit;
@@ -156,6 +163,11 @@ static enum vqct_status measure_all(struct run *run, struct vqct_error *error) {
 /* ---- telling ----------------------------------------------------------------------------------
  */
 
+/* A covariance of no more pictures than features lacks rank, and the distance is far too large. */
+static bool is_small(const struct run *run) {
+  return run->sums.pictures <= features_dimension(run->features);
+}
+
 static void print_result(const struct run *run, const struct evaluation_result *result) {
   printf("%s: %llu pictures, %llu positions\n\n| PSNR, dB | SSIM |%s\n|---|---|%s\n"
          "| %.2f | %.4f |",
@@ -164,7 +176,11 @@ static void print_result(const struct run *run, const struct evaluation_result *
          run->perceptual ? "---|" : "", result->psnr, result->ssim);
   if (run->perceptual)
     printf(" %.4f (%s) |", result->lpips, perceptual_name(run->perceptual));
-  printf("\n\n| codebook | codes | used | dead | usage | entropy, bits | perplexity |\n"
+  printf("\n");
+  if (run->features)
+    printf("\n%s: %.4f%s\n", features_measure(run->features), run->frechet,
+           is_small(run) ? " (too few pictures to compare with any other set)" : "");
+  printf("\n| codebook | codes | used | dead | usage | entropy, bits | perplexity |\n"
          "|---|---|---|---|---|---|---|\n");
   for (int i = 0; i < result->codebooks; i++) {
     const struct vqct_codebook_health *h = &result->health[i];
@@ -196,6 +212,12 @@ static enum vqct_status save_json(const struct run *run, const struct evaluation
     json_object_set_new(object, "lpips", json_real(result->lpips));
     json_object_set_new(object, "lpips_network", json_string(perceptual_name(run->perceptual)));
   }
+  if (run->features)
+    json_object_set_new(object, "frechet",
+                        json_pack("{s:s, s:f, s:I, s:I}", "measure",
+                                  features_measure(run->features), "distance", run->frechet,
+                                  "features", (json_int_t)features_dimension(run->features),
+                                  "pictures", (json_int_t)result->pictures));
   char *text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
   json_decref(object);
   if (!text)
@@ -205,9 +227,14 @@ static enum vqct_status save_json(const struct run *run, const struct evaluation
   return status;
 }
 
-static enum vqct_status tell(const struct run *run, struct vqct_error *error) {
+static enum vqct_status tell(struct run *run, struct vqct_error *error) {
   struct evaluation_result result;
   enum vqct_status status = VQCT_OK;
+  if (run->features)
+    status = frechet_distance(&run->feature_sums.original, &run->feature_sums.made, run->pool,
+                              &run->frechet, error);
+  if (status != VQCT_OK)
+    return error_prefix(error, "--features");
   evaluation_result(&run->sums, run->adjectives, run->nouns, &result);
   print_result(run, &result);
   if (run->settings.json)
@@ -223,10 +250,23 @@ static enum vqct_status tell(const struct run *run, struct vqct_error *error) {
 /* ---- running ----------------------------------------------------------------------------------
  */
 
+static enum vqct_status prepare_features(struct run *run, struct vqct_error *error) {
+  enum vqct_status status = features_open(run->settings.features, &run->features, error);
+  if (status != VQCT_OK)
+    return status;
+  size_t dimension = features_dimension(run->features);
+  run->feature_sums.network = run->features;
+  run->sums.features = &run->feature_sums;
+  status = moments_init(&run->feature_sums.original, dimension, error);
+  return status == VQCT_OK ? moments_init(&run->feature_sums.made, dimension, error) : status;
+}
+
 static enum vqct_status prepare_measures(struct run *run, struct vqct_error *error) {
   enum vqct_status status = VQCT_OK;
   if (run->settings.perceptual)
     status = perceptual_open(run->settings.perceptual, &run->perceptual, error);
+  if (status == VQCT_OK && run->settings.features)
+    status = prepare_features(run, error);
   if (status == VQCT_OK)
     status = pool_new(run->settings.threads ? (unsigned)run->settings.threads : cpu_count(),
                       &run->pool, error);
@@ -287,6 +327,9 @@ static enum vqct_status eval(const void *values, const struct options_found *fou
   vqct_model_close(run.model);
   pictures_close(run.pictures);
   perceptual_free(run.perceptual);
+  features_free(run.features);
+  moments_free(&run.feature_sums.original);
+  moments_free(&run.feature_sums.made);
   pool_free(run.pool);
   return status;
 }
