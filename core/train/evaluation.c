@@ -45,11 +45,11 @@ static enum vqct_status add_seen(struct evaluation *evaluation, const struct vqc
   struct arena_mark mark = arena_mark(exec->arena);
   size_t pixels = (size_t)original->width * original->height;
   float *values = arena_alloc(exec->arena, 6 * pixels * sizeof *values);
-  struct pair pair = {values, values + 3 * pixels, (int)original->height, (int)original->width};
   enum vqct_status status = VQCT_OK;
   if (!values)
     return error_set(error, VQCT_MEMORY, "no memory to compare pictures of %u x %u pixels",
                      original->width, original->height);
+  struct pair pair = {values, values + 3 * pixels, (int)original->height, (int)original->width};
   pixels_to_floats(original->pixels, pixels, 3, values);
   pixels_to_floats(made->pixels, pixels, 3, values + 3 * pixels);
   if (perceptual)
@@ -100,10 +100,10 @@ int codebooks_health(int adjectives, int nouns, const uint64_t *counts, const ch
 }
 
 void evaluation_result(const struct evaluation *evaluation, int adjectives, int nouns,
-                       struct evaluation_result *result) {
+                       struct vqct_evaluation *result) {
   double pictures = (double)evaluation->pictures;
   uint64_t finite = evaluation->pictures - evaluation->infinite;
-  *result = (struct evaluation_result){
+  *result = (struct vqct_evaluation){
       .pictures = evaluation->pictures,
       .positions = evaluation->positions,
       .psnr = finite ? evaluation->psnr / (double)finite : INFINITY,

@@ -8,9 +8,8 @@
 #include "feature_network.h"
 #include "frechet.h"
 #include "perceptual.h"
-#include "vqct/codebook.h"
 #include "vqct/image.h"
-#include "vqct/status.h"
+#include "vqct/train.h"
 
 /** Features of the originals and of their reconstructions, for a Frechet distance between them. */
 struct feature_sums {
@@ -26,16 +25,6 @@ struct evaluation {
   uint64_t *counts;         /* N */
   uint64_t positions;
   struct feature_sums *features; /* the caller's; NULL: not measured */
-};
-
-/** Means, and the health of one or two codebooks. */
-struct evaluation_result {
-  uint64_t pictures, positions;
-  double psnr, ssim; /* dB (infinite where every picture came back exactly); -1 to 1 */
-  double lpips;      /* NaN without a network */
-  int codebooks;
-  const char *name[2]; /* "adjective" and "noun", or "code" */
-  struct vqct_codebook_health health[2];
 };
 
 /** Compares one picture with its reconstruction, both of the same shape with three channels.
@@ -55,6 +44,6 @@ int codebooks_health(int adjectives, int nouns, const uint64_t *counts, const ch
 
 /** Means of what was added; adjectives is 0 for a plain codebook. */
 void evaluation_result(const struct evaluation *evaluation, int adjectives, int nouns,
-                       struct evaluation_result *result);
+                       struct vqct_evaluation *result);
 
 #endif

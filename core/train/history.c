@@ -113,10 +113,10 @@ static void put_health(json_t *object, const char *name,
   put(object, key, health->perplexity);
 }
 
-enum vqct_status history_add(struct history *history, const struct history_row *row,
+enum vqct_status history_add(struct history *history, const struct vqct_train_progress *row,
                              struct vqct_error *error) {
   json_t *object = json_object();
-  const struct trainer_losses *l = &row->losses;
+  const struct vqct_train_losses *l = &row->losses;
   json_object_set_new(object, "step", json_integer((json_int_t)row->step));
   put(object, "seconds", row->seconds);
   put(object, "images_per_second", row->rate);
@@ -136,7 +136,7 @@ enum vqct_status history_add(struct history *history, const struct history_row *
 }
 
 enum vqct_status history_add_validation(struct history *history, uint64_t step,
-                                        const struct evaluation_result *result,
+                                        const struct vqct_evaluation *result,
                                         struct vqct_error *error) {
   json_t *object = json_object(), *values = json_object();
   json_object_set_new(object, "step", json_integer((json_int_t)step));

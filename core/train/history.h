@@ -9,22 +9,7 @@
 
 #include <stdint.h>
 
-#include "evaluation.h"
-#include "trainer.h"
-#include "vqct/status.h"
-
-/** One line of training. */
-struct history_row {
-  uint64_t step;  /* steps done */
-  double seconds; /* of this process since it started */
-  double rate;    /* pictures a second since the line before */
-  double learning_rate;
-  struct trainer_losses losses; /* means since the line before */
-  uint64_t window;
-  int codebooks;
-  const char *name[2];
-  struct vqct_codebook_health health[2];
-};
+#include "vqct/train.h"
 
 struct history;
 
@@ -37,12 +22,12 @@ enum vqct_status history_open(const char *path, uint64_t step, struct history **
 void history_close(struct history *history);
 
 /** Appends a line. Errors: WRITE, MEMORY. */
-enum vqct_status history_add(struct history *history, const struct history_row *row,
+enum vqct_status history_add(struct history *history, const struct vqct_train_progress *row,
                              struct vqct_error *error);
 
 /** Appends a line of validation. Errors: WRITE, MEMORY. */
 enum vqct_status history_add_validation(struct history *history, uint64_t step,
-                                        const struct evaluation_result *result,
+                                        const struct vqct_evaluation *result,
                                         struct vqct_error *error);
 
 /** Draws the losses, usage, perplexity and validation of a metrics file as one SVG. Errors: READ,

@@ -269,7 +269,7 @@ static void close_run(struct run *run) {
 struct interval {
   double since;
   uint64_t steps, pictures;
-  struct trainer_losses sum;
+  struct vqct_train_losses sum;
 };
 
 static enum vqct_status one_step(struct run *run, struct interval *interval) {
@@ -277,7 +277,7 @@ static enum vqct_status one_step(struct run *run, struct interval *interval) {
   struct trainer *t = run->trainer;
   int images = batch_at(s, t->step), side = crop_at(s, t->step);
   size_t size = (size_t)side * (size_t)side * (size_t)s->config.image_channels;
-  struct trainer_losses losses;
+  struct vqct_train_losses losses;
   enum vqct_status status = VQCT_OK;
   for (int part = 0; part < s->accumulate && status == VQCT_OK; part++) {
     for (int n = 0; n < images && status == VQCT_OK; n++)
@@ -300,7 +300,7 @@ static enum vqct_status one_step(struct run *run, struct interval *interval) {
 }
 
 /* Counts of codes and means of losses become those of all processes. */
-static enum vqct_status reduce_line(struct run *run, struct history_row *row) {
+static enum vqct_status reduce_line(struct run *run, struct vqct_train_progress *row) {
   struct trainer *t = run->trainer;
   const struct reduction *reduction = run->reduction;
   double *losses = (double *)&row->losses;
@@ -329,8 +329,11 @@ static enum vqct_status log_line(struct run *run, struct interval *interval) {
   struct trainer *t = run->trainer;
   double now = run_seconds(), elapsed = now - interval->since;
   int ranks = run->reduction ? run->reduction->ranks : 1;
-  struct history_row row = {
+  struct vqct_train_progress row = {
       .step = t->step,
+      .steps = run->settings->steps,
+      .remaining = (double)(run->settings->steps - t->step) * elapsed / (double)interval->steps,
+      .waited = loader_waited(run->loader) / (now - run->started),
       .seconds = now - run->started,
       .rate = (double)interval->pictures * ranks / elapsed,
       .learning_rate = optimizer_rate(&t->settings.generator_optimizer, t->generator.steps - 1),
@@ -345,18 +348,12 @@ static enum vqct_status log_line(struct run *run, struct interval *interval) {
     return status;
   row.codebooks =
       codebooks_health(t->config.adjectives, t->config.nouns, t->counts, row.name, row.health);
-  struct run_progress progress = {
-      .row = &row,
-      .steps = run->settings->steps,
-      .remaining = (double)(run->settings->steps - t->step) * elapsed / (double)interval->steps,
-      .waited = loader_waited(run->loader) / (now - run->started),
-  };
   trainer_clear_counts(t);
   *interval = (struct interval){.since = now};
   if (!leads(run))
     return VQCT_OK;
   if (run->hooks->progress)
-    run->hooks->progress(run->hooks->context, &progress);
+    run->hooks->progress(run->hooks->context, &row);
   return history_add(run->history, &row, run->error);
 }
 
@@ -417,7 +414,8 @@ static enum vqct_status loop(struct run *run) {
   return status;
 }
 
-enum vqct_status run_training(const struct run_settings *settings, const struct run_hooks *hooks,
+enum vqct_status run_training(const struct run_settings *settings,
+                              const struct vqct_train_hooks *hooks,
                               const struct reduction *reduction, struct vqct_error *error) {
   struct run run = {.settings = settings,
                     .hooks = hooks,

@@ -13,8 +13,8 @@
 
 #include <stdbool.h>
 
-#include "history.h"
 #include "trainer.h"
+#include "vqct/train.h"
 
 /* Which words of a prior become codes. One part alone makes a plain codebook: without the other
  * there are no edges, and the graph convolution becomes two layers over the embeddings. */
@@ -48,27 +48,16 @@ struct run_settings {
   bool resume; /* go on from FOLDER/last.safetensors; otherwise the folder must not have one */
 };
 
-/** What a run tells while it runs. */
-struct run_progress {
-  const struct history_row *row;
-  uint64_t steps;   /* of the whole run */
-  double remaining; /* seconds, by the rate since the line before */
-  double waited;    /* share of the time since the start that computing waited for data */
-};
-
-/** The caller's part; context goes to each. Called in the thread of run_training. */
-struct run_hooks {
-  void (*progress)(void *context, const struct run_progress *progress);
-  void (*validated)(void *context, uint64_t step, const struct evaluation_result *result);
-  void (*message)(void *context, const char *message); /* one sentence about something unusual */
-  bool (*stopping)(void *context);                     /* true: write a checkpoint and end */
-  void *context;
-};
-
 /** Trains until settings->steps. reduction: NULL for one process; only rank 0 writes. Errors:
  * INTERRUPTED (stopping said so; a checkpoint was written), NOT_FINITE (the last good checkpoint is
  * kept), and those of files and settings. */
-enum vqct_status run_training(const struct run_settings *settings, const struct run_hooks *hooks,
+enum vqct_status run_training(const struct run_settings *settings,
+                              const struct vqct_train_hooks *hooks,
                               const struct reduction *reduction, struct vqct_error *error);
+
+/** vqct_train by several processes together: run_training with public settings. */
+enum vqct_status train_run(const struct vqct_train_settings *settings,
+                           const struct vqct_train_hooks *hooks, const struct reduction *reduction,
+                           struct vqct_error *error);
 
 #endif

@@ -2,6 +2,8 @@
 #ifndef TRAIN_RUN_INNER_H
 #define TRAIN_RUN_INNER_H
 
+#include "evaluation.h"
+#include "history.h"
 #include "loader.h"
 #include "pictures.h"
 #include "prior.h"
@@ -22,7 +24,7 @@ enum run_file {
 struct run {
   const struct run_settings *settings;
   struct model_config config; /* with the prior's numbers of codes */
-  const struct run_hooks *hooks;
+  const struct vqct_train_hooks *hooks;
   const struct reduction *reduction;
   struct prior prior; /* empty without one */
   struct prior codes; /* those of its words that become codes; its memory is prior's */

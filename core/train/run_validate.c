@@ -122,7 +122,7 @@ static enum vqct_status save_model(const struct validation *v, const char *path)
 static enum vqct_status publish(struct validation *v, bool *better) {
   struct run *run = v->run;
   const struct model_config *config = &run->config;
-  struct evaluation_result result;
+  struct vqct_evaluation result;
   evaluation_result(&v->sums, config->adjectives, config->nouns, &result);
   if (!run->perceptual)
     result.lpips = NAN;

@@ -19,6 +19,7 @@
 #include "quantizer.h"
 #include "reduction.h"
 #include "transfer.h"
+#include "vqct/train.h"
 
 /* How the codes come about: one of the transfers, or moving averages of the vectors. */
 #define TRAINER_CODES_EMA ((int)TRANSFER_KIND_COUNT)
@@ -37,13 +38,6 @@ struct trainer_settings {
   struct optimizer_settings generator_optimizer, discriminator_optimizer;
   struct ema_settings ema;
   uint64_t seed;
-};
-
-/** Losses of one step: means over its micro-batches. */
-struct trainer_losses {
-  double pixel, perceptual, codebook;
-  double generator, discriminator, adaptive_weight; /* 0 before the adversarial loss starts */
-  double gradient_norm, discriminator_norm;         /* before clipping */
 };
 
 struct trainer {
@@ -86,12 +80,12 @@ void trainer_free(struct trainer *trainer);
  * losses to *losses, which the first part clears. Errors: NOT_FINITE (naming what), INVALID (the
  * picture's size), MEMORY. */
 enum vqct_status trainer_accumulate(struct trainer *trainer, const float *x, int images, int height,
-                                    int width, int part, int parts, struct trainer_losses *losses,
-                                    struct vqct_error *error);
+                                    int width, int part, int parts,
+                                    struct vqct_train_losses *losses, struct vqct_error *error);
 
 /** Moves the weights by the gradients that were accumulated. Errors: NOT_FINITE, naming the first
  * parameter whose gradient is not finite; nothing has then changed. MEMORY. */
-enum vqct_status trainer_update(struct trainer *trainer, struct trainer_losses *losses,
+enum vqct_status trainer_update(struct trainer *trainer, struct vqct_train_losses *losses,
                                 struct vqct_error *error);
 
 /** Starts counting the choice of codes anew. */

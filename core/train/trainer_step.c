@@ -22,7 +22,7 @@
 /* One micro-batch on its way; everything lives in the arena until its end. */
 struct batch {
   struct trainer *t;
-  struct trainer_losses *losses;
+  struct vqct_train_losses *losses;
   struct vqct_error *error;
   float scale; /* of its losses in the step: 1 / parts */
   struct activation x, z, zq, y;
@@ -242,8 +242,8 @@ static enum vqct_status begin_step(struct trainer *t, struct vqct_error *error) 
 }
 
 enum vqct_status trainer_accumulate(struct trainer *t, const float *x, int images, int height,
-                                    int width, int part, int parts, struct trainer_losses *losses,
-                                    struct vqct_error *error) {
+                                    int width, int part, int parts,
+                                    struct vqct_train_losses *losses, struct vqct_error *error) {
   struct batch batch = {.t = t, .losses = losses, .error = error, .scale = 1.0F / (float)parts};
   int factor = model_config_downsampling(&t->config);
   if (images < 1 || height < factor || width < factor || height % factor || width % factor)
@@ -306,7 +306,7 @@ static void reduce(const struct trainer *t, struct optimizer *optimizer) {
     optimizer->gradients[i] /= (float)t->reduction->ranks;
 }
 
-enum vqct_status trainer_update(struct trainer *t, struct trainer_losses *losses,
+enum vqct_status trainer_update(struct trainer *t, struct vqct_train_losses *losses,
                                 struct vqct_error *error) {
   bool adversarial = t->discriminator && t->step >= t->settings.adversarial_start;
   enum vqct_status status = VQCT_OK;

@@ -168,7 +168,7 @@ static bool is_small(const struct run *run) {
   return run->sums.pictures <= features_dimension(run->features);
 }
 
-static void print_result(const struct run *run, const struct evaluation_result *result) {
+static void print_result(const struct run *run, const struct vqct_evaluation *result) {
   printf("%s: %llu pictures, %llu positions\n\n| PSNR, dB | SSIM |%s\n|---|---|%s\n"
          "| %.2f | %.4f |",
          run->info->name, (unsigned long long)result->pictures,
@@ -197,7 +197,7 @@ static json_t *health_json(const char *name, const struct vqct_codebook_health *
                    h->entropy, "perplexity", h->perplexity);
 }
 
-static enum vqct_status save_json(const struct run *run, const struct evaluation_result *result,
+static enum vqct_status save_json(const struct run *run, const struct vqct_evaluation *result,
                                   struct vqct_error *error) {
   json_t *books = json_array();
   for (int i = 0; i < result->codebooks; i++)
@@ -228,7 +228,7 @@ static enum vqct_status save_json(const struct run *run, const struct evaluation
 }
 
 static enum vqct_status tell(struct run *run, struct vqct_error *error) {
-  struct evaluation_result result;
+  struct vqct_evaluation result;
   enum vqct_status status = VQCT_OK;
   if (run->features)
     status = frechet_distance(&run->feature_sums.original, &run->feature_sums.made, run->pool,

@@ -12,6 +12,7 @@
 #include "command.h"
 #include "distributed.h"
 #include "error.h"
+#include "run.h"
 #include "signals.h"
 #include "train_metrics.h"
 #include "train_settings.h"
@@ -41,12 +42,11 @@ static void show_health(int books, const char *const *name,
            (unsigned long long)health[i].codes, health[i].perplexity);
 }
 
-static void show_progress(void *context, const struct run_progress *progress) {
+static void show_progress(void *context, const struct vqct_train_progress *progress) {
   train_metrics_log(context, progress);
-  const struct history_row *row = progress->row;
-  const struct trainer_losses *l = &row->losses;
-  printf("step %llu of %llu  %.2f images/s  ", (unsigned long long)row->step,
-         (unsigned long long)progress->steps, row->rate);
+  const struct vqct_train_losses *l = &progress->losses;
+  printf("step %llu of %llu  %.2f images/s  ", (unsigned long long)progress->step,
+         (unsigned long long)progress->steps, progress->rate);
   show_time(progress->remaining);
   printf(" left  pixel %.4f", l->pixel);
   if (l->perceptual > 0)
@@ -54,14 +54,14 @@ static void show_progress(void *context, const struct run_progress *progress) {
   printf("  codebook %.4f", l->codebook);
   if (l->discriminator > 0)
     printf("  G %.3f  D %.3f  weight %.3g", l->generator, l->discriminator, l->adaptive_weight);
-  show_health(row->codebooks, row->name, row->health);
+  show_health(progress->codebooks, progress->name, progress->health);
   if (progress->waited > 0.01)
     printf("  waited %.0f%% for data", 100 * progress->waited);
   printf("\n");
   fflush(stdout);
 }
 
-static void show_validation(void *context, uint64_t step, const struct evaluation_result *result) {
+static void show_validation(void *context, uint64_t step, const struct vqct_evaluation *result) {
   train_metrics_validation(context, result);
   printf("validation after step %llu: %llu pictures  PSNR %.2f dB  SSIM %.3f",
          (unsigned long long)step, (unsigned long long)result->pictures, result->psnr,
@@ -88,13 +88,13 @@ static char *run_path(const char *folder, const char *name, struct arena *arena)
 /* Keeps the options in the folder, unless another run is there that --resume was not given for. */
 static enum vqct_status save_options(const struct train_options *options, struct arena *arena,
                                      struct vqct_error *error) {
-  char *path = run_path(options->output, "config.json", arena);
-  char *checkpoint = run_path(options->output, "last.safetensors", arena);
+  char *path = run_path(options->training.folder, "config.json", arena);
+  char *checkpoint = run_path(options->training.folder, "last.safetensors", arena);
   if (!path || !checkpoint)
     return error_set(error, VQCT_MEMORY, "no memory for a path");
-  if (mkdir(options->output, 0777) != 0 && errno != EEXIST)
-    return error_set(error, VQCT_WRITE, "%s: %s", options->output, strerror(errno));
-  if (!options->resume && access(checkpoint, F_OK) == 0)
+  if (mkdir(options->training.folder, 0777) != 0 && errno != EEXIST)
+    return error_set(error, VQCT_WRITE, "%s: %s", options->training.folder, strerror(errno));
+  if (!options->training.resume && access(checkpoint, F_OK) == 0)
     return VQCT_OK; /* the run itself says what is wrong */
   return train_settings_save(options, path, error);
 }
@@ -102,15 +102,14 @@ static enum vqct_status save_options(const struct train_options *options, struct
 static enum vqct_status train(const void *values, const struct options_found *found,
                               struct arena *arena, struct vqct_error *error) {
   (void)found;
-  const struct train_options *options = values;
-  struct run_hooks hooks = {
+  struct train_options given = *(const struct train_options *)values, *options = &given;
+  struct vqct_train_hooks hooks = {
       .progress = show_progress,
       .validated = show_validation,
       .message = show_message,
       .stopping = stopping,
   };
-  struct run_settings settings;
-  enum vqct_status status = train_settings_make(options, &settings, error);
+  enum vqct_status status = train_settings_finish(options, error);
   if (status != VQCT_OK)
     return status;
   const struct reduction *reduction;
@@ -125,7 +124,7 @@ static enum vqct_status train(const void *values, const struct options_found *fo
   hooks.context = metrics;
   signals_catch();
   if (status == VQCT_OK)
-    status = run_training(&settings, &hooks, reduction, error);
+    status = train_run(&options->training, &hooks, reduction, error);
   if (reduction && status != VQCT_OK && status != VQCT_INTERRUPTED)
     fprintf(stderr, "vqct train: rank %d: %s\n", reduction->rank, error->message);
   train_metrics_stop(metrics);
@@ -154,10 +153,10 @@ static enum vqct_status run(int argc, char **argv, struct vqct_error *error) {
   enum vqct_status status =
       words ? options_read(&train_table, argc, argv, &options, &found, &arena, error)
             : error_set(error, VQCT_MEMORY, "no memory for the options");
-  if (status == VQCT_OK && !found.help && options.resume && options.output &&
+  if (status == VQCT_OK && !found.help && options.training.resume && options.training.folder &&
       !names_config(argc, argv)) {
     words[0] = "--config";
-    words[1] = run_path(options.output, "config.json", &arena);
+    words[1] = run_path(options.training.folder, "config.json", &arena);
     memcpy(words + 2, argv, (size_t)argc * sizeof *words);
     argv = words;
     argc += 2;

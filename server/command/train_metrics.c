@@ -135,14 +135,13 @@ static void set(struct train_metrics *metrics, size_t metric, const char *label,
   registry_set(metrics->registry, metric, labels, number);
 }
 
-void train_metrics_log(struct train_metrics *metrics, const struct run_progress *progress) {
+void train_metrics_log(struct train_metrics *metrics, const struct vqct_train_progress *progress) {
   if (!metrics)
     return;
-  const struct history_row *row = progress->row;
-  const struct trainer_losses *l = &row->losses;
-  set(metrics, STEP, NULL, NULL, (double)row->step);
+  const struct vqct_train_losses *l = &progress->losses;
+  set(metrics, STEP, NULL, NULL, (double)progress->step);
   set(metrics, STEPS, NULL, NULL, (double)progress->steps);
-  set(metrics, RATE, NULL, NULL, row->rate);
+  set(metrics, RATE, NULL, NULL, progress->rate);
   set(metrics, REMAINING, NULL, NULL, progress->remaining);
   set(metrics, WAITED, NULL, NULL, progress->waited);
   set(metrics, LOSS, "loss", "pixel", l->pixel);
@@ -152,15 +151,14 @@ void train_metrics_log(struct train_metrics *metrics, const struct run_progress 
   set(metrics, LOSS, "loss", "discriminator", l->discriminator);
   set(metrics, GRADIENT, "network", "generator", l->gradient_norm);
   set(metrics, GRADIENT, "network", "discriminator", l->discriminator_norm);
-  for (int i = 0; i < row->codebooks; i++) {
-    set(metrics, USAGE, "codebook", row->name[i], row->health[i].usage);
-    set(metrics, PERPLEXITY, "codebook", row->name[i], row->health[i].perplexity);
+  for (int i = 0; i < progress->codebooks; i++) {
+    set(metrics, USAGE, "codebook", progress->name[i], progress->health[i].usage);
+    set(metrics, PERPLEXITY, "codebook", progress->name[i], progress->health[i].perplexity);
   }
   publish(metrics);
 }
 
-void train_metrics_validation(struct train_metrics *metrics,
-                              const struct evaluation_result *result) {
+void train_metrics_validation(struct train_metrics *metrics, const struct vqct_evaluation *result) {
   if (!metrics)
     return;
   set(metrics, VALIDATION, "measure", "psnr_decibels", result->psnr);

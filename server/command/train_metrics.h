@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "run.h"
+#include "vqct/train.h"
 
 struct train_metrics;
 
@@ -18,10 +18,9 @@ enum vqct_status train_metrics_start(uint16_t port, struct train_metrics **metri
 void train_metrics_stop(struct train_metrics *metrics);
 
 /** Takes over a line of the log; NULL metrics are allowed. */
-void train_metrics_log(struct train_metrics *metrics, const struct run_progress *progress);
+void train_metrics_log(struct train_metrics *metrics, const struct vqct_train_progress *progress);
 
 /** Takes over a validation; NULL metrics are allowed. */
-void train_metrics_validation(struct train_metrics *metrics,
-                              const struct evaluation_result *result);
+void train_metrics_validation(struct train_metrics *metrics, const struct vqct_evaluation *result);
 
 #endif

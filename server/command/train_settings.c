@@ -6,17 +6,14 @@
 #include <string.h>
 
 #include "atomic_file.h"
-#include "cpu.h"
 #include "error.h"
-#include "presets.h"
 
-#define CODES_EMA "|ema" /* after the kinds of transfer: TRAINER_CODES_EMA */
-
-#define AT(field) offsetof(struct train_options, field)
+#define AT(field)  offsetof(struct train_options, training.field)
+#define OWN(field) offsetof(struct train_options, field)
 #define TEXT(name, field, v, doc)                                                                  \
   { name, 0, OPTION_TEXT, AT(field), NULL, 0, 0, NULL, v, doc }
 #define PATHS(name, field, doc)                                                                    \
-  { name, 0, OPTION_LIST, AT(field), NULL, 0, 0, NULL, "PATH", doc }
+  { name, 0, OPTION_LIST, OWN(field), NULL, 0, 0, NULL, "PATH", doc }
 #define SWITCH(name, field, d, doc)                                                                \
   { name, 0, OPTION_SWITCH, AT(field), d, 0, 0, NULL, NULL, doc }
 #define WHOLE(name, field, d, least, most, v, doc)                                                 \
@@ -27,7 +24,7 @@
   { name, 0, OPTION_CHOICE, AT(field), d, 0, 0, choices, v, doc }
 
 static const struct option options[] = {
-    {"output", 'o', OPTION_TEXT, AT(output), NULL, 0, 0, NULL, "RUN",
+    {"output", 'o', OPTION_TEXT, AT(folder), NULL, 0, 0, NULL, "RUN",
      "folder for metrics, checkpoints, pictures and the final model"},
     SWITCH("resume", resume, "false", "go on from the newest checkpoint of RUN"),
     PATHS("data", data, "directory, .tar shard or picture to train on; may be given several times"),
@@ -41,7 +38,7 @@ static const struct option options[] = {
     TEXT("architecture", architecture, "FILE", "architecture as JSON, instead of a preset"),
     TEXT("name", name, "NAME", "what the model is called, instead of its architecture's name"),
 
-    CHOICE("codes", codes, "gcn", "gcn|mlp|fixed|free|simvq" CODES_EMA, "KIND",
+    CHOICE("codes", codes, "gcn", "gcn|mlp|fixed|free|simvq|ema", "KIND",
            "how codes come about: the graph convolution, or what it is compared with"),
     CHOICE("parts", parts, "both", "both|adjectives|nouns", "WHICH",
            "words of the prior that become codes; one part alone makes a plain codebook"),
@@ -74,7 +71,7 @@ static const struct option options[] = {
            "learning rate of the discriminator; 0: that of the generator"),
     WHOLE("discriminator-channels", discriminator_channels, "64", 1, 512, "N",
           "of its first convolution"),
-    WHOLE("discriminator-layers", discriminator_layers, "3", 1, DISCRIMINATOR_LAYERS_MAX, "N",
+    WHOLE("discriminator-layers", discriminator_layers, "3", 1, VQCT_TRAIN_LAYERS_MAX, "N",
           "of its convolutions that halve the picture"),
 
     NUMBER("learning-rate", learning_rate, "7.2e-5", 1e-12, 10, "RATE", "after the warm-up"),
@@ -112,8 +109,8 @@ static const struct option options[] = {
           "validation, pictures, curves and model; 0: only at the end"),
     WHOLE("checkpoint-every", checkpoint_every, "500", 0, 0x1p53, "STEPS",
           "a checkpoint; 0: only at the end"),
-    WHOLE("metrics-port", metrics_port, "0", 0, 65535, "PORT",
-          "answer Prometheus there at /metrics; 0: do not"),
+    {"metrics-port", 0, OPTION_INTEGER, OWN(metrics_port), "0", 0, 65535, NULL, "PORT",
+     "answer Prometheus there at /metrics; 0: do not"},
     WHOLE("held-out", held_out, "64", 0, 0x1p40, "N", "pictures kept for validation"),
     WHOLE("validation-pictures", validation_pictures, "64", 1, 0x1p40, "N",
           "the most that a validation uses"),
@@ -133,116 +130,16 @@ const struct option_table train_table = {
 /* ---- meaning ----------------------------------------------------------------------------------
  */
 
-static enum vqct_status make_architecture(const struct train_options *o,
-                                          struct model_config *config, struct vqct_error *error) {
-  const struct model_preset *preset = model_preset_find(o->preset);
-  enum vqct_status status = VQCT_OK;
-  if (o->architecture)
-    status = model_config_read(o->architecture, config, error);
-  else if (preset)
-    *config = preset->config;
-  else
-    status = error_set(error, VQCT_INVALID, "there is no preset '%.80s'; see --help", o->preset);
-  if (status != VQCT_OK)
-    return status;
-  if (o->name &&
-      snprintf(config->name, sizeof config->name, "%s", o->name) >= (int)sizeof config->name)
-    return error_set(error, VQCT_INVALID, "the name is longer than %zu characters",
-                     sizeof config->name - 1);
-  if (o->adjective_k)
-    config->adjective_k = (int)o->adjective_k;
-  if (o->random_adjectives && !o->prior)
-    config->adjectives = (int)o->random_adjectives;
-  if (o->random_nouns && !o->prior)
-    config->nouns = (int)o->random_nouns;
-  return model_config_check(config, error);
-}
-
-static struct trainer_settings make_trainer(const struct train_options *o) {
-  struct optimizer_settings generator = {
-      .learning_rate = o->learning_rate,
-      .final_learning_rate = o->final_learning_rate,
-      .warmup_steps = (uint64_t)o->warmup_steps,
-      .decay_steps = o->cosine ? (uint64_t)o->steps : 0,
-      .beta1 = o->beta1,
-      .beta2 = o->beta2,
-      .epsilon = 1e-8,
-      .clip_norm = o->clip_norm,
-      .average_decay = o->average_decay,
-  };
-  struct optimizer_settings judge = generator;
-  if (o->discriminator_rate > 0) {
-    judge.final_learning_rate *= o->discriminator_rate / o->learning_rate;
-    judge.learning_rate = o->discriminator_rate;
-  }
-  judge.average_decay = 0;
-  if (o->cosine && o->discriminator_start > 0) /* it counts its own steps */
-    judge.decay_steps =
-        o->steps > o->discriminator_start ? (uint64_t)(o->steps - o->discriminator_start) : 0;
-  return (struct trainer_settings){
-      .codes = o->codes,
-      .standardize = o->standardize,
-      .dropout = o->codes == TRANSFER_GCN ? o->dropout : 0,
-      .codebook = {o->beta, (enum beta_placement)o->beta_placement},
-      .codebook_weight = o->codebook_weight,
-      .pixel = (enum pixel_loss)o->pixel,
-      .pixel_weight = o->pixel_weight,
-      .perceptual_weight = o->perceptual_weight,
-      .adversarial_start =
-          o->discriminator_start < 0 ? UINT64_MAX : (uint64_t)o->discriminator_start,
-      .adversarial_weight = o->discriminator_weight,
-      .discriminator = {3, (int)o->discriminator_channels, (int)o->discriminator_layers},
-      .generator_optimizer = generator,
-      .discriminator_optimizer = judge,
-      .ema = {o->ema_decay, o->ema_threshold, (uint64_t)o->seed},
-      .seed = (uint64_t)o->seed,
-  };
-}
-
-enum vqct_status train_settings_make(const struct train_options *o, struct run_settings *settings,
-                                     struct vqct_error *error) {
-  struct model_config config = {0};
-  if (!o->output)
+enum vqct_status train_settings_finish(struct train_options *o, struct vqct_error *error) {
+  struct vqct_train_settings *settings = &o->training;
+  settings->data = o->data.items;
+  settings->data_count = o->data.count;
+  settings->validation = o->validation.items;
+  settings->validation_count = o->validation.count;
+  if (!settings->folder)
     return error_set(error, VQCT_INVALID, "give --output RUN");
-  if (!o->data.count)
+  if (!settings->data_count)
     return error_set(error, VQCT_INVALID, "give --data PATH");
-  if (o->crop_min > o->crop_max)
-    return error_set(error, VQCT_INVALID, "crop-min %g is above crop-max %g", o->crop_min,
-                     o->crop_max);
-  enum vqct_status status = make_architecture(o, &config, error);
-  if (status != VQCT_OK)
-    return status;
-  *settings = (struct run_settings){
-      .config = config,
-      .trainer = make_trainer(o),
-      .folder = o->output,
-      .prior = o->prior,
-      .parts = (enum run_parts)o->parts,
-      .perceptual = o->perceptual_weight > 0 ? o->perceptual : NULL,
-      .data = o->data.items,
-      .data_count = o->data.count,
-      .validation = o->validation.items,
-      .validation_count = o->validation.count,
-      .held_out = (uint64_t)o->held_out,
-      .validation_pictures = (uint64_t)o->validation_pictures,
-      .validation_size = (int)o->validation_size,
-      .crop = (int)o->crop,
-      .late_crop = (int)(o->late_start < 0 ? o->crop : o->late_crop),
-      .late_start = o->late_start < 0 ? UINT64_MAX : (uint64_t)o->late_start,
-      .late_batch = (int)(o->late_start < 0 ? o->batch : o->late_batch),
-      .crop_min = o->crop_min,
-      .crop_max = o->crop_max,
-      .flip = o->flip,
-      .batch = (int)o->batch,
-      .accumulate = (int)o->accumulate,
-      .steps = (uint64_t)o->steps,
-      .log_every = (uint64_t)o->log_every,
-      .validate_every = (uint64_t)o->validate_every,
-      .checkpoint_every = (uint64_t)o->checkpoint_every,
-      .threads = o->threads ? (unsigned)o->threads : cpu_count(),
-      .loader_threads = (unsigned)o->loader_threads,
-      .resume = o->resume,
-  };
   return VQCT_OK;
 }
 
@@ -286,7 +183,7 @@ enum vqct_status train_settings_save(const struct train_options *values, const c
   json_t *object = json_object();
   for (size_t i = 0; i < train_table.count; i++) {
     const struct option *option = &options[i];
-    json_t *value = option->offset == AT(output) || option->offset == AT(resume)
+    json_t *value = option->offset == AT(folder) || option->offset == AT(resume)
                         ? NULL
                         : value_json(option, (const char *)values + option->offset);
     if (value)

@@ -1,0 +1,222 @@
+/* The public interface of training, in the trainer's own terms. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cpu.h"
+#include "error.h"
+#include "presets.h"
+#include "run.h"
+
+_Static_assert((int)VQCT_CODES_SIMVQ == (int)TRANSFER_SIMVQ, "kinds of codes");
+_Static_assert((int)VQCT_CODES_EMA == TRAINER_CODES_EMA, "kinds of codes");
+_Static_assert((int)VQCT_PARTS_NOUNS == (int)PARTS_NOUNS, "parts of speech");
+_Static_assert((int)VQCT_BETA_CORRECTED == (int)BETA_CORRECTED, "placements of beta");
+_Static_assert((int)VQCT_PIXEL_L2 == (int)PIXEL_L2, "losses of pixels");
+_Static_assert(VQCT_TRAIN_LAYERS_MAX == DISCRIMINATOR_LAYERS_MAX, "layers of the discriminator");
+
+/* ---- ranges -----------------------------------------------------------------------------------
+ */
+
+struct range {
+  const char *name;
+  double value, least, most;
+};
+
+#define STEPS_MAX 0x1p53 /* whole numbers that a double holds */
+
+static enum vqct_status check_ranges(const struct range *range, size_t count,
+                                     struct vqct_error *error) {
+  for (size_t i = 0; i < count; i++)
+    if (!(range[i].value >= range[i].least && range[i].value <= range[i].most))
+      return error_set(error, VQCT_INVALID, "training: %s is %g; it must be from %g to %g",
+                       range[i].name, range[i].value, range[i].least, range[i].most);
+  return VQCT_OK;
+}
+
+#define RANGE(field, least, most)                                                                  \
+  { #field, (double)s->field, least, most }
+
+/* The ranges that the command's --help states, whoever calls. */
+static enum vqct_status check_settings(const struct vqct_train_settings *s,
+                                       struct vqct_error *error) {
+  const struct range range[] = {
+      RANGE(codes, 0, VQCT_CODES_EMA),
+      RANGE(parts, 0, VQCT_PARTS_NOUNS),
+      RANGE(beta_placement, 0, VQCT_BETA_CORRECTED),
+      RANGE(pixel, 0, VQCT_PIXEL_L2),
+      RANGE(dropout, 0, 0.99),
+      RANGE(adjective_k, 0, 2),
+      RANGE(random_adjectives, 0, 0x1p24),
+      RANGE(random_nouns, 0, 0x1p24),
+      RANGE(beta, 0, 100),
+      RANGE(codebook_weight, 0, 1e6),
+      RANGE(ema_decay, 0, 0.999999),
+      RANGE(ema_threshold, 0, 1e6),
+      RANGE(pixel_weight, 0, 1e6),
+      RANGE(perceptual_weight, 0, 1e6),
+      RANGE(discriminator_start, -1, STEPS_MAX),
+      RANGE(discriminator_weight, 0, 1e6),
+      RANGE(discriminator_rate, 0, 10),
+      RANGE(discriminator_channels, 1, 512),
+      RANGE(discriminator_layers, 1, DISCRIMINATOR_LAYERS_MAX),
+      RANGE(learning_rate, 1e-12, 10),
+      RANGE(final_learning_rate, 0, 10),
+      RANGE(warmup_steps, 0, STEPS_MAX),
+      RANGE(beta1, 0, 0.999999),
+      RANGE(beta2, 0, 0.999999),
+      RANGE(clip_norm, 0, 1e9),
+      RANGE(average_decay, 0, 0.999999),
+      RANGE(batch, 1, 65536),
+      RANGE(accumulate, 1, 65536),
+      RANGE(steps, 1, STEPS_MAX),
+      RANGE(crop, 8, 4096),
+      RANGE(crop_min, 0.01, 1),
+      RANGE(crop_max, 0.01, 1),
+      RANGE(late_start, -1, STEPS_MAX),
+      RANGE(late_crop, 8, 4096),
+      RANGE(late_batch, 1, 65536),
+      RANGE(seed, 0, STEPS_MAX),
+      RANGE(threads, 0, 1024),
+      RANGE(loader_threads, 1, 64),
+      RANGE(log_every, 0, STEPS_MAX),
+      RANGE(validate_every, 0, STEPS_MAX),
+      RANGE(checkpoint_every, 0, STEPS_MAX),
+      RANGE(held_out, 0, 0x1p40),
+      RANGE(validation_pictures, 1, 0x1p40),
+      RANGE(validation_size, 16, 4096),
+  };
+  if (!s->folder)
+    return error_set(error, VQCT_INVALID, "training: no folder is given");
+  return check_ranges(range, sizeof range / sizeof *range, error);
+}
+
+/* ---- meaning ----------------------------------------------------------------------------------
+ */
+
+static enum vqct_status make_architecture(const struct vqct_train_settings *s,
+                                          struct model_config *config, struct vqct_error *error) {
+  const struct model_preset *preset = s->preset ? model_preset_find(s->preset) : NULL;
+  enum vqct_status status = VQCT_OK;
+  if (s->architecture)
+    status = model_config_read(s->architecture, config, error);
+  else if (preset)
+    *config = preset->config;
+  else
+    status =
+        error_set(error, VQCT_INVALID, "there is no preset '%.80s'", s->preset ? s->preset : "");
+  if (status != VQCT_OK)
+    return status;
+  if (s->name &&
+      snprintf(config->name, sizeof config->name, "%s", s->name) >= (int)sizeof config->name)
+    return error_set(error, VQCT_INVALID, "the name is longer than %zu characters",
+                     sizeof config->name - 1);
+  if (s->adjective_k)
+    config->adjective_k = (int)s->adjective_k;
+  if (s->random_adjectives && !s->prior)
+    config->adjectives = (int)s->random_adjectives;
+  if (s->random_nouns && !s->prior)
+    config->nouns = (int)s->random_nouns;
+  return model_config_check(config, error);
+}
+
+static struct trainer_settings make_trainer(const struct vqct_train_settings *s) {
+  struct optimizer_settings generator = {
+      .learning_rate = s->learning_rate,
+      .final_learning_rate = s->final_learning_rate,
+      .warmup_steps = (uint64_t)s->warmup_steps,
+      .decay_steps = s->cosine ? (uint64_t)s->steps : 0,
+      .beta1 = s->beta1,
+      .beta2 = s->beta2,
+      .epsilon = 1e-8,
+      .clip_norm = s->clip_norm,
+      .average_decay = s->average_decay,
+  };
+  struct optimizer_settings judge = generator;
+  if (s->discriminator_rate > 0) {
+    judge.final_learning_rate *= s->discriminator_rate / s->learning_rate;
+    judge.learning_rate = s->discriminator_rate;
+  }
+  judge.average_decay = 0;
+  if (s->cosine && s->discriminator_start > 0) /* it counts its own steps */
+    judge.decay_steps =
+        s->steps > s->discriminator_start ? (uint64_t)(s->steps - s->discriminator_start) : 0;
+  return (struct trainer_settings){
+      .codes = (int)s->codes,
+      .standardize = s->standardize,
+      .dropout = s->codes == VQCT_CODES_GCN ? s->dropout : 0,
+      .codebook = {s->beta, (enum beta_placement)s->beta_placement},
+      .codebook_weight = s->codebook_weight,
+      .pixel = (enum pixel_loss)s->pixel,
+      .pixel_weight = s->pixel_weight,
+      .perceptual_weight = s->perceptual_weight,
+      .adversarial_start =
+          s->discriminator_start < 0 ? UINT64_MAX : (uint64_t)s->discriminator_start,
+      .adversarial_weight = s->discriminator_weight,
+      .discriminator = {3, (int)s->discriminator_channels, (int)s->discriminator_layers},
+      .generator_optimizer = generator,
+      .discriminator_optimizer = judge,
+      .ema = {s->ema_decay, s->ema_threshold, (uint64_t)s->seed},
+      .seed = (uint64_t)s->seed,
+  };
+}
+
+static enum vqct_status mean_settings(const struct vqct_train_settings *s,
+                                      struct run_settings *settings, struct vqct_error *error) {
+  struct model_config config = {0};
+  enum vqct_status status = check_settings(s, error);
+  if (status != VQCT_OK)
+    return status;
+  if (s->crop_min > s->crop_max)
+    return error_set(error, VQCT_INVALID, "crop-min %g is above crop-max %g", s->crop_min,
+                     s->crop_max);
+  status = make_architecture(s, &config, error);
+  if (status != VQCT_OK)
+    return status;
+  *settings = (struct run_settings){
+      .config = config,
+      .trainer = make_trainer(s),
+      .folder = s->folder,
+      .prior = s->prior,
+      .parts = (enum run_parts)s->parts,
+      .perceptual = s->perceptual_weight > 0 ? s->perceptual : NULL,
+      .data = s->data,
+      .data_count = s->data_count,
+      .validation = s->validation,
+      .validation_count = s->validation_count,
+      .held_out = (uint64_t)s->held_out,
+      .validation_pictures = (uint64_t)s->validation_pictures,
+      .validation_size = (int)s->validation_size,
+      .crop = (int)s->crop,
+      .late_crop = (int)(s->late_start < 0 ? s->crop : s->late_crop),
+      .late_start = s->late_start < 0 ? UINT64_MAX : (uint64_t)s->late_start,
+      .late_batch = (int)(s->late_start < 0 ? s->batch : s->late_batch),
+      .crop_min = s->crop_min,
+      .crop_max = s->crop_max,
+      .flip = s->flip,
+      .batch = (int)s->batch,
+      .accumulate = (int)s->accumulate,
+      .steps = (uint64_t)s->steps,
+      .log_every = (uint64_t)s->log_every,
+      .validate_every = (uint64_t)s->validate_every,
+      .checkpoint_every = (uint64_t)s->checkpoint_every,
+      .threads = s->threads ? (unsigned)s->threads : cpu_count(),
+      .loader_threads = (unsigned)s->loader_threads,
+      .resume = s->resume,
+  };
+  return VQCT_OK;
+}
+
+enum vqct_status train_run(const struct vqct_train_settings *settings,
+                           const struct vqct_train_hooks *hooks, const struct reduction *reduction,
+                           struct vqct_error *error) {
+  static const struct vqct_train_hooks silent = {0};
+  struct run_settings meant;
+  enum vqct_status status = mean_settings(settings, &meant, error);
+  return status == VQCT_OK ? run_training(&meant, hooks ? hooks : &silent, reduction, error)
+                           : status;
+}
+
+enum vqct_status vqct_train(const struct vqct_train_settings *settings,
+                            const struct vqct_train_hooks *hooks, struct vqct_error *error) {
+  return train_run(settings, hooks, NULL, error);
+}
