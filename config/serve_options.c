@@ -9,11 +9,11 @@ static const struct option options[] = {
      "where the API is served; port 0 picks a free one and logs it"},
     {"admin-listen", 'a', OPTION_TEXT, AT(admin_listen), "127.0.0.1:8081", 0, 0, NULL, "HOST:PORT",
      "where health and metrics are served"},
-    {"workers", 0, OPTION_INTEGER, AT(workers), "1", 1, 64, NULL, "COUNT",
-     "batches computed at once; with 1 a picture alone has all threads, with more pictures wait "
-     "less for each other"},
     {"threads", 't', OPTION_INTEGER, AT(threads), "0", 0, 1024, NULL, "COUNT",
-     "threads of each worker; 0: its share of the processors"},
+     "threads that compute; 0: one for each processor"},
+    {"workers", 0, OPTION_INTEGER, AT(workers), "0", 0, 64, NULL, "COUNT",
+     "batches computed at once when many pictures wait, with a share of the threads each; a "
+     "picture alone has all threads. 0: as many as threads, at most 4"},
     {"codec-threads", 0, OPTION_INTEGER, AT(codec_threads), "2", 1, 64, NULL, "COUNT",
      "threads that decode and encode pictures"},
     {"max-connections", 0, OPTION_INTEGER, AT(max_connections), "1024", 1, 100000, NULL, "COUNT",

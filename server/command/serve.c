@@ -15,7 +15,9 @@
 #include "error.h"
 #include "serve.h"
 
-#define PEM_BYTES_MAX ((size_t)1 << 20)
+#define PEM_BYTES_MAX   ((size_t)1 << 20)
+#define WORKERS_DEFAULT 4 /* at most: more would make each picture slow long before all are busy   \
+                           */
 
 /* ---- settings ---------------------------------------------------------------------------------
  */
@@ -45,7 +47,21 @@ static enum vqct_status check_options(const struct serve_options *options,
   if (!options->tls_certificate != !options->tls_key)
     return error_set(error, VQCT_INVALID,
                      "tls-certificate and tls-key are needed together, or neither");
+  if (options->threads && options->workers > options->threads)
+    return error_set(error, VQCT_INVALID, "workers is %lld: at most threads, %lld, is allowed",
+                     (long long)options->workers, (long long)options->threads);
   return VQCT_OK;
+}
+
+/* Numbers in place of the zeros that leave the choice to the server. */
+static void choose_numbers(struct serve_options *options) {
+  int64_t processors = cpu_count();
+  if (!options->threads)
+    options->threads = processors > options->workers ? processors : options->workers;
+  if (!options->workers)
+    options->workers = options->threads < WORKERS_DEFAULT ? options->threads : WORKERS_DEFAULT;
+  if (!options->batch_images)
+    options->batch_images = options->threads / options->workers;
 }
 
 static enum vqct_status read_files(struct server *server, struct vqct_error *error) {
@@ -79,18 +95,12 @@ static void set_up_process(const struct serve_options *options) {
 /* ---- start ------------------------------------------------------------------------------------
  */
 
-/* More pictures than threads would not be computed faster, and whoever comes next would wait. */
-static struct batch_limits batch_settings(const struct serve_options *options) {
-  int64_t threads = options->threads ? options->threads : (int64_t)cpu_count() / options->workers;
-  int64_t images = options->batch_images ? options->batch_images : threads;
-  return (struct batch_limits){(size_t)(images > 0 ? images : 1), (uint64_t)options->batch_pixels,
-                               (uint64_t)(options->batch_delay * 1e9)};
-}
-
 static enum vqct_status start_service(struct server *server, struct vqct_error *error) {
   const struct serve_options *options = &server->options;
   struct service *service = &server->service;
-  struct batch_limits batch = batch_settings(options);
+  unsigned workers = (unsigned)options->workers;
+  struct batch_limits batch = {(size_t)options->batch_images, (uint64_t)options->batch_pixels,
+                               (uint64_t)(options->batch_delay * 1e9)};
   struct reservation held = {(size_t)options->queue_images, (uint64_t)options->queue_bytes,
                              (uint64_t)options->queue_pixels};
   service->loop = &server->loop;
@@ -108,13 +118,13 @@ static enum vqct_status start_service(struct server *server, struct vqct_error *
   service->registry = registry_new(service_metrics, SERVICE_METRICS);
   if (!service->registry)
     return error_set(error, VQCT_MEMORY, "no memory for the metrics");
-  enum vqct_status status = engine_open(options->model, (unsigned)options->workers,
-                                        (unsigned)options->threads, &service->engine, error);
+  enum vqct_status status =
+      engine_open(options->model, workers, (unsigned)options->threads, &service->engine, error);
   if (status == VQCT_OK)
-    status = queue_new(&batch, &service->queue, error);
+    status = queue_new(&batch, workers, &service->queue, error);
   if (status == VQCT_OK)
-    status = workers_new(&server->loop, service->queue, &batch, (unsigned)options->workers,
-                         service_job_done, service, &service->workers, error);
+    status = workers_new(&server->loop, service->queue, &batch, workers, service_job_done, service,
+                         &service->workers, error);
   return status;
 }
 
@@ -182,6 +192,8 @@ static void log_start(const struct server *server) {
   log_text(&line, "version", vqct_version());
   log_text(&line, "model", info->name);
   log_text(&line, "checksum", info->checksum);
+  log_number(&line, "workers", (double)server->options.workers);
+  log_number(&line, "threads", (double)server->options.threads);
   log_text(&line, "listen", server->options.listen);
   log_number(&line, "port", server->api.port);
   log_text(&line, "admin_listen", server->options.admin_listen);
@@ -220,6 +232,7 @@ static enum vqct_status run_server(struct server *server, struct vqct_error *err
     status = read_files(server, error);
   if (status != VQCT_OK)
     return status;
+  choose_numbers(&server->options);
   set_up_process(&server->options);
   status = start_service(server, error);
   if (status == VQCT_OK)

@@ -2,13 +2,13 @@
 
 #include <stdlib.h>
 
-#include "cpu.h"
 #include "error.h"
 
 static void engine_close(struct engine *engine) {
   for (unsigned i = 0; engine->sessions && i < engine->workers; i++)
     vqct_session_free(engine->sessions[i]);
   free(engine->sessions);
+  vqct_session_free(engine->together);
   vqct_model_close(engine->model);
   usage_free(engine->usage);
   free(engine->training);
@@ -26,15 +26,13 @@ static enum vqct_status check_model(const struct vqct_model_info *info, const ch
 
 static enum vqct_status make_sessions(struct engine *engine, unsigned threads,
                                       struct vqct_error *error) {
-  if (!threads)
-    threads = cpu_count() / engine->workers;
-  for (unsigned i = 0; i < engine->workers; i++) {
-    enum vqct_status status =
-        vqct_session_new(engine->model, threads ? threads : 1, &engine->sessions[i], error);
-    if (status != VQCT_OK)
-      return status;
-  }
-  return VQCT_OK;
+  enum vqct_status status = VQCT_OK;
+  for (unsigned i = 0; i < engine->workers && status == VQCT_OK; i++)
+    status =
+        vqct_session_new(engine->model, threads / engine->workers, &engine->sessions[i], error);
+  if (status == VQCT_OK && engine->workers > 1)
+    status = vqct_session_new(engine->model, threads, &engine->together, error);
+  return status;
 }
 
 static void copy_training_counts(struct engine *engine) {

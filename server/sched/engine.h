@@ -1,8 +1,9 @@
-/* A model that serves: the opened file and one session for each worker.
+/* A model that serves: the opened file, one session for each worker, and one of all threads.
  *
  * While a new model is being loaded the old one goes on; jobs hold a reference to the engine that
  * they were made for, so the old one is closed after its last job. References are counted on the
- * loop thread only; sessions are used by the worker of the same number only. */
+ * loop thread only; sessions are used by the worker of the same number only,
+ * and `together` by one worker at a time while the others rest. */
 #ifndef SCHED_ENGINE_H
 #define SCHED_ENGINE_H
 
@@ -27,6 +28,7 @@ struct engine {
   struct vqct_model *model;
   const struct vqct_model_info *info; /* of the model */
   struct vqct_session **sessions;     /* one a worker */
+  struct vqct_session *together;      /* with all threads; NULL where there is one worker */
   unsigned workers;
   unsigned references; /* loop thread */
   struct usage *usage; /* loop thread: how often each code was picked */
@@ -34,8 +36,8 @@ struct engine {
   time_t opened;
 };
 
-/** Opens a model file with `workers` sessions of `threads` threads each (0: the process's share of
- * processors divided by workers). The caller holds the first reference. May run on any thread. */
+/** Opens a model file with `workers` sessions that share `threads` threads (at least as many). The
+ * caller holds the first reference. May run on any thread. */
 enum vqct_status engine_open(const char *path, unsigned workers, unsigned threads,
                              struct engine **engine, struct vqct_error *error);
 

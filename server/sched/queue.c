@@ -15,20 +15,24 @@ struct lane {
 
 struct queue {
   struct batch_limits limits;
+  unsigned workers;
   pthread_mutex_t lock; /* guards all below */
   pthread_cond_t arrival;
   struct lane lanes[JOB_OPERATIONS];
   size_t images;
   uint64_t pixels;
+  unsigned busy; /* workers that compute */
+  bool together; /* one of them with all threads */
   bool stopping;
 };
 
-enum vqct_status queue_new(const struct batch_limits *limits, struct queue **queue,
-                           struct vqct_error *error) {
+enum vqct_status queue_new(const struct batch_limits *limits, unsigned workers,
+                           struct queue **queue, struct vqct_error *error) {
   *queue = calloc(1, sizeof **queue);
   if (!*queue)
     return error_set(error, VQCT_MEMORY, "no memory for the queue");
   (*queue)->limits = *limits;
+  (*queue)->workers = workers;
   pthread_condattr_t attributes;
   pthread_condattr_init(&attributes);
   pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -136,12 +140,11 @@ static size_t count_fitting(const struct job *oldest, size_t room) {
   return count;
 }
 
-static size_t lane_take(struct queue *queue, struct lane *lane, size_t room, uint64_t ready,
-                        struct job **jobs) {
+static void lane_take(struct queue *queue, struct lane *lane, size_t room, uint64_t ready,
+                      struct batch *batch) {
   const struct job *oldest = lane->first;
   uint64_t now = uv_hrtime();
-  size_t count = 0;
-  for (struct job *job = lane->first, *next; job && count < room; job = next) {
+  for (struct job *job = lane->first, *next; job && batch->count < room; job = next) {
     next = job->next;
     if (job != oldest && !fits(job, oldest))
       continue;
@@ -149,9 +152,10 @@ static size_t lane_take(struct queue *queue, struct lane *lane, size_t room, uin
     job->taken = now;
     job->ready = ready > job->queued ? ready : job->queued;
     lane->served += job->cost;
-    jobs[count++] = job;
+    batch->jobs[batch->count++] = job;
   }
-  return count;
+  queue->busy++;
+  queue->together = batch->together;
 }
 
 static void wait_until(struct queue *queue, uint64_t moment) {
@@ -159,34 +163,52 @@ static void wait_until(struct queue *queue, uint64_t moment) {
   pthread_cond_timedwait(&queue->arrival, &queue->lock, &until);
 }
 
-size_t queue_take(struct queue *queue, struct job **jobs, struct job **expired) {
-  uint64_t ready = uv_hrtime();
-  size_t count = 0;
-  *expired = NULL;
+/* Fills the batch if there is one to be had now; otherwise *patience is when the oldest job need
+ * not wait for others any more. */
+static bool try_take(struct queue *queue, struct lane *lane, uint64_t ready, uint64_t *patience,
+                     struct batch *batch) {
+  size_t room = batch_room(queue, lane->first);
+  *patience = lane->first->queued + queue->limits.delay;
+  if (!queue->stopping && uv_hrtime() < *patience && count_fitting(lane->first, room) < room)
+    return false;
+  batch->together = queue->busy == 0 && queue->images < queue->workers;
+  lane_take(queue, lane, room, ready, batch);
+  return true;
+}
+
+bool queue_take(struct queue *queue, struct batch *batch) {
+  uint64_t ready = uv_hrtime(), patience;
+  *batch = (struct batch){.jobs = batch->jobs};
   pthread_mutex_lock(&queue->lock);
   for (;;) {
-    uint64_t now = uv_hrtime();
-    drop_expired(queue, now, expired);
+    drop_expired(queue, uv_hrtime(), &batch->expired);
     struct lane *lane = lane_choose(queue);
-    if (*expired || (!lane && queue->stopping))
+    if (batch->expired || (!lane && queue->stopping))
       break;
-    if (!lane) {
+    if (!lane || queue->together) {
       pthread_cond_wait(&queue->arrival, &queue->lock);
-      continue;
-    }
-    size_t room = batch_room(queue, lane->first);
-    uint64_t patience = lane->first->queued + queue->limits.delay;
-    if (queue->stopping || now >= patience || count_fitting(lane->first, room) == room) {
-      count = lane_take(queue, lane, room, ready, jobs);
+      ready = uv_hrtime();
+    } else if (try_take(queue, lane, ready, &patience, batch)) {
       break;
+    } else {
+      wait_until(queue, patience);
     }
-    wait_until(queue, patience);
   }
-  /* Another worker may go on with what is left. */
-  if (queue->images)
+  /* Another worker may go on with what is left, or end. */
+  if (queue->images || queue->stopping)
     pthread_cond_signal(&queue->arrival);
   pthread_mutex_unlock(&queue->lock);
-  return count;
+  return batch->count || batch->expired;
+}
+
+void queue_done(struct queue *queue, const struct batch *batch) {
+  pthread_mutex_lock(&queue->lock);
+  queue->busy--;
+  if (batch->together) {
+    queue->together = false;
+    pthread_cond_signal(&queue->arrival);
+  }
+  pthread_mutex_unlock(&queue->lock);
 }
 
 void queue_stop(struct queue *queue) {

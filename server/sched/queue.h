@@ -6,11 +6,16 @@
  * a batch: nothing waits for a batch to fill unless a delay is configured, and as the oldest job is
  * always taken nothing starves. The queue itself has no bound: admission.h bounds what gets here.
  *
+ * A batch that is taken while no worker computes and fewer pictures wait than there are workers is
+ * to be computed together: by all threads, while the other workers rest until it is done. So a lone
+ * picture is fast, and when many wait no worker waits for another.
+ *
  * One lock guards everything here; it is held for list work only, never while anything computes.
  */
 #ifndef SCHED_QUEUE_H
 #define SCHED_QUEUE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "job.h"
@@ -23,9 +28,17 @@ struct batch_limits {
 
 struct queue;
 
-/** An empty queue. Errors: MEMORY. */
-enum vqct_status queue_new(const struct batch_limits *limits, struct queue **queue,
-                           struct vqct_error *error);
+/** What a worker takes at once. */
+struct batch {
+  struct job **jobs; /* the caller's room for limits.images */
+  size_t count;
+  bool together;       /* all threads are meant for it */
+  struct job *expired; /* linked by next: dropped, as their deadlines had passed */
+};
+
+/** An empty queue for so many workers, at least 1. Errors: MEMORY. */
+enum vqct_status queue_new(const struct batch_limits *limits, unsigned workers,
+                           struct queue **queue, struct vqct_error *error);
 
 /** Frees an empty queue that no thread uses any more; NULL is allowed. */
 void queue_free(struct queue *queue);
@@ -36,13 +49,15 @@ void queue_push(struct queue *queue, struct job *job);
 /** Takes a waiting job out; false if it is not waiting any more (a worker has it). */
 bool queue_remove(struct queue *queue, struct job *job);
 
-/** Waits for jobs and gives a batch of one engine, operation and shape in jobs[], which has room
- * for limits.images; returns how many, 0 after queue_stop. Jobs whose deadline has passed are
- * marked expired and put, linked by next, into *expired instead; the batch may then be empty while
- * *expired is not. */
-size_t queue_take(struct queue *queue, struct job **jobs, struct job **expired);
+/** Waits for jobs and gives a batch of one engine, operation and shape; false after queue_stop.
+ * Jobs whose deadline has passed are marked expired and put into batch->expired; count may then
+ * be 0. */
+bool queue_take(struct queue *queue, struct batch *batch);
 
-/** Lets every queue_take return 0 once nothing waits. */
+/** Says that a batch whose count is not 0 is computed; its worker is free from now on. */
+void queue_done(struct queue *queue, const struct batch *batch);
+
+/** Lets every queue_take return false once nothing waits. */
 void queue_stop(struct queue *queue);
 
 struct queue_status {

@@ -12,9 +12,9 @@ struct worker {
   pthread_t thread;
   struct workers *team;
   unsigned number;
-  struct job **jobs; /* room for one batch */
-  void **inputs, **outputs;
-  uint64_t busy_since; /* guarded by the team's lock; 0: idle */
+  struct batch batch;
+  void **inputs, **outputs; /* room for one batch */
+  uint64_t busy_since;      /* guarded by the team's lock; 0: idle */
 };
 
 struct workers {
@@ -56,9 +56,10 @@ static void take_completions(uv_async_t *handle) {
 /* Runs jobs first to first + count - 1 of the worker's batch in one call. */
 static enum vqct_status compute(struct worker *worker, size_t first, size_t count,
                                 struct vqct_error *error) {
-  struct job *const *jobs = worker->jobs + first;
+  struct job *const *jobs = worker->batch.jobs + first;
   const struct engine *engine = jobs[0]->engine;
-  struct vqct_session *session = engine->sessions[worker->number];
+  struct vqct_session *session =
+      worker->batch.together ? engine->together : engine->sessions[worker->number];
   bool encodes = jobs[0]->operation == JOB_ENCODE;
   for (size_t i = 0; i < count; i++) {
     worker->inputs[i] = encodes ? (void *)jobs[i]->pixels : jobs[i]->tokens;
@@ -74,11 +75,12 @@ static enum vqct_status compute(struct worker *worker, size_t first, size_t coun
 }
 
 /* One bad picture must not fail those that share its batch: after a failure each runs alone. */
-static void run_batch(struct worker *worker, size_t count) {
+static void run_batch(struct worker *worker) {
+  size_t count = worker->batch.count;
   struct vqct_error error = {VQCT_OK, ""};
   enum vqct_status status = compute(worker, 0, count, &error);
   for (size_t i = 0; i < count; i++) {
-    struct job *job = worker->jobs[i];
+    struct job *job = worker->batch.jobs[i];
     job->batch = (uint32_t)count;
     job->error = (struct vqct_error){VQCT_OK, ""};
     if (status != VQCT_OK && count == 1)
@@ -95,11 +97,14 @@ static void worker_begin(struct worker *worker) {
   pthread_mutex_unlock(&worker->team->lock);
 }
 
-static void worker_end(struct worker *worker, size_t count) {
+static void worker_end(struct worker *worker) {
   struct workers *team = worker->team;
   pthread_mutex_lock(&team->lock);
   team->last_turn = uv_hrtime();
-  double seconds = (double)(team->last_turn - worker->busy_since) * 1e-9 / (double)count;
+  double seconds =
+      (double)(team->last_turn - worker->busy_since) * 1e-9 / (double)worker->batch.count;
+  if (!worker->batch.together)
+    seconds /= team->count;
   if (team->image_seconds > 0)
     team->image_seconds += AVERAGE_WEIGHT * (seconds - team->image_seconds);
   else
@@ -110,31 +115,30 @@ static void worker_end(struct worker *worker, size_t count) {
 
 static void *worker_main(void *argument) {
   struct worker *worker = argument;
-  for (;;) {
-    struct job *expired;
-    size_t count = queue_take(worker->team->queue, worker->jobs, &expired);
-    if (!count && !expired)
-      return NULL;
-    for (struct job *next; expired; expired = next) {
-      next = expired->next;
-      hand_back(worker->team, expired);
+  struct batch *batch = &worker->batch;
+  while (queue_take(worker->team->queue, batch)) {
+    for (struct job *job = batch->expired, *next; job; job = next) {
+      next = job->next;
+      hand_back(worker->team, job);
     }
-    if (!count)
+    if (!batch->count)
       continue;
     worker_begin(worker);
-    run_batch(worker, count);
-    worker_end(worker, count);
-    for (size_t i = 0; i < count; i++)
-      hand_back(worker->team, worker->jobs[i]);
+    run_batch(worker);
+    worker_end(worker);
+    queue_done(worker->team->queue, batch);
+    for (size_t i = 0; i < batch->count; i++)
+      hand_back(worker->team, batch->jobs[i]);
   }
+  return NULL;
 }
 
 static enum vqct_status worker_start(struct worker *worker, size_t batch,
                                      struct vqct_error *error) {
-  worker->jobs = calloc(batch, sizeof(struct job *));
+  worker->batch.jobs = calloc(batch, sizeof(struct job *));
   worker->inputs = calloc(batch, sizeof(void *));
   worker->outputs = calloc(batch, sizeof(void *));
-  if (!worker->jobs || !worker->inputs || !worker->outputs)
+  if (!worker->batch.jobs || !worker->inputs || !worker->outputs)
     return error_set(error, VQCT_MEMORY, "no memory for a worker");
   int fault = pthread_create(&worker->thread, NULL, worker_main, worker);
   if (fault)
@@ -161,7 +165,7 @@ enum vqct_status workers_new(uv_loop_t *loop, struct queue *queue,
     worker->number = i;
     enum vqct_status status = worker_start(worker, limits->images, error);
     if (status != VQCT_OK) {
-      free(worker->jobs);
+      free(worker->batch.jobs);
       free(worker->inputs);
       free(worker->outputs);
       queue_stop(queue);
@@ -184,7 +188,7 @@ void workers_free(struct workers *team) {
   if (!team)
     return;
   for (unsigned i = 0; i < team->count; i++) {
-    free(team->workers[i].jobs);
+    free(team->workers[i].batch.jobs);
     free(team->workers[i].inputs);
     free(team->workers[i].outputs);
   }

@@ -31,7 +31,8 @@ struct workers_status {
   unsigned busy;        /* workers that compute now */
   uint64_t longest;     /* nanoseconds that the slowest of them has computed for */
   uint64_t last_turn;   /* when a worker last began or finished a batch */
-  double image_seconds; /* worker time a picture, as a moving average; 0 before the first */
+  double image_seconds; /* time a picture when all workers are busy, as a moving average; 0 before
+                           the first */
 };
 
 /** What the workers do now. */

@@ -15,11 +15,16 @@
 static struct vqct_error error;
 static struct queue *queue;
 static struct engine engines[2];
-static struct job jobs[JOBS], *taken[JOBS], *expired;
+static struct job jobs[JOBS], *taken[JOBS];
+static struct batch batch = {.jobs = taken};
+
+static void open_queue_of(unsigned workers, size_t images, uint64_t pixels, uint64_t delay) {
+  struct batch_limits limits = {images, pixels, delay};
+  ck_assert_int_eq(queue_new(&limits, workers, &queue, &error), VQCT_OK);
+}
 
 static void open_queue(size_t images, uint64_t pixels, uint64_t delay) {
-  struct batch_limits limits = {images, pixels, delay};
-  ck_assert_int_eq(queue_new(&limits, &queue, &error), VQCT_OK);
+  open_queue_of(1, images, pixels, delay);
 }
 
 static void push(size_t i, enum job_operation operation, uint32_t side, double cost) {
@@ -33,12 +38,21 @@ static void push(size_t i, enum job_operation operation, uint32_t side, double c
 }
 
 /* Takes one batch and writes its jobs' numbers as letters. */
-static const char *take(void) {
+static const char *begin(void) {
   static char names[JOBS + 1];
-  size_t count = queue_take(queue, taken, &expired);
-  for (size_t i = 0; i < count; i++)
+  bool more = queue_take(queue, &batch);
+  ck_assert(more == (batch.count || batch.expired));
+  for (size_t i = 0; i < batch.count; i++)
     names[i] = (char)('a' + (taken[i] - jobs));
-  names[count] = '\0';
+  names[batch.count] = '\0';
+  return names;
+}
+
+/* The same for a worker that has computed it, too. */
+static const char *take(void) {
+  const char *names = begin();
+  if (batch.count)
+    queue_done(queue, &batch);
   return names;
 }
 
@@ -112,8 +126,8 @@ START_TEST(what_expired_is_given_apart) {
     push(i, JOB_ENCODE, 8, 1);
   jobs[1].deadline = uv_hrtime();
   ck_assert_str_eq(take(), "");
-  ck_assert_ptr_eq(expired, &jobs[1]);
-  ck_assert_ptr_null(expired->next);
+  ck_assert_ptr_eq(batch.expired, &jobs[1]);
+  ck_assert_ptr_null(batch.expired->next);
   ck_assert(jobs[1].expired);
   ck_assert_str_eq(take(), "ac");
 }
@@ -166,13 +180,67 @@ START_TEST(a_delay_ends) {
 }
 END_TEST
 
+START_TEST(few_pictures_are_computed_together_and_many_apart) {
+  open_queue_of(3, 1, UINT64_MAX, 0);
+  push(0, JOB_ENCODE, 8, 1);
+  push(1, JOB_ENCODE, 8, 1);
+  ck_assert_str_eq(take(), "a");
+  ck_assert(batch.together);
+  for (size_t i = 2; i < 6; i++)
+    push(i, JOB_ENCODE, 8, 1);
+  struct batch apart[3];
+  for (size_t i = 0; i < 3; i++) { /* three workers; the last two could not share all threads */
+    begin();
+    apart[i] = batch;
+    ck_assert_ptr_eq(taken[0], &jobs[1 + i]);
+    ck_assert(!batch.together);
+  }
+  queue_done(queue, &apart[0]);
+  ck_assert_str_eq(begin(), "e");
+  ck_assert(!batch.together); /* others compute */
+  for (size_t i = 0; i < 3; i++)
+    queue_done(queue, &apart[i]);
+  ck_assert_str_eq(take(), "f");
+  ck_assert(batch.together);
+}
+END_TEST
+
+/* What another worker takes while one computes with all threads. */
+static void *take_meanwhile(void *argument) {
+  struct job *job;
+  struct batch *other = argument;
+  other->jobs = &job;
+  ck_assert(queue_take(queue, other));
+  ck_assert_ptr_eq(job, &jobs[1]);
+  queue_done(queue, other);
+  return NULL;
+}
+
+START_TEST(no_other_worker_computes_beside_all_threads) {
+  pthread_t thread;
+  struct batch other;
+  struct timespec pause = {0, 20000000};
+  open_queue_of(2, 1, UINT64_MAX, 0);
+  push(0, JOB_ENCODE, 8, 1);
+  ck_assert_str_eq(begin(), "a");
+  push(1, JOB_ENCODE, 8, 1);
+  pthread_create(&thread, NULL, take_meanwhile, &other);
+  nanosleep(&pause, NULL);
+  uint64_t before = uv_hrtime();
+  queue_done(queue, &batch);
+  pthread_join(thread, NULL);
+  ck_assert_uint_ge(jobs[1].taken, before);
+  ck_assert_uint_ge(jobs[1].ready, before);
+}
+END_TEST
+
 START_TEST(stopping_gives_out_what_waits_and_then_nothing) {
   open_queue(2, UINT64_MAX, UINT64_MAX / 4);
   push(0, JOB_ENCODE, 8, 1);
   queue_stop(queue);
   ck_assert_str_eq(take(), "a");
   ck_assert_str_eq(take(), "");
-  ck_assert_ptr_null(expired);
+  ck_assert_ptr_null(batch.expired);
 }
 END_TEST
 
@@ -234,6 +302,8 @@ int main(void) {
   tcase_add_test(cases, a_waiting_job_can_be_removed_and_a_taken_one_not);
   tcase_add_test(cases, a_delay_ends_when_the_batch_is_full);
   tcase_add_test(cases, a_delay_ends);
+  tcase_add_test(cases, few_pictures_are_computed_together_and_many_apart);
+  tcase_add_test(cases, no_other_worker_computes_beside_all_threads);
   tcase_add_test(cases, stopping_gives_out_what_waits_and_then_nothing);
   tcase_add_test(cases, each_bound_refuses_by_its_name);
   tcase_add_test(cases, who_is_alone_is_never_refused);

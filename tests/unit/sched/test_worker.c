@@ -16,12 +16,14 @@ static struct vqct_error error;
 static struct job jobs[JOBS];
 static uint8_t pixels[JOBS];
 static uint32_t tokens[JOBS];
-static size_t done, calls;
+static size_t done, wanted, calls;
+static char sessions[3]; /* of two workers, and of both together; none is looked into */
+static struct vqct_session *used;
 
 static enum vqct_status copy_in(struct vqct_session *session, const uint8_t *const *from,
                                 size_t images, uint32_t height, uint32_t width, uint32_t *const *to,
                                 struct vqct_error *fault) {
-  ck_assert_ptr_null(session);
+  used = session;
   ck_assert(height == 1 && width == 1);
   calls++;
   for (size_t i = 0; i < images; i++) {
@@ -38,7 +40,7 @@ static enum vqct_status copy_out(struct vqct_session *session, const uint32_t *c
                                  size_t images, uint32_t height, uint32_t width, uint8_t *const *to,
                                  struct vqct_error *fault) {
   (void)fault;
-  ck_assert_ptr_null(session);
+  used = session;
   ck_assert(height == 2 && width == 3);
   calls++;
   for (size_t i = 0; i < images; i++)
@@ -46,13 +48,17 @@ static enum vqct_status copy_out(struct vqct_session *session, const uint32_t *c
   return VQCT_OK;
 }
 
-static struct vqct_session *no_session[1];
-static struct engine engine = {.calls = {copy_in, copy_out}, .sessions = no_session, .workers = 1};
+static struct vqct_session *session_list[2] = {(struct vqct_session *)&sessions[0],
+                                               (struct vqct_session *)&sessions[1]};
+static struct engine engine = {.calls = {copy_in, copy_out},
+                               .sessions = session_list,
+                               .together = (struct vqct_session *)&sessions[2],
+                               .workers = 2};
 
 static void on_done(void *context, struct job *job) {
   ck_assert_ptr_eq(context, &loop);
   ck_assert_ptr_eq(job->owner, &loop);
-  if (++done == JOBS)
+  if (++done == wanted)
     workers_stop(workers);
 }
 
@@ -76,13 +82,18 @@ static void run(void) {
   ck_assert_int_eq(workers_new(&loop, queue, &limits, 1, on_done, &loop, &workers, &error),
                    VQCT_OK);
   uv_run(&loop, UV_RUN_DEFAULT);
-  ck_assert_uint_eq(done, JOBS);
+  ck_assert_uint_eq(done, wanted);
+}
+
+static void open_queue(unsigned for_workers) {
+  static const struct batch_limits limits = {JOBS, 1000, 0};
+  ck_assert_int_eq(queue_new(&limits, for_workers, &queue, &error), VQCT_OK);
 }
 
 static void set_up(void) {
-  static const struct batch_limits limits = {JOBS, 1000, 0};
   ck_assert_int_eq(uv_loop_init(&loop), 0);
-  ck_assert_int_eq(queue_new(&limits, &queue, &error), VQCT_OK);
+  open_queue(1);
+  wanted = JOBS;
   done = calls = 0;
 }
 
@@ -100,6 +111,7 @@ START_TEST(both_operations_are_computed) {
   }
   run();
   ck_assert_uint_eq(calls, 2);
+  ck_assert_ptr_eq(used, engine.sessions[0]);
   for (size_t i = 0; i < JOBS; i++) {
     ck_assert_int_eq(jobs[i].error.status, VQCT_OK);
     ck_assert_uint_eq(jobs[i].batch, 3);
@@ -108,6 +120,18 @@ START_TEST(both_operations_are_computed) {
     ck_assert(jobs[i].queued <= jobs[i].ready && jobs[i].ready <= jobs[i].taken &&
               jobs[i].taken <= jobs[i].finished);
   }
+}
+END_TEST
+
+START_TEST(a_picture_alone_gets_the_session_of_all_threads) {
+  queue_free(queue);
+  open_queue(2);
+  wanted = 1;
+  pixels[0] = 9;
+  push(0, JOB_ENCODE, UINT64_MAX);
+  run();
+  ck_assert_ptr_eq(used, engine.together);
+  ck_assert_uint_eq(tokens[0], 9);
 }
 END_TEST
 
@@ -161,6 +185,7 @@ int main(void) {
   TCase *cases = tcase_create("worker");
   tcase_add_checked_fixture(cases, set_up, tear_down);
   tcase_add_test(cases, both_operations_are_computed);
+  tcase_add_test(cases, a_picture_alone_gets_the_session_of_all_threads);
   tcase_add_test(cases, one_that_fails_does_not_fail_its_batch);
   tcase_add_test(cases, what_expired_comes_back_without_being_computed);
   tcase_add_test(cases, the_average_and_the_idle_worker_are_reported);
