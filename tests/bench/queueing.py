@@ -3,7 +3,7 @@
 
     tests/bench/queueing.py size --rate 100 --objective 2.5 --picture 0.11 [--batch 0.02]
         how many replicas a request rate (of one picture each) and a latency objective need
-    tests/bench/queueing.py measure [--build build/release] [--model MODEL]
+    VQCT_BUILD=build/release tests/bench/queueing.py measure [--model MODEL]
         predicts and measures the latency of `vqct serve` at several loads, side by side
 
 The replica: requests come at random (Poisson), wait in a queue of at most `queue` pictures, above
@@ -12,17 +12,14 @@ pictures takes batch + n * picture seconds.
 """
 import argparse
 import collections
-import http.client
 import json
 import os
-import sys
 import tempfile
-import threading
-import time
 
 import numpy as np
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import load
+import serving
 
 
 class Replica(collections.namedtuple("Replica", "batch picture batch_max queue")):
@@ -89,21 +86,13 @@ def size(arguments):
 
 # ---- measuring ----------------------------------------------------------------------------------
 
-def post(port, path, body, kind):
-    link = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    link.request("POST", path, body, {"Content-Type": kind})
-    reply = link.getresponse()
-    reply.read()
-    link.close()
-    return reply.status
-
-
-def request_of(pictures):
+def request_of(path, pictures):
     boundary = "picture"
     parts = [(f'--{boundary}\r\nContent-Disposition: form-data; name="p"; filename="{i}.jpg"\r\n'
               "Content-Type: image/jpeg\r\n\r\n").encode() + picture + b"\r\n"
              for i, picture in enumerate(pictures)]
-    return b"".join(parts) + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+    return load.post(path, f"multipart/form-data; boundary={boundary}",
+                     b"".join(parts) + f"--{boundary}--\r\n".encode())
 
 
 def calibrate(port, path, pictures, batch_max):
@@ -111,35 +100,13 @@ def calibrate(port, path, pictures, batch_max):
     counts = np.arange(1, batch_max + 1)
     typical = []
     for n in counts:
-        body, kind = request_of(pictures[:n])
-        times = []
-        for _ in range(12):
-            start = time.monotonic()
-            assert post(port, path, body, kind) == 200
-            times.append(time.monotonic() - start)
-        typical.append(np.median(times))
+        client = load.Load(port, [request_of(path, pictures[:n])])
+        answers, _ = client.saturate(1, count=12)
+        typical.append(np.median([seconds for seconds, _ in answers]))
     if batch_max == 1:
         return 0.0, typical[0]
     picture, batch = np.polyfit(counts, typical, 1)
     return max(batch, 0.0), picture
-
-
-def load(port, path, pictures, arrivals):
-    """Sends requests at the given times whatever became of those before; the latency of each."""
-    latencies, threads = [], []
-    start = time.monotonic()
-
-    def send(due, picture):
-        status = post(port, path, picture, "image/jpeg")
-        latencies.append(time.monotonic() - start - due if status == 200 else float("inf"))
-    for due in arrivals:
-        time.sleep(max(0, start + due - time.monotonic()))
-        thread = threading.Thread(target=send, args=(due, pictures[len(threads) % len(pictures)]))
-        thread.start()
-        threads.append(thread)
-    for thread in threads:
-        thread.join()
-    return np.array(latencies)
 
 
 class ComputeTime:
@@ -158,9 +125,6 @@ class ComputeTime:
 
 
 def measure(arguments):
-    os.environ["VQCT_BUILD"] = arguments.build
-    sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
-    import serving
     pictures = [serving.photo(256, 256, seed) for seed in range(8)]
     path = f"/v1/encode?size={arguments.pixels}"
     with tempfile.TemporaryDirectory() as folder:
@@ -169,8 +133,8 @@ def measure(arguments):
             model = os.path.join(folder, "model.safetensors")
             serving.subprocess.run([serving.VQCT, "init", "--preset", "vqct-f8-small", "-o", model],
                                    check=True)
-        with serving.Server(model, "--threads", str(arguments.threads)) as server:
-            batch_max = arguments.threads  # the server's default
+        batch_max = arguments.threads  # the server's default for one worker
+        with serving.Server(model, "--threads", str(arguments.threads), "--workers", "1") as server:
             compute = ComputeTime(server)
             calibrate(server.port, path, pictures, batch_max)  # warms up
             compute.mean()
@@ -182,7 +146,9 @@ def measure(arguments):
             for share in arguments.loads:
                 rate = share * replica.capacity()
                 arrivals = random_arrivals(rate, int(rate * arguments.seconds))
-                found = load(server.port, path, pictures, arrivals)
+                requests = [load.post(path, "image/jpeg", picture) for picture in pictures]
+                answers = load.Load(server.port, requests).paced(arrivals)
+                found = [seconds for seconds, _ in answers]
                 # What else runs on the machine makes pictures slower than they were one at a time.
                 picture = replica.picture + compute.mean() - idle
                 told, _ = simulate(replica._replace(picture=picture), arrivals)
@@ -207,7 +173,6 @@ def main():
     one.add_argument("--queue", type=int, default=256, help="queue-images of the server")
     two = commands.add_parser("measure")
     two.set_defaults(run=measure)
-    two.add_argument("--build", default="build/release")
     two.add_argument("--model")
     two.add_argument("--threads", type=int, default=1, help="of the server; the clients need the rest")
     two.add_argument("--pixels", type=int, default=256)
