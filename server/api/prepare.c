@@ -173,7 +173,7 @@ static void read_json(struct work *work) {
   json_decref(root);
 }
 
-void prepare_pictures(struct work *work) {
+void read_pictures(struct work *work) {
   if (work->input == FORM_MULTIPART) {
     read_multipart(work);
   } else if (work->input == FORM_JSON) {
@@ -182,7 +182,4 @@ void prepare_pictures(struct work *work) {
     work->items[0].file = work->body.data;
     work->items[0].file_size = work->body.size;
   }
-  for (size_t i = 0; !work->refused && i < work->count && !atomic_load(&work->cancelled); i++)
-    if (!work->items[i].failed)
-      prepare_picture(work, &work->items[i]);
 }

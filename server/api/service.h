@@ -38,6 +38,7 @@ struct service {
   struct registry *registry;
   const struct listener *api; /* the first port */
   enum service_phase phase;
+  size_t codec_threads;
   unsigned works; /* units of work that exist */
   uint64_t images_total, tokens_total;
   time_t started;

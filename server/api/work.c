@@ -27,6 +27,15 @@ void item_fail(struct work_item *item, enum problem problem, const char *format,
   item->problem = problem;
 }
 
+static bool work_reserve(struct work *work, struct reservation more) {
+  enum refusal refusal = admission_reserve(&work->service->admission, &work->reserved, more);
+  if (refusal == REFUSAL_NONE)
+    return true;
+  atomic_store(&work->refusal, (int)refusal);
+  atomic_store(&work->refused, true);
+  return false;
+}
+
 bool work_make_items(struct work *work, size_t count) {
   struct service *service = work->service;
   if (count == 0) {
@@ -38,12 +47,8 @@ bool work_make_items(struct work *work, size_t count) {
               service->limits.images);
     return false;
   }
-  struct reservation more = {.images = count - 1};
-  work->refusal = admission_reserve(&service->admission, &work->reserved, more);
-  if (work->refusal != REFUSAL_NONE) {
-    work->refused = true; /* the loop writes the answer */
+  if (!work_reserve(work, (struct reservation){.images = count - 1}))
     return false;
-  }
   work->items = calloc(count, sizeof *work->items);
   if (!work->items) {
     work_fail(work, PROBLEM_OUT_OF_MEMORY, "no memory for %zu pictures", count);
@@ -54,10 +59,7 @@ bool work_make_items(struct work *work, size_t count) {
 }
 
 bool work_reserve_pixels(struct work *work, uint64_t pixels) {
-  struct reservation more = {.pixels = pixels};
-  work->refusal = admission_reserve(&work->service->admission, &work->reserved, more);
-  work->refused = work->refusal != REFUSAL_NONE;
-  return !work->refused;
+  return work_reserve(work, (struct reservation){.pixels = pixels});
 }
 
 size_t item_tokens(const struct work *work, const struct work_item *item) {
@@ -146,8 +148,9 @@ static void move_reply(struct reply *from, struct reply *to) {
 static void work_answer(struct work *work) {
   struct exchange *exchange = work->exchange;
   if (exchange) {
-    if (work->refusal != REFUSAL_NONE)
-      service_refuse(work->service, &work->reply, work->refusal);
+    enum refusal refusal = (enum refusal)atomic_load(&work->refusal);
+    if (refusal != REFUSAL_NONE)
+      service_refuse(work->service, &work->reply, refusal);
     move_reply(&work->reply, &exchange->reply);
     record_times(work);
     exchange_answer(exchange);
@@ -171,8 +174,10 @@ static void render(uv_work_t *task) {
 }
 
 static void rendered(uv_work_t *task, int status) {
+  struct work *work = task->data;
   (void)status;
-  work_answer(task->data);
+  work->pending--;
+  work_answer(work);
 }
 
 /* ---- computing --------------------------------------------------------------------------------
@@ -189,7 +194,6 @@ static void push_item(struct work *work, struct work_item *item, enum job_operat
   job->tokens = item->tokens;
   job->cost = (double)flops * (double)job_pixels(job);
   job->deadline = work->deadline;
-  job->owner = work;
   work->pending++;
   queue_push(work->service->queue, job);
 }
@@ -209,6 +213,7 @@ static void finish(struct work *work) {
     return;
   }
   work->stage = WORK_RENDERING;
+  work->pending++;
   uv_queue_work(work->service->loop, &work->task, render, rendered);
 }
 
@@ -270,16 +275,29 @@ void service_job_done(void *context, struct job *job) {
 /* ---- preparing --------------------------------------------------------------------------------
  */
 
+static void prepare_item(uv_work_t *task) {
+  struct work_item *item = task->data;
+  struct work *work = item->job.owner;
+  if (!item->failed && !atomic_load(&work->refused) && !atomic_load(&work->cancelled))
+    prepare_picture(work, item);
+}
+
+/* Reads the body, and prepares the first picture, which often is the only one. */
 static void prepare(uv_work_t *task) {
   struct work *work = task->data;
   work->prepare_begun = uv_hrtime();
-  if (!atomic_load(&work->cancelled)) {
-    if (work->kind == WORK_DECODE)
-      prepare_tokens(work);
-    else
-      prepare_pictures(work);
+  if (atomic_load(&work->cancelled))
+    return;
+  if (work->kind == WORK_DECODE)
+    prepare_tokens(work);
+  else
+    read_pictures(work);
+  for (size_t i = 0; i < work->count; i++) {
+    work->items[i].job.owner = work;
+    work->items[i].task.data = &work->items[i];
   }
-  work->prepared = uv_hrtime();
+  if (work->kind != WORK_DECODE && work->count)
+    prepare_item(&work->items[0].task);
 }
 
 /* The body is not needed any more: what was read from it has its own memory. */
@@ -293,10 +311,20 @@ static void return_body(struct work *work) {
   admission_return(&work->service->admission, &work->reserved, bytes);
 }
 
-static void prepared(uv_work_t *task, int status) {
-  struct work *work = task->data;
-  (void)status;
-  if (!work->exchange || work->refused) {
+static void item_prepared(uv_work_t *task, int status);
+
+/* Goes on after a task that has come back: with the next picture, or with all of them. */
+static void prepare_more(struct work *work) {
+  bool ended = !work->exchange || work->refused;
+  while (!ended && work->handed < work->count && work->pending < work->service->codec_threads) {
+    struct work_item *item = &work->items[work->handed++];
+    work->pending++;
+    uv_queue_work(work->service->loop, &item->task, prepare_item, item_prepared);
+  }
+  if (work->pending)
+    return;
+  work->prepared = uv_hrtime();
+  if (ended) {
     work_answer(work);
     return;
   }
@@ -304,6 +332,21 @@ static void prepared(uv_work_t *task, int status) {
   work->stage = WORK_COMPUTING;
   compute(work);
   finish(work);
+}
+
+static void item_prepared(uv_work_t *task, int status) {
+  struct work *work = ((struct work_item *)task->data)->job.owner;
+  (void)status;
+  work->pending--;
+  prepare_more(work);
+}
+
+static void prepared(uv_work_t *task, int status) {
+  struct work *work = task->data;
+  (void)status;
+  work->pending--;
+  work->handed = work->kind == WORK_DECODE ? work->count : 1;
+  prepare_more(work);
 }
 
 /* Takes back the jobs that still wait; those that a worker has come back by themselves. */
@@ -320,8 +363,7 @@ static void work_cancel(void *argument, enum exchange_end end) {
   atomic_store(&work->cancelled, true);
   if (work->stage == WORK_COMPUTING)
     remove_jobs(work);
-  bool elsewhere = work->stage == WORK_PREPARING || work->stage == WORK_RENDERING;
-  if (!elsewhere && !work->pending)
+  if (!work->pending)
     work_free(work);
 }
 
@@ -346,6 +388,7 @@ void work_begin(void *context, struct exchange *exchange) {
   exchange->body = (struct text){0};
   work->task.data = work;
   work->stage = WORK_PREPARING;
+  work->pending = 1;
   exchange_suspend(exchange);
   uv_queue_work(service->loop, &work->task, prepare, prepared);
 }
@@ -361,6 +404,8 @@ struct work *work_new(struct service *service, struct exchange *exchange, enum w
   work->exchange = exchange;
   work->kind = kind;
   atomic_init(&work->cancelled, false);
+  atomic_init(&work->refused, false);
+  atomic_init(&work->refusal, REFUSAL_NONE);
   service->works++;
   exchange->work = work;
   exchange->cancel = work_cancel;

@@ -4,10 +4,13 @@
  *   (loop)    (loop)   (codec)    (workers)    (codec)     (loop)
  *
  * Preparing reads the body, decodes and resizes pictures; rendering writes the answer's body.
- * Reconstruct goes through computing twice. One thread has the work at a time: the loop hands it
- * over and gets it back by libuv's and the workers' queues, which order memory. The only field that
- * two threads share is `cancelled`. A cancelled work forgets its exchange and is freed when it
- * comes back to the loop. */
+ * Reconstruct goes through computing twice. One thread has the work at a time, or one thread each
+ * item: the loop hands them over and gets them back by libuv's and the workers' queues, which order
+ * memory. What several threads share is atomic. A cancelled work forgets its exchange and is freed
+ * when all of it has come back to the loop.
+ *
+ * Of a request with many pictures at most as many as there are codec threads are handed over at
+ * once, the next when one comes back, so that other requests' pictures come in between. */
 #ifndef API_WORK_H
 #define API_WORK_H
 
@@ -34,6 +37,7 @@ enum form {
 /** One picture of a request. */
 struct work_item {
   struct job job;
+  uv_work_t task;   /* prepares it; data: the item */
   char name[128];   /* file name, "" if none was given */
   const void *file; /* the picture's file, within the body or `owned` */
   size_t file_size;
@@ -64,12 +68,14 @@ struct work {
   char boundary[80];                /* of multipart */
   struct text body;
   struct work_item *items;
-  size_t count, pending;
+  size_t count;
+  size_t handed;  /* items that codec threads have or had; loop */
+  size_t pending; /* tasks and jobs that will come back; loop */
   struct reservation reserved;
   uint64_t deadline;
   uv_work_t task;
-  bool refused; /* the whole request failed: reply is its problem */
-  enum refusal refusal;
+  atomic_bool refused; /* the whole request failed: reply is its problem, */
+  atomic_int refusal;  /* or for an enum refusal other than none the loop writes it */
   struct reply reply;
   uint64_t prepare_begun, prepared, render_begun, rendered; /* uv_hrtime() */
 };
@@ -78,12 +84,14 @@ struct work {
  * fails. */
 struct work *work_new(struct service *service, struct exchange *exchange, enum work_kind kind);
 
-/** Reads the work's body into items (work_items) and makes each ready to compute. Codec thread.
- * What is wrong with the whole request goes to work->reply, with one picture to its item. */
-void prepare_pictures(struct work *work);
+/** Reads the work's body into items (work_make_items): each picture's file, or tokens ready to
+ * compute. Codec thread. What is wrong with the whole request goes to work->reply, with one picture
+ * to its item. */
+void read_pictures(struct work *work);
 void prepare_tokens(struct work *work);
 
-/** Decodes one item's file, resizes it, and makes room for its tokens. */
+/** Decodes one item's file, resizes it, and makes room for its tokens. Codec thread; several may do
+ * so for items of one work. */
 void prepare_picture(struct work *work, struct work_item *item);
 
 /** Makes the list of `count` items; false (and a refused work) where the limits do not allow it. */
@@ -105,7 +113,7 @@ void render_tokens(struct work *work);
 void render_pictures(struct work *work);
 
 /** Reserves the pixels of a picture before it is decoded; false, and a refused work, where there is
- * no room. */
+ * no room. Any thread. */
 bool work_reserve_pixels(struct work *work, uint64_t pixels);
 
 /** Numbers of an item's tokens: planes times grid. */

@@ -15,9 +15,10 @@
 #include "error.h"
 #include "serve.h"
 
-#define PEM_BYTES_MAX   ((size_t)1 << 20)
-#define WORKERS_DEFAULT 4 /* at most: more would make each picture slow long before all are busy   \
-                           */
+#define PEM_BYTES_MAX ((size_t)1 << 20)
+#define WORKERS_DEFAULT                                                                            \
+  4 /* at most: more would make each picture slow long before all are busy                         \
+     */
 
 /* ---- settings ---------------------------------------------------------------------------------
  */
@@ -108,6 +109,7 @@ static enum vqct_status start_service(struct server *server, struct vqct_error *
   service->started = time(NULL);
   service->started_clock = uv_hrtime();
   service->stall_time = options->stall_timeout;
+  service->codec_threads = (size_t)options->codec_threads;
   service->log = (struct log){(enum log_level)options->log_level, STDERR_FILENO};
   service->limits.images = (size_t)options->max_images;
   service->limits.pixels = (uint64_t)options->max_pixels;

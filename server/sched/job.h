@@ -25,7 +25,7 @@ struct job {
   uint32_t batch;                          /* pictures that shared its batch */
   bool expired;            /* dropped by the worker because the deadline had passed */
   struct vqct_error error; /* how it ended */
-  void *owner;             /* for the loop thread */
+  void *owner;             /* whose job it is */
 };
 
 /** Pixels of the picture. */

@@ -28,6 +28,10 @@ def encode_request(file, query="?size=32", extra=b""):
             + b"Content-Type: image/png\r\nContent-Length: %d\r\n\r\n" % len(file) + file)
 
 
+def json_of(files):
+    return json.dumps({"images": [base64.b64encode(file).decode() for file in files]}).encode()
+
+
 class WithModel(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -98,11 +102,12 @@ class Batches(WithModel):
                 server.metric('vqct_batch_images_bucket{operation="encode",le="2"}'), 0)
 
     def test_many_pictures_in_one_request(self):
-        body = json.dumps({"images": [base64.b64encode(self.png).decode()] * 64}).encode()
-        with serving.Server(self.model) as server:
-            images = server.post("/v1/encode?size=32", body, "application/json").json()["images"]
-            self.assertEqual(len(images), 64)
-            self.assertTrue(all(image == images[0] for image in images))
+        files = [serving.photo(64 + 9 * seed, 64, seed) for seed in range(8)]
+        with serving.Server(self.model, "--codec-threads", "4") as server:
+            alone = [server.post("/v1/encode?size=32", file).json()["images"][0] for file in files]
+            images = server.post("/v1/encode?size=32", json_of(files * 8),
+                                 "application/json").json()["images"]
+            self.assertEqual(images, alone * 8)
 
     def test_decode_does_not_wait_for_every_encode(self):
         tokens = json.dumps({"tokens": [[0], [12]], "grid": [1, 1]}).encode()
@@ -186,8 +191,20 @@ class Bounds(WithModel):
             # Alone, a picture above the bound of all is served all the same.
             self.assertEqual(server.post("/v1/encode", serving.photo(512, 512)).status, 200)
 
+    def test_pixels_are_bounded_for_pictures_decoded_side_by_side(self):
+        many = json_of([serving.photo(256, 256)] * 8)
+        with serving.Server(self.model, "--queue-pixels", "290000", "--codec-threads",
+                            "4") as server:
+            busy = self.keep_busy(server)  # 147,456, which leaves room for two of eight
+            answer = server.post("/v1/encode", many, "application/json")
+            self.assertEqual((answer.status, answer.problem()), (429, "queue-full"))
+            self.assertEqual(server.metric('vqct_refused_total{reason="pixels"}'), 1)
+            self.assertEqual(serving.read_answer(busy).status, 200)
+            serving.wait_until(lambda: server.metric("vqct_queue_pixels") == 0)
+            self.assertEqual(server.metric(SERVED), 1)
+
     def test_many_in_one_request_count_one_by_one(self):
-        body = json.dumps({"images": [base64.b64encode(self.png).decode()] * 4}).encode()
+        body = json_of([self.png] * 4)
         with serving.Server(self.model, "--queue-images", "4") as server:
             busy = self.keep_busy(server)
             answer = server.post("/v1/encode", body, "application/json")
@@ -225,6 +242,18 @@ class Deadlines(WithModel):
             self.assertEqual(server.metric(SERVED), 1)
             self.assertEqual(server.metric(
                 'vqct_http_requests_total{route="/v1/encode",method="POST",code="499"}'), 1)
+
+    def test_a_client_that_leaves_while_its_pictures_are_decoded(self):
+        many = json_of([serving.photo(2000, 2000)] * 64)
+        with serving.Server(self.model) as server:
+            with server.connect() as link:
+                link.sendall(b"POST /v1/encode?size=32 HTTP/1.1\r\n" + HOST
+                             + b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+                             % len(many) + many)
+                serving.wait_until(lambda: server.metric("vqct_queue_pixels") > 0)
+            serving.wait_until(lambda: server.metric("vqct_requests_in_flight") == 0)
+            self.assertEqual(server.metric(SERVED), 0)
+            self.assertEqual(server.post("/v1/encode?size=32", self.png).status, 200)
 
     def test_a_slow_worker_leaves_the_loop_free(self):
         with serving.Server(self.model, "--stall-timeout", "200ms") as server:
