@@ -21,7 +21,7 @@ F16 = {
 F8_SMALL = {
     **TINY, "name": "vqct-f8-small", "channels": 32, "multipliers": [1, 2, 2, 4],
     "attention": [False] * 4, "middle_attention": False, "encoder_blocks": 1, "decoder_blocks": 2,
-    "z_channels": 64, "code_dimension": 64, "groups": 8, "adjectives": 900, "nouns": 2900,
+    "z_channels": 64, "code_dimension": 8, "groups": 8, "adjectives": 900, "nouns": 2900,
 }
 
 
