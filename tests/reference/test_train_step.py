@@ -55,7 +55,8 @@ class Losses(ctypes.Structure):
 
 
 class Extra(ctypes.Structure):
-    _fields_ = [("best", ctypes.c_double)]
+    _fields_ = [("best", ctypes.c_double), ("new_discriminator", ctypes.c_bool),
+                ("new_average", ctypes.c_bool)]
 
 
 def settings(codes, beta, adversarial_start, codebook_weight=1.0, clip=0.0, seed=3):
