@@ -88,6 +88,8 @@ struct folder {
 
 struct search {
   struct pictures *list;
+  enum pictures_absent absent;
+  size_t listed_absent;
   struct folder *folder; /* a stack */
   size_t count, capacity;
   struct vqct_error *error;
@@ -117,6 +119,10 @@ static enum vqct_status visit(struct search *search, char *path, int depth, bool
   struct stat facts;
   enum vqct_status status = VQCT_OK;
   if (path && stat(path, &facts) != 0) {
+    if (given && search->absent == PICTURES_ABSENT_LISTED) {
+      search->listed_absent++;
+      return add_picture(search->list, path, NULL, search->error);
+    }
     status = given ? error_set(search->error, VQCT_READ, "%s: %s", path, strerror(errno)) : VQCT_OK;
   } else if (path && S_ISDIR(facts.st_mode)) {
     if (depth < PICTURES_DEPTH_MAX) /* deeper ones may be a circle of links */
@@ -151,10 +157,10 @@ static int by_name(const void *a, const void *b) {
   return strcmp(x->name, y->name);
 }
 
-enum vqct_status pictures_open(const char *const *paths, size_t count, struct pictures **result,
-                               struct vqct_error *error) {
+enum vqct_status pictures_open(const char *const *paths, size_t count, enum pictures_absent absent,
+                               struct pictures **result, struct vqct_error *error) {
   *result = NULL;
-  struct search search = {.list = calloc(1, sizeof *search.list), .error = error};
+  struct search search = {.list = calloc(1, sizeof *search.list), .absent = absent, .error = error};
   if (!search.list)
     return error_set(error, VQCT_MEMORY, "no memory to list pictures");
   enum vqct_status status = VQCT_OK;
@@ -170,6 +176,8 @@ enum vqct_status pictures_open(const char *const *paths, size_t count, struct pi
   if (status == VQCT_OK && !search.list->count)
     status = error_set(error, VQCT_DATA, "%s: there is no PNG or JPEG picture",
                        count ? paths[0] : "data");
+  if (status == VQCT_OK && search.list->count == search.listed_absent)
+    status = error_set(error, VQCT_READ, "%s: it cannot be found", search.list->picture[0].name);
   if (status == VQCT_OK) {
     qsort(search.list->picture, search.list->count, sizeof *search.list->picture, by_name);
     *result = search.list;

@@ -49,7 +49,7 @@ static const struct option_table table = {
     .operands = "MODEL INPUT...",
     .summary =
         "Turns pictures into tokens. An INPUT is a picture, a directory or a tar shard. A bad "
-        "picture is reported and left out; an interrupted run goes on where it stopped.",
+        "or missing one is reported and left out; an interrupted run goes on where it stopped.",
     .options = options,
     .count = sizeof options / sizeof *options,
     .operands_min = 2,
@@ -174,8 +174,8 @@ static enum vqct_status prepare(struct run *run, char **operands, int count,
     return error_set(error, VQCT_INVALID, "--output FILE is missing");
   enum vqct_status status = read_shard(run, error);
   if (status == VQCT_OK)
-    status =
-        pictures_open((const char *const *)operands + 1, (size_t)count - 1, &run->pictures, error);
+    status = pictures_open((const char *const *)operands + 1, (size_t)count - 1,
+                           PICTURES_ABSENT_LISTED, &run->pictures, error);
   if (status == VQCT_OK)
     status = vqct_model_open(operands[0], &run->model, error);
   if (status != VQCT_OK)

@@ -173,8 +173,8 @@ static enum vqct_status prepare(struct run *run, char **operands, int count,
                                 struct vqct_error *error) {
   if (!run->settings.output)
     return error_set(error, VQCT_INVALID, "--output DIR is missing");
-  enum vqct_status status =
-      pictures_open((const char *const *)operands + 1, (size_t)count - 1, &run->pictures, error);
+  enum vqct_status status = pictures_open((const char *const *)operands + 1, (size_t)count - 1,
+                                          PICTURES_ABSENT_LISTED, &run->pictures, error);
   if (status == VQCT_OK)
     status = vqct_model_open(operands[0], &run->model, error);
   if (status != VQCT_OK)

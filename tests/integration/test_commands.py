@@ -135,6 +135,19 @@ class Encode(CommandTest):
         quiet = self.encode(folder, "-o", self.path("q.npy"), "--size", 32, "-q", status=PARTIAL)
         self.assertEqual(len(quiet.stderr.splitlines()), 1)
 
+    def test_a_path_that_is_not_there_is_left_out(self):
+        inputs = [f"{self.pictures}/p0.png", self.path("absent.png"), self.path("absent"),
+                  f"{self.pictures}/below"]
+        done = self.encode(*inputs, "-o", self.path("t.npy"), "--size", 32, status=PARTIAL)
+        self.assertEqual(len(done.stderr.splitlines()), 3, done.stderr)
+        for name in inputs[1:3]:
+            self.assertIn(f"{name}: No such file", done.stderr)
+        self.assertIn("2 of 4 pictures failed", done.stderr)
+        found = {record["image"]: record for record in records(self.path("t.jsonl"))[1:]}
+        self.assertEqual(sorted(found), sorted([*inputs[:3], f"{inputs[3]}/deep.jpg"]))
+        self.assertEqual([name for name in found if "error" in found[name]], sorted(inputs[1:3]))
+        self.assertEqual(len(np.load(self.path("t.npy"))), 2)
+
     def interrupt(self, stop):
         """Ends a run with the signal `stop` part of the way, twice, then lets one go through."""
         folder, part = self.path("many"), self.path("t.jsonl.part")

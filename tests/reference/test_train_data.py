@@ -53,8 +53,8 @@ class Loader(unittest.TestCase):
         handle, pictures, error = ctypes.c_void_p(), ctypes.c_void_p(), Error()
         path = (folder or self.folder.name).encode()
         paths = (ctypes.c_char_p * 1)(path)
-        self.assertEqual(LIB.pictures_open(paths, ctypes.c_size_t(1), ctypes.byref(pictures),
-                                           ctypes.byref(error)), 0, error.message)
+        self.assertEqual(LIB.pictures_open(paths, ctypes.c_size_t(1), 0,
+                                           ctypes.byref(pictures), ctypes.byref(error)), 0, error.message)
         side = SIDE(lambda _, n: sides(n))
         report = REPORT(lambda _, message: reports.append(message) if reports is not None else None)
         values = dict(pictures=pictures, held_out=self.HELD, seed=5, crop_min=0.5, crop_max=1,
