@@ -23,6 +23,7 @@ struct workers {
   void *context;
   uv_async_t wake;
   unsigned count;
+  unsigned started;     /* threads of them; read by the thread that starts and stops them */
   pthread_mutex_t lock; /* guards the list, busy_since and the average; nothing is held with it */
   struct job *first, *last;
   uint64_t last_turn;
@@ -153,6 +154,7 @@ enum vqct_status workers_new(uv_loop_t *loop, struct queue *queue,
   if (!team)
     return error_set(error, VQCT_MEMORY, "no memory for the workers");
   team->queue = queue;
+  team->count = count;
   team->done = done;
   team->context = context;
   team->last_turn = uv_hrtime();
@@ -165,20 +167,17 @@ enum vqct_status workers_new(uv_loop_t *loop, struct queue *queue,
     worker->number = i;
     enum vqct_status status = worker_start(worker, limits->images, error);
     if (status != VQCT_OK) {
-      free(worker->batch.jobs);
-      free(worker->inputs);
-      free(worker->outputs);
       queue_stop(queue);
       return status;
     }
-    team->count++;
+    team->started++;
   }
   return VQCT_OK;
 }
 
 void workers_stop(struct workers *team) {
   queue_stop(team->queue);
-  for (unsigned i = 0; i < team->count; i++)
+  for (unsigned i = 0; i < team->started; i++)
     pthread_join(team->workers[i].thread, NULL);
   take_completions(&team->wake);
   uv_close((uv_handle_t *)&team->wake, NULL);
