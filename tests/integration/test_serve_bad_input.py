@@ -107,17 +107,20 @@ class Hostile(unittest.TestCase):
             self.assertEqual(self.server.raw(request).status, 200)
 
     def test_garbage_is_refused(self):
-        for data in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200), b"\r\n" * 50,
-                     b"GET\r\n\r\n", b"GET /v1/model\r\n\r\n", b"\xff" * 1000 + b"\r\n\r\n",
-                     b"GET /v1/model HTTP/9.9\r\n\r\n", b"GET " + b"/a" * 50000 + b" HTTP/1.1\r\n",
-                     b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 20000 + b"\r\n",
-                     b"GET /%00 HTTP/1.1\r\n" + HOST + b"\r\n"):
+        for data, *allowed in (
+                (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200), 408),
+                (b"\r\n" * 50, 408, None), (b"GET\r\n\r\n", None), (b"\xff" * 1000 + b"\r\n\r\n", None),
+                (b"GET /v1/model\r\n\r\n", 400), (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
+                (b"GET /v1/model HTTP/9.9\r\n\r\n", 505), (b"GET /%00 HTTP/1.1\r\n" + HOST + b"\r\n", 404),
+                # These may be closed before all of it was sent.
+                (b"GET " + b"/a" * 50000 + b" HTTP/1.1\r\n", 414, None),
+                (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 20000 + b"\r\n", 431, None)):
             with self.subTest(data[:30]):
                 try:
                     answer = self.server.raw(data, finish=True)
-                except OSError:  # closed before all of it was sent
+                except OSError:
                     answer = None
-                self.assertTrue(answer is None or 400 <= answer.status < 600, answer)
+                self.assertIn(answer and answer.status, allowed)
 
     def test_broken_chunks(self):
         start = POST + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -234,9 +237,9 @@ class Hostile(unittest.TestCase):
                     pass
             self.assertEqual(self.server.get("/livez", admin=True).status, 200)
             self.assertEqual(self.server.get("/readyz", admin=True).status, 200)
-            # They are hung up on, and then the API has room again.
-            serving.wait_until(lambda: self.server.metric("vqct_connections") == 0)
-            self.assertEqual(self.server.post("/v1/encode?size=32", self.png).status, 200)
+            # They are hung up on, a few hundred at a time, and then the API has room again.
+            serving.wait_until(
+                lambda: self.server.post("/v1/encode?size=32", self.png).status == 200, "room")
         finally:
             for link in links:
                 link.close()
