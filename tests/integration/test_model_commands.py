@@ -12,7 +12,7 @@ import numpy as np
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "reference")]
 from commands import CommandCase, content, vqct  # noqa: E402
-from safetensors_file import write_safetensors  # noqa: E402
+from safetensors_file import read_safetensors, write_prior  # noqa: E402
 
 INVALID, READ, MODEL, WRITE, NOT_FINITE = 2, 3, 5, 7, 12
 
@@ -75,31 +75,17 @@ class ModelCommands(CommandCase):
         vqct("init", "--config", config, "--name", "grey", "-o", self.path("m"))
         self.assertEqual(self.inspect(self.path("m"))["architecture"], {**plain, "name": "grey"})
 
-    def codebook(self, path):
-        """Read without the library: N,d."""
-        data = content(path)
-        length = struct.unpack("<Q", data[:8])[0]
-        entry = json.loads(data[8:8 + length])["codebook.weight"]
-        begin, end = (8 + length + offset for offset in entry["data_offsets"])
-        return np.frombuffer(data[begin:end], "<f4").reshape(entry["shape"])
-
     def test_prior(self):
         """Words come from the prior, and so do the codes: two words that only one edge of weight 1
         joins, to each other, share all that the graph averages."""
         adjectives, nouns = ["big", "red", "tall"], ["cat", "tree", "grass", "boat"]
-        write_safetensors(self.path("prior"), {
-            "words.text": np.frombuffer(b"".join(word.encode() + b"\0"
-                                                 for word in adjectives + nouns), np.uint8),
-            "words.part": np.array([0] * 3 + [1] * 4, np.uint8),
-            "words.count": np.arange(1, 8, dtype=np.uint64),
-            "embeddings": np.random.default_rng(1).standard_normal((7, 5)).astype(np.float32),
-            "edges": np.array([[0, 3, 1], [2, 4, 1]], np.uint32)},
-            {"format": "vqct-prior", "version": "1", "provenance": "{}"})
+        write_prior(self.path("prior"), adjectives, nouns,
+                    np.random.default_rng(1).standard_normal((7, 5)), [[0, 3, 1], [2, 4, 1]])
         done = vqct("init", "-p", "vqct-tiny", "--prior", self.path("prior"), "-o", self.path("m"))
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         books = self.inspect(self.path("m"))["codebooks"]
         self.assertEqual([book["words"] for book in books], [adjectives, nouns])
-        codes = self.codebook(self.path("m"))
+        codes = read_safetensors(self.path("m"))[0]["codebook.weight"]
         self.assertEqual(codes.shape, (7, 8))
         distance = ((codes[:, None] - codes) ** 2).sum(-1)
         same = {(0, 3), (3, 0), (2, 4), (4, 2)} | {(i, i) for i in range(7)}

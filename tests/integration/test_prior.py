@@ -6,14 +6,17 @@ import json
 import os
 import random
 import shutil
-import struct
 import subprocess
+import sys
 import tempfile
 import unittest
 
 import numpy
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests/reference"))
+from safetensors_file import read_safetensors  # noqa: E402
+
 VQCT = os.path.join(ROOT, os.environ.get("VQCT_BUILD", "build/release"), "vqct")
 
 NOUNS = {"dog": "dog", "dogs": "dog", "children": "child", "man": "man", "women": "woman",
@@ -29,19 +32,9 @@ def vqct(*arguments, environment=None):
 
 def read_prior(path):
     """A prior as its file holds it: words, parts, counts, embeddings, edges, texts."""
-    with open(path, "rb") as file:
-        data = file.read()
-    size = struct.unpack("<Q", data[:8])[0]
-    header = json.loads(data[8:8 + size])
-    types = {"U8": "u1", "U32": "<u4", "U64": "<u8", "F32": "<f4"}
-    tensors = {}
-    for name, entry in header.items():
-        if name != "__metadata__":
-            begin, end = (8 + size + offset for offset in entry["data_offsets"])
-            tensors[name] = numpy.frombuffer(data[begin:end], types[entry["dtype"]]).reshape(
-                entry["shape"])
+    tensors, texts = read_safetensors(path)
     words = bytes(tensors["words.text"]).decode().split("\0")[:-1]
-    return words, tensors, header["__metadata__"]
+    return words, tensors, texts
 
 
 def captions(seed, count):

@@ -2,7 +2,6 @@
 import json
 import os
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
@@ -14,37 +13,17 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "tests/reference"))
 
 import clip_folder  # noqa: E402
-from safetensors_file import write_safetensors  # noqa: E402
+from safetensors_file import read_safetensors, write_prior  # noqa: E402
 
 VQCT = os.path.join(ROOT, os.environ.get("VQCT_BUILD", "build/release"), "vqct")
 ADJECTIVES = ["red", "small", "café"]
 NOUNS = ["dog", "house", "red"]
 
 
-def write_prior(path, adjectives=ADJECTIVES, nouns=NOUNS):
-    words = adjectives + nouns
-    text = b"".join(word.encode() + b"\0" for word in words)
-    write_safetensors(path, {
-        "words.text": np.frombuffer(text, np.uint8),
-        "words.part": np.array([0] * len(adjectives) + [1] * len(nouns), np.uint8),
-        "words.count": np.arange(len(words), 0, -1).astype(np.uint64),
-        "embeddings": np.ones((len(words), 3), np.float32),
-        "edges": np.array([[0, len(adjectives), 5], [1, len(adjectives) + 1, 2]], np.uint32),
-    }, {"format": "vqct-prior", "version": "1",
-        "provenance": json.dumps({"captions": 7, "embeddings": "glove.txt"})})
-
-
-def read(path):
-    """(tensors, texts) of a safetensors file."""
-    with open(path, "rb") as file:
-        data = file.read()
-    size = struct.unpack("<Q", data[:8])[0]
-    header = json.loads(data[8:8 + size])
-    texts = header.pop("__metadata__")
-    types = {"U8": "u1", "U32": "<u4", "U64": "<u8", "F32": "<f4"}
-    return {name: np.frombuffer(data[8 + size:][slice(*entry["data_offsets"])],
-                                types[entry["dtype"]]).reshape(entry["shape"])
-            for name, entry in header.items()}, texts
+def plain_prior(path, adjectives=ADJECTIVES, nouns=NOUNS):
+    words, first = len(adjectives) + len(nouns), len(adjectives)
+    write_prior(path, adjectives, nouns, np.ones((words, 3)), [[0, first, 5], [1, first + 1, 2]],
+                range(words, 0, -1), json.dumps({"captions": 7, "embeddings": "glove.txt"}))
 
 
 class Embed(unittest.TestCase):
@@ -59,7 +38,7 @@ class Embed(unittest.TestCase):
         clip_folder.write_tokenizer(self.clip, self.merges)
         self.weights = clip_folder.random_weights(len(self.numbers), positions=32)
         clip_folder.write_model(self.clip, self.weights, {"num_attention_heads": 4})
-        write_prior(self.prior)
+        plain_prior(self.prior)
 
     def embed(self, *arguments):
         done = subprocess.run([VQCT, "prior", "embed", *arguments], stdout=subprocess.PIPE,
@@ -73,8 +52,8 @@ class Embed(unittest.TestCase):
     def check(self, adjective, noun):
         texts = [adjective.replace("{}", word) for word in ADJECTIVES] \
             + [noun.replace("{}", word) for word in NOUNS]
-        before, _ = read(self.prior)
-        after, texts_after = read(self.out)
+        before, _ = read_safetensors(self.prior)
+        after, texts_after = read_safetensors(self.out)
         # fp32 through three layers, as the encoder's own test
         np.testing.assert_allclose(after["embeddings"], self.features(texts), rtol=0, atol=1e-4)
         for name in ("words.text", "words.part", "words.count", "edges"):
@@ -98,16 +77,16 @@ class Embed(unittest.TestCase):
 
     def test_many_words_come_out_in_their_places(self):
         adjectives = [f"a{i}" for i in range(100)]
-        write_prior(self.prior, adjectives, ["dog", "house"])
+        plain_prior(self.prior, adjectives, ["dog", "house"])
         self.assertEqual(self.embed(self.prior, "-c", self.clip, "-o", self.out)[0], 0)
         want = self.features([f"a photo of {word} object" for word in adjectives]
                              + ["a photo of dog", "a photo of house"])
-        np.testing.assert_allclose(read(self.out)[0]["embeddings"], want, rtol=0, atol=1e-4)
+        np.testing.assert_allclose(read_safetensors(self.out)[0]["embeddings"], want, rtol=0, atol=1e-4)
 
     def test_wrong_input(self):
         good = [self.prior, "--clip", self.clip, "--output", self.out]
         long = os.path.join(self.folder, "long")
-        write_prior(long, nouns=["dog", "house", "x" * 250])
+        plain_prior(long, nouns=["dog", "house", "x" * 250])
         for arguments, code, message in (
                 ([], 2, "PRIOR"),
                 ([self.prior, "--clip", self.clip], 2,

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tarfile
@@ -17,49 +16,19 @@ import numpy as np
 from PIL import Image
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "reference"))
+from safetensors_file import read_safetensors, write_prior, write_safetensors  # noqa: E402
 from torch_lpips import random_weights  # noqa: E402
 
 VQCT = os.path.join(os.environ["VQCT_BUILD"], "vqct")
-TYPES = {"uint8": "U8", "uint32": "U32", "uint64": "U64", "float32": "F32"}
 
 
-def write_tensors(path, tensors, metadata):
-    header, offset = {"__metadata__": metadata}, 0
-    for name, array in tensors.items():
-        header[name] = {"dtype": TYPES[str(array.dtype)], "shape": list(array.shape),
-                        "data_offsets": [offset, offset + array.nbytes]}
-        offset += array.nbytes
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        for array in tensors.values():
-            file.write(array.tobytes())
-
-
-def read_tensors(path):
-    with open(path, "rb") as file:
-        data = file.read()
-    size = struct.unpack("<Q", data[:8])[0]
-    header = json.loads(data[8:8 + size])
-    metadata = header.pop("__metadata__")
-    return metadata, {name: data[8 + size + entry["data_offsets"][0]:
-                                 8 + size + entry["data_offsets"][1]]
-                      for name, entry in header.items()}
-
-
-def write_prior(path, adjectives=12, nouns=20, dimension=6):
+def random_prior(path, adjectives=12, nouns=20, dimension=6):
     draw = np.random.default_rng(1)
-    words = [f"a{i}" for i in range(adjectives)] + [f"n{i}" for i in range(nouns)]
     edges = sorted({(int(draw.integers(adjectives)), adjectives + int(draw.integers(nouns)))
                     for _ in range(40)})
-    write_tensors(path, {
-        "words.count": np.arange(1, len(words) + 1, dtype=np.uint64),
-        "embeddings": draw.standard_normal((len(words), dimension)).astype(np.float32),
-        "edges": np.array([(a, n, 1 + a) for a, n in edges], np.uint32),
-        "words.text": np.frombuffer(b"".join(w.encode() + b"\0" for w in words), np.uint8),
-        "words.part": np.array([0] * adjectives + [1] * nouns, np.uint8),
-    }, {"format": "vqct-prior", "version": "1", "provenance": "{}"})
+    write_prior(path, [f"a{i}" for i in range(adjectives)], [f"n{i}" for i in range(nouns)],
+                draw.standard_normal((adjectives + nouns, dimension)),
+                [(a, n, 1 + a) for a, n in edges])
 
 
 def write_pictures(folder, count=12):
@@ -80,7 +49,7 @@ class Train(unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory()
         cls.data, cls.prior = f"{cls.folder.name}/data", f"{cls.folder.name}/prior.safetensors"
         write_pictures(cls.data)
-        write_prior(cls.prior)
+        random_prior(cls.prior)
         done = cls.train("whole")
         assert done.returncode == 0, done.stdout
         cls.whole = cls.state("whole")
@@ -107,7 +76,9 @@ class Train(unittest.TestCase):
 
     @classmethod
     def state(cls, run, name="last"):
-        return read_tensors(f"{cls.folder.name}/{run}/{name}.safetensors")
+        """(texts, bytes of each tensor) of a checkpoint."""
+        arrays, texts = read_safetensors(f"{cls.folder.name}/{run}/{name}.safetensors")
+        return texts, {name: array.tobytes() for name, array in arrays.items()}
 
     def floats(self, run, name):
         return np.frombuffer(self.state(run)[1][name], np.float32)
@@ -130,7 +101,7 @@ class Train(unittest.TestCase):
         for _ in range(20000):
             if process.poll() is not None:
                 break
-            if os.path.exists(path) and int(read_tensors(path)[0]["step"]) >= after:
+            if os.path.exists(path) and int(read_safetensors(path)[1]["step"]) >= after:
                 break
             time.sleep(0.001)
         process.send_signal(sign)
@@ -207,7 +178,7 @@ class Train(unittest.TestCase):
         """It had taken steps, so a file without it is damaged."""
         self.train("lost")
         metadata, tensors = self.state("lost")
-        write_tensors(f"{self.folder.name}/lost/last.safetensors",
+        write_safetensors(f"{self.folder.name}/lost/last.safetensors",
                       {name: np.frombuffer(data, np.float32) for name, data in tensors.items()
                        if name != "discriminator.parameters"}, metadata)
         done = self.train("lost", "--resume", "--steps", "9")
@@ -261,7 +232,7 @@ class Train(unittest.TestCase):
         weights = {name: t.numpy() for name, t in random_weights("squeeze", 1).items()}
         weights["features.12.squeeze.weight"] *= 1e38
         path = f"{self.folder.name}/lpips.safetensors"
-        write_tensors(path, weights, {})
+        write_safetensors(path, weights)
         done = self.train("nan", "--steps", "4", "--resume", "--perceptual", path, "--crop", "64",
                           "--perceptual-weight", "1")
         self.assertEqual(done.returncode, 12, done.stdout)

@@ -8,7 +8,7 @@ import unittest
 
 import numpy as np
 
-from test_train import VQCT, read_tensors, write_pictures, write_prior
+from test_train import VQCT, random_prior, read_safetensors, write_pictures
 
 
 @unittest.skipUnless(shutil.which("mpirun") and os.path.exists(VQCT + "-mpi"),
@@ -35,15 +35,15 @@ class Mpi(unittest.TestCase):
         self.addCleanup(temporary.cleanup)
         self.folder = temporary.name
         write_pictures(f"{self.folder}/data")
-        write_prior(f"{self.folder}/prior.safetensors")
+        random_prior(f"{self.folder}/prior.safetensors")
 
     def metrics(self, run):
         with open(f"{self.folder}/{run}/metrics.jsonl") as file:
             return [json.loads(line) for line in file]
 
     def moved(self, run, name):
-        data = read_tensors(f"{self.folder}/{run}/last.safetensors")[1][name]
-        return np.frombuffer(data, np.float32).astype(np.float64)
+        path = f"{self.folder}/{run}/last.safetensors"
+        return read_safetensors(path)[0][name].astype(np.float64)
 
     def test_two_ranks_equal_one(self):
         for kind in ("gcn", "ema"):

@@ -1,4 +1,4 @@
-"""Writing safetensors files without the library that reads them."""
+"""safetensors files without the library that is tested: read, written, and those of priors."""
 import json
 import struct
 
@@ -24,3 +24,33 @@ def write_safetensors(path, tensors, metadata=None):
         file.write(struct.pack("<Q", len(text)) + text)
         for array in arrays.values():
             file.write(array.tobytes())
+
+
+def read_safetensors(path):
+    """(arrays by name, texts of the header)."""
+    with open(path, "rb") as file:
+        data = file.read()
+    start = 8 + struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:start])
+    texts = header.pop("__metadata__", {})
+    kinds = {text: np.dtype(name).newbyteorder("<") for name, text in TYPES.items()}
+    arrays = {}
+    for name, entry in header.items():
+        begin, end = (start + offset for offset in entry["data_offsets"])
+        kind = kinds[entry["dtype"]]
+        array = np.frombuffer(data, kind, (end - begin) // kind.itemsize, begin)
+        arrays[name] = array.reshape(entry["shape"])
+    return arrays, texts
+
+
+def write_prior(path, adjectives, nouns, embeddings, edges, counts=None, provenance="{}"):
+    """A prior: words, embeddings of their rows, edges of adjective, noun and weight; adjectives come
+    first."""
+    words = [*adjectives, *nouns]
+    write_safetensors(path, {
+        "words.text": np.frombuffer(b"".join(w.encode() + b"\0" for w in words), np.uint8),
+        "words.part": np.array([0] * len(adjectives) + [1] * len(nouns), np.uint8),
+        "words.count": np.asarray(counts or range(1, len(words) + 1), np.uint64),
+        "embeddings": np.asarray(embeddings, np.float32),
+        "edges": np.asarray(edges, np.uint32),
+    }, {"format": "vqct-prior", "version": "1", "provenance": provenance})

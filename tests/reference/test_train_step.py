@@ -14,6 +14,7 @@ import torch.nn.functional as F
 import torch_lpips
 from native import LIB, Error, Team, floats, nhwc, relative, write_safetensors
 from native_network import Config, ParameterList
+from safetensors_file import read_safetensors
 from test_gcn import random_graph
 from test_train_layers import OptimizerSettings, Settings, normal
 from torch_patchgan import patchgan
@@ -67,19 +68,6 @@ def settings(codes, beta, adversarial_start, codebook_weight=1.0, clip=0.0, seed
                            Ema(0.9, 0.05, 7), seed)
 
 
-def read_checkpoint(path):
-    """(metadata, arrays by name)."""
-    with open(path, "rb") as file:
-        data = file.read()
-    size = struct.unpack("<Q", data[:8])[0]
-    header = json.loads(data[8:8 + size])
-    metadata = header.pop("__metadata__")
-    return metadata, {name: np.frombuffer(data, "<f4", (entry["data_offsets"][1] -
-                                                        entry["data_offsets"][0]) // 4,
-                                          8 + size + entry["data_offsets"][0]).copy()
-                      for name, entry in header.items()}
-
-
 class Ours:
     """A trainer of the library."""
 
@@ -110,7 +98,7 @@ class Ours:
         path = os.path.join(self.folder, "state.safetensors")
         self.check(LIB.checkpoint_save(path.encode(), self.handle, ctypes.byref(Extra(1.5)),
                                        ctypes.byref(self.error)))
-        return read_checkpoint(path)[1]
+        return read_safetensors(path)[0]
 
     def step(self, batches):
         for part, x in enumerate(batches):
