@@ -295,6 +295,14 @@ size_t loader_held_out(const struct loader *loader, size_t index) {
   return loader->shuffled[index];
 }
 
+size_t loader_training_count(const struct loader *loader) {
+  return loader->count;
+}
+
+size_t loader_training(const struct loader *loader, size_t index) {
+  return loader->shuffled[loader->settings.held_out + index];
+}
+
 void pixels_to_floats(const uint8_t *pixels, size_t count, int channels, float *values) {
   if (channels == 3)
     for (size_t i = 0; i < 3 * count; i++)

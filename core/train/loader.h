@@ -61,6 +61,11 @@ double loader_waited(const struct loader *loader);
 /** The picture number of validation picture `index`, 0 to held_out - 1. */
 size_t loader_held_out(const struct loader *loader, size_t index);
 
+/** How many pictures are trained on, and the picture number of one of them, 0 to that count - 1, in
+ * an order that only the seed settles. */
+size_t loader_training_count(const struct loader *loader);
+size_t loader_training(const struct loader *loader, size_t index);
+
 /** 8-bit pixels with three channels to floats in [-1,1] with one (luma of BT.601) or three. */
 void pixels_to_floats(const uint8_t *pixels, size_t count, int channels, float *values);
 

@@ -15,18 +15,16 @@ struct validation {
   int side;
   size_t positions;
   struct evaluation sums;
-  float *x, *y; /* one picture each */
+  uint64_t *chosen; /* N: by validation and by pictures of training */
+  float *x, *y;     /* one picture each */
   uint32_t *tokens;
   struct vqct_image sheet[2 * SHEET_PICTURES]; /* originals, then what became of them */
   size_t shown;
 };
 
-/* Picture number `index` of the validation set, which may have fewer good ones than it lists. */
-static enum vqct_status decode(const struct validation *v, size_t index, struct vqct_image *image,
-                               struct vqct_error *error) {
-  const struct run *run = v->run;
-  const struct pictures *set = run->validation ? run->validation : run->pictures;
-  size_t picture = run->validation ? index : loader_held_out(run->loader, index);
+/* A picture of a set as validation sees it. */
+static enum vqct_status decode(const struct validation *v, const struct pictures *set,
+                               size_t picture, struct vqct_image *image, struct vqct_error *error) {
   struct vqct_image whole;
   enum vqct_status status = pictures_decode(set, picture, &whole, error);
   if (status != VQCT_OK)
@@ -81,19 +79,49 @@ static enum vqct_status measure(struct validation *v, struct vqct_image *origina
   return status;
 }
 
+/* Of the validation set, which may have fewer good pictures than it lists. */
 static enum vqct_status measure_all(struct validation *v) {
   struct run *run = v->run;
+  const struct pictures *set = run->validation ? run->validation : run->pictures;
   enum vqct_status status = VQCT_OK;
   for (size_t i = 0; i < validation_count(run) && status == VQCT_OK; i++) {
     struct vqct_image original = {0};
     struct vqct_error fault;
-    if (decode(v, i, &original, &fault) != VQCT_OK) {
+    size_t picture = run->validation ? i : loader_held_out(run->loader, i);
+    if (decode(v, set, picture, &original, &fault) != VQCT_OK) {
       if (run->hooks->message)
         run->hooks->message(run->hooks->context, fault.message);
       continue;
     }
     status = measure(v, &original);
     vqct_image_free(&original);
+  }
+  return status;
+}
+
+/* Counts for the model, which live traffic is compared with: what these weights choose in the
+ * pictures of validation and in as many of training. (The counts of training itself are of weights
+ * that have moved since, and of crops.) */
+static enum vqct_status count_chosen(struct validation *v) {
+  struct run *run = v->run;
+  size_t codes = run->trainer->codes, all = loader_training_count(run->loader);
+  size_t most = (size_t)run->settings->validation_pictures;
+  struct evaluation sums = {.counts = v->chosen};
+  enum vqct_status status = VQCT_OK;
+  for (size_t i = 0; i < codes; i++)
+    v->chosen[i] = v->sums.counts[i];
+  for (size_t i = 0; i < all && i < most && status == VQCT_OK; i++) {
+    struct vqct_image image = {0};
+    struct vqct_error fault; /* the loader names bad pictures */
+    if (decode(v, run->pictures, loader_training(run->loader, i), &image, &fault) != VQCT_OK)
+      continue;
+    pixels_to_floats(image.pixels, (size_t)v->side * (size_t)v->side, run->config.image_channels,
+                     v->x);
+    vqct_image_free(&image);
+    status =
+        trainer_reconstruct(run->trainer, v->x, 1, v->side, v->side, NULL, v->tokens, run->error);
+    if (status == VQCT_OK)
+      evaluation_count(&sums, v->tokens, run->trainer->quantizer.planes, v->positions);
   }
   return status;
 }
@@ -113,7 +141,7 @@ static enum vqct_status save_model(const struct validation *v, const char *path)
       .weights = trainer_weights(run->trainer, true),
       .codebook = run->trainer->codebook,
       .words = run->settings->prior ? run->codes.word : NULL,
-      .training_counts = v->sums.counts,
+      .training_counts = v->chosen,
   };
   return model_file_save(path, &content, TENSOR_F16, run->error);
 }
@@ -151,7 +179,8 @@ static enum vqct_status allocate(struct validation *v) {
   v->y = arena_alloc(&t->arena, numbers * sizeof *v->y);
   v->tokens = arena_alloc(&t->arena, t->quantizer.planes * v->positions * sizeof *v->tokens);
   v->sums.counts = arena_calloc(&t->arena, t->codes, sizeof *v->sums.counts);
-  if (!v->x || !v->y || !v->tokens || !v->sums.counts)
+  v->chosen = arena_calloc(&t->arena, t->codes, sizeof *v->chosen);
+  if (!v->x || !v->y || !v->tokens || !v->sums.counts || !v->chosen)
     return error_set(v->run->error, VQCT_MEMORY, "no memory to validate");
   return VQCT_OK;
 }
@@ -164,6 +193,8 @@ enum vqct_status run_validate(struct run *run, bool *better) {
     status = trainer_load(run->trainer, true, run->error);
   if (status == VQCT_OK)
     status = measure_all(&v);
+  if (status == VQCT_OK)
+    status = count_chosen(&v);
   if (status == VQCT_OK)
     status = publish(&v, better);
   if (status == VQCT_OK)

@@ -227,9 +227,9 @@ enum vqct_status trainer_reconstruct(struct trainer *t, const float *x, int imag
     if (status == VQCT_OK && tokens)
       memcpy(tokens, chosen, t->quantizer.planes * positions * sizeof *tokens);
   }
-  if (status == VQCT_OK)
+  if (status == VQCT_OK && y)
     status = chain_forward(&t->network->decoder, &z, &out, NULL, &t->exec, error);
-  if (status == VQCT_OK)
+  if (status == VQCT_OK && y)
     memcpy(y, out.data, (size_t)images * activation_image_size(&out) * sizeof *y);
   arena_release(&t->arena, mark);
   return status;

@@ -100,8 +100,8 @@ enum vqct_status trainer_pack(struct trainer *trainer, struct vqct_error *error)
  * trainer_pack must follow before the next step. Errors: MEMORY. */
 enum vqct_status trainer_load(struct trainer *trainer, bool average, struct vqct_error *error);
 
-/** Reconstructs x (N,H,W,C) into y with the weights that are loaded; tokens (P,T) may be NULL.
- * Errors: NOT_FINITE, MEMORY. */
+/** Reconstructs x (N,H,W,C) into y with the weights that are loaded; tokens (P,T) may be NULL, and
+ * so may y, where only they are wanted. Errors: NOT_FINITE, MEMORY. */
 enum vqct_status trainer_reconstruct(struct trainer *trainer, const float *x, int images,
                                      int height, int width, float *y, uint32_t *tokens,
                                      struct vqct_error *error);

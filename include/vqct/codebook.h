@@ -24,7 +24,8 @@ const char *vqct_part_of_speech_name(enum vqct_part_of_speech part);
 struct vqct_code {
   const char *word; /* UTF-8; "" where the codebook has no words */
   enum vqct_part_of_speech part;
-  uint64_t training_count; /* how often training picked it; 0 where that was not recorded */
+  uint64_t training_count; /* how often the trained model picked it in pictures of training and
+                            * validation; 0 where that was not recorded */
   const float *vector;     /* d numbers */
 };
 

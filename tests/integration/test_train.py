@@ -208,6 +208,19 @@ class Train(unittest.TestCase):
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.assertEqual(inspect.returncode, 0, inspect.stdout)
 
+    def test_counts_of_the_model(self):
+        """All twelve pictures: three of validation and nine of training, as `encode` sees them."""
+        model = f"{self.folder.name}/whole/model.safetensors"
+        counts = read_safetensors(model)[0]["codebook.training_counts"].astype(int)
+        tokens = f"{self.folder.name}/tokens.npy"
+        done = subprocess.run([VQCT, "encode", model, self.data, "--size", "40", "-o", tokens],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        encoded = np.bincount(np.load(tokens).ravel(), minlength=len(counts))
+        self.assertEqual(counts.sum(), 12 * 3 * 100)  # pictures, planes, positions
+        # The model holds fp16: a few vectors near a border choose the other code.
+        self.assertLess(np.abs(counts - encoded).sum(), 0.02 * counts.sum())
+
     def test_damaged_pictures_are_named(self):
         data = f"{self.folder.name}/damaged"
         write_pictures(data)
