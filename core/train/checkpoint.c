@@ -71,6 +71,7 @@ enum vqct_status checkpoint_save(const char *path, const struct trainer *t,
       {"discriminator_steps", discriminator},
       {"codes", codes},
       {"best", best},
+      {"best_of", extra->best_of},
   };
   enum vqct_status status =
       safetensors_save(path, tensors, count, texts, sizeof texts / sizeof *texts, error);
@@ -172,6 +173,7 @@ static enum vqct_status read_all(const struct reading *reading, struct trainer *
   if (extra->new_average)
     optimizer_start_average(&t->generator);
   extra->best = strtod(text_of(reading, "best"), NULL);
+  snprintf(extra->best_of, sizeof extra->best_of, "%s", text_of(reading, "best_of"));
   return status;
 }
 

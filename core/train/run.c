@@ -199,6 +199,12 @@ static enum vqct_status list_held_out(const struct run *run) {
   return status;
 }
 
+/* What the best validation is the best of: numbers of other kinds cannot be compared with it. */
+static void describe_best(const struct run *run, char text[64]) {
+  snprintf(text, 64, "%s of %" PRIu64 " pictures of %d pixels", run->perceptual ? "LPIPS" : "PSNR",
+           run->settings->validation_pictures, run->settings->validation_size);
+}
+
 static enum vqct_status resume(struct run *run) {
   struct checkpoint_extra extra = {.best = INFINITY};
   const char *path = run->path[RUN_LAST];
@@ -210,7 +216,10 @@ static enum vqct_status resume(struct run *run) {
                      "%s: a run is here already; --resume goes on with it", path);
   enum vqct_status status =
       there ? checkpoint_load(path, run->trainer, &extra, run->error) : VQCT_OK;
-  run->best = extra.best;
+  char measured[64];
+  describe_best(run, measured);
+  bool comparable = !*extra.best_of || strcmp(extra.best_of, measured) == 0; /* "": not recorded */
+  run->best = comparable ? extra.best : INFINITY;
   if (status == VQCT_OK && extra.new_discriminator)
     say(run, "the checkpoint has no discriminator: one with fresh weights begins");
   if (status == VQCT_OK && extra.new_average)
@@ -361,6 +370,7 @@ static enum vqct_status log_line(struct run *run, struct interval *interval) {
 
 static enum vqct_status save(struct run *run, enum run_file file) {
   struct checkpoint_extra extra = {.best = run->best};
+  describe_best(run, extra.best_of);
   return checkpoint_save(run->path[file], run->trainer, &extra, run->error);
 }
 

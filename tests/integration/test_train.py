@@ -174,6 +174,19 @@ class Train(unittest.TestCase):
         np.testing.assert_allclose(self.floats("average", "generator.average"), expected,
                                    rtol=0, atol=2e-7)  # a few roundings of values up to 1
 
+    def test_best_of_another_measure(self):
+        """LPIPS is not compared with PSNR: the first validation by it is the best so far."""
+        weights = {name: t.numpy() for name, t in random_weights("squeeze", 1).items()}
+        path = f"{self.folder.name}/squeeze.safetensors"
+        write_safetensors(path, weights)
+        self.train("measure", "--steps", "2")
+        self.assertEqual(self.state("measure", "best")[0]["best_of"], "PSNR of 64 pictures of 40 pixels")
+        self.train("measure", "--steps", "3", "--resume", "--perceptual", path,
+                   "--perceptual-weight", "1", "--late-start", "-1", "--crop", "40")
+        best = self.state("measure", "best")[0]
+        self.assertEqual((best["step"], best["best_of"]), ("3", "LPIPS of 64 pictures of 40 pixels"))
+        self.assertGreater(float.fromhex(best["best"]), 0)
+
     def test_a_lost_discriminator(self):
         """It had taken steps, so a file without it is damaged."""
         self.train("lost")

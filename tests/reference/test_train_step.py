@@ -56,8 +56,8 @@ class Losses(ctypes.Structure):
 
 
 class Extra(ctypes.Structure):
-    _fields_ = [("best", ctypes.c_double), ("new_discriminator", ctypes.c_bool),
-                ("new_average", ctypes.c_bool)]
+    _fields_ = [("best_of", ctypes.c_char * 64), ("best", ctypes.c_double),
+                ("new_discriminator", ctypes.c_bool), ("new_average", ctypes.c_bool)]
 
 
 def settings(codes, beta, adversarial_start, codebook_weight=1.0, clip=0.0, seed=3):
@@ -96,7 +96,7 @@ class Ours:
 
     def state(self):
         path = os.path.join(self.folder, "state.safetensors")
-        self.check(LIB.checkpoint_save(path.encode(), self.handle, ctypes.byref(Extra(1.5)),
+        self.check(LIB.checkpoint_save(path.encode(), self.handle, ctypes.byref(Extra(b"PSNR", 1.5)),
                                        ctypes.byref(self.error)))
         return read_safetensors(path)[0]
 
