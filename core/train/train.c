@@ -160,8 +160,9 @@ static struct trainer_settings make_trainer(const struct vqct_train_settings *s)
   };
 }
 
-static enum vqct_status mean_settings(const struct vqct_train_settings *s,
-                                      struct run_settings *settings, struct vqct_error *error) {
+static enum vqct_status translate_settings(const struct vqct_train_settings *s,
+                                           struct run_settings *settings,
+                                           struct vqct_error *error) {
   struct model_config config = {0};
   enum vqct_status status = check_settings(s, error);
   if (status != VQCT_OK)
@@ -211,7 +212,7 @@ enum vqct_status train_run(const struct vqct_train_settings *settings,
                            struct vqct_error *error) {
   static const struct vqct_train_hooks silent = {0};
   struct run_settings meant;
-  enum vqct_status status = mean_settings(settings, &meant, error);
+  enum vqct_status status = translate_settings(settings, &meant, error);
   return status == VQCT_OK ? run_training(&meant, hooks ? hooks : &silent, reduction, error)
                            : status;
 }

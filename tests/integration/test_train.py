@@ -162,6 +162,15 @@ class Train(unittest.TestCase):
         self.assertEqual((metadata["step"], metadata["discriminator_steps"]), ("9", "0"))
         self.assertNotIn("discriminator.parameters", tensors)
 
+    def test_a_discriminator_that_only_learns(self):
+        for run, options in (("alone", ["--discriminator-start", "-1"]),
+                             ("watched", ["--discriminator-weight", "0"])):
+            done = self.train(run, "--steps", "4", *options)
+            self.assertEqual(done.returncode, 0, done.stdout)
+        alone, watched = self.state("alone"), self.state("watched")
+        self.assertEqual(alone[1]["generator.parameters"], watched[1]["generator.parameters"])
+        self.assertEqual(watched[0]["discriminator_steps"], "2")
+
     def test_average_of_a_later_stage(self):
         done = self.train("average", "--steps", "3", "--average-decay", "0")
         self.assertEqual(done.returncode, 0, done.stdout)

@@ -292,7 +292,7 @@ END_TEST
 
 int main(void) {
   TCase *cases = tcase_create("layers");
-  tcase_set_timeout(cases, 120);
+  tcase_set_timeout(cases, 600); /* of a sanitizer on a busy machine */
   tcase_add_loop_test(cases, convolutions, 0, sizeof conv_cases / sizeof *conv_cases);
   tcase_add_loop_test(cases, group_norm, 0, 2);
   tcase_add_test(cases, attention);

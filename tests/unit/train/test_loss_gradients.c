@@ -391,7 +391,7 @@ END_TEST
 
 int main(void) {
   TCase *cases = tcase_create("losses");
-  tcase_set_timeout(cases, 120);
+  tcase_set_timeout(cases, 600); /* of a sanitizer on a busy machine */
   tcase_add_loop_test(cases, codebook, 0, 4);
   tcase_add_loop_test(cases, transfers, 0, TRANSFER_KIND_COUNT);
   tcase_add_loop_test(cases, pixels, 0, 2);
