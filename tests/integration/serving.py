@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import unittest
 import urllib.error
 import urllib.request
 
@@ -166,6 +167,25 @@ class Server:
     def resident_bytes(self):
         with open(f"/proc/{self.process.pid}/statm") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+class ModelCase(unittest.TestCase):
+    """Tests with a tiny model; and with one server for all of a class where `options` are its."""
+    options = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.model = os.path.join(cls.folder.name, "model.safetensors")
+        make_model(cls.model)
+        cls.png = photo(form="PNG")
+        if cls.options is not None:
+            cls.server = Server(cls.model, *cls.options)
+            cls.addClassCleanup(cls.server.__exit__, None)
+
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
 
 
 def read_answer(link):

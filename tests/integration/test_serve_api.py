@@ -7,7 +7,6 @@ import re
 import socket
 import subprocess
 import sys
-import tempfile
 import unittest
 
 import numpy as np
@@ -31,21 +30,14 @@ def pixels(file):
     return np.asarray(Image.open(io.BytesIO(file)).convert("RGB"))
 
 
-class Routes(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.model = os.path.join(cls.folder.name, "model.safetensors")
-        serving.make_model(cls.model)
-        cls.server = serving.Server(cls.model, "--cors-origin", "https://page.example",
-                                    "--log-level", "debug")
-        cls.png = serving.photo(96, 64, form="PNG")
-        cls.jpeg = serving.photo(80, 64)
+class Routes(serving.ModelCase):
+    options = ["--cors-origin", "https://page.example", "--log-level", "debug"]
 
     @classmethod
-    def tearDownClass(cls):
-        cls.server.__exit__(None)
-        cls.folder.cleanup()
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.png = serving.photo(96, 64, form="PNG")
+        cls.jpeg = serving.photo(80, 64)
 
     def encode(self, file, query="?size=32", **headers):
         answer = self.server.post(f"/v1/encode{query}", file, "application/octet-stream", **headers)

@@ -2,8 +2,8 @@
 import os
 import socket
 import struct
+import subprocess
 import sys
-import tempfile
 import threading
 import time
 import unittest
@@ -26,21 +26,9 @@ def png_bomb(width, height):
             + chunk(b"IDAT", zlib.compress(bytes(1 << 20), 9)) + chunk(b"IEND", b""))
 
 
-class Hostile(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.model = os.path.join(cls.folder.name, "model.safetensors")
-        serving.make_model(cls.model)
-        cls.server = serving.Server(
-            cls.model, "--max-body", "1M", "--body-timeout", "1s", "--header-timeout", "1s",
-            "--idle-timeout", "30s", "--max-connections", "300")
-        cls.png = serving.photo(form="PNG")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.server.__exit__(None)
-        cls.folder.cleanup()
+class Hostile(serving.ModelCase):
+    options = ["--max-body", "1M", "--body-timeout", "1s", "--header-timeout", "1s",
+               "--idle-timeout", "30s", "--max-connections", "300"]
 
     def setUp(self):
         serving.wait_until(lambda: self.server.metric("vqct_connections") == 0, "no connection")
@@ -290,21 +278,10 @@ class Hostile(unittest.TestCase):
             self.assertEqual(data.count(b"HTTP/1.1 200 OK"), 4)
 
 
-class StartUp(unittest.TestCase):
+class StartUp(serving.ModelCase):
     """What is wrong before the server starts is one line and an exit code."""
 
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.model = os.path.join(cls.folder.name, "model.safetensors")
-        serving.make_model(cls.model)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
-
     def run_serve(self, *arguments, environment=None):
-        import subprocess
         return subprocess.run([serving.VQCT, "serve", *arguments], capture_output=True, text=True,
                               timeout=serving.PATIENCE,
                               env=dict(os.environ, **(environment or {})))

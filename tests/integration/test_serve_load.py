@@ -10,16 +10,16 @@ import signal
 import ssl
 import subprocess
 import sys
-import tempfile
 import threading
-import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import serving  # noqa: E402
 
 HOST = b"Host: x\r\n"
-SLOW = "?size=384"  # about half a second of compute for the tiny model, far more under a sanitizer
+# The side of a picture that the tiny model computes for about half a second, or for some seconds
+# under the thread sanitizer, which makes its attention a hundred times slower.
+SLOW = 192 if serving.BUILD.endswith("tsan") else 384
 SERVED = 'vqct_images_total{operation="encode"}'
 
 
@@ -32,31 +32,17 @@ def json_of(files):
     return json.dumps({"images": [base64.b64encode(file).decode() for file in files]}).encode()
 
 
-class WithModel(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.model = os.path.join(cls.folder.name, "model.safetensors")
-        serving.make_model(cls.model)
-        cls.png = serving.photo(form="PNG")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
-
-    def path(self, name):
-        return os.path.join(self.folder.name, name)
-
-    def keep_busy(self, server, query=SLOW):
-        """A request that the only worker computes for a while; the link on which it answers."""
+class LoadCase(serving.ModelCase):
+    def keep_busy(self, server, side=SLOW):
+        """A request that is computed for a while, by all threads; the link on which it answers."""
         link = server.connect()
         self.addCleanup(link.close)
-        link.sendall(encode_request(self.png, query))
+        link.sendall(encode_request(self.png, f"?size={side}"))
         serving.wait_until(lambda: server.metric("vqct_workers_busy") == 1, "a busy worker")
         return link
 
 
-class Batches(WithModel):
+class Batches(LoadCase):
     def test_answers_do_not_depend_on_the_batch(self):
         files = [serving.photo(seed=seed, form="PNG") for seed in range(24)]
         queries = ["?size=32", "?size=48", "?size=32"]
@@ -115,7 +101,7 @@ class Batches(WithModel):
             busy = self.keep_busy(server)
             links = [server.connect() for _ in range(12)]
             for link in links:
-                link.sendall(encode_request(self.png, "?size=256"))
+                link.sendall(encode_request(self.png, f"?size={SLOW * 2 // 3}"))
             serving.wait_until(lambda: server.metric("vqct_queue_images") == 12)
             self.assertEqual(server.post("/v1/decode", tokens, "application/json").status, 200)
             self.assertGreater(server.metric("vqct_queue_images"), 6)
@@ -146,7 +132,7 @@ class Batches(WithModel):
                 self.assertLess(server.resident_bytes(), before[0] * 1.05)
 
 
-class Bounds(WithModel):
+class Bounds(LoadCase):
     def test_a_full_queue_refuses_at_once(self):
         with serving.Server(self.model, "--queue-images", "3") as server:
             links = [self.keep_busy(server), server.connect(), server.connect()]
@@ -181,8 +167,8 @@ class Bounds(WithModel):
             serving.wait_until(lambda: server.metric("vqct_queue_bytes") == 0)
 
     def test_pixels_are_bounded(self):
-        with serving.Server(self.model, "--queue-pixels", "200000") as server:
-            busy = self.keep_busy(server)  # 147,456
+        with serving.Server(self.model, "--queue-pixels", str(SLOW**2 + 60000)) as server:
+            busy = self.keep_busy(server)
             answer = server.post("/v1/encode", serving.photo(256, 256))
             self.assertEqual((answer.status, answer.problem()), (429, "queue-full"))
             self.assertEqual(server.metric('vqct_refused_total{reason="pixels"}'), 1)
@@ -193,9 +179,10 @@ class Bounds(WithModel):
 
     def test_pixels_are_bounded_for_pictures_decoded_side_by_side(self):
         many = json_of([serving.photo(256, 256)] * 8)
-        with serving.Server(self.model, "--queue-pixels", "290000", "--codec-threads",
+        room = SLOW**2 + 140000  # for two of the eight beside the one that is computed
+        with serving.Server(self.model, "--queue-pixels", str(room), "--codec-threads",
                             "4") as server:
-            busy = self.keep_busy(server)  # 147,456, which leaves room for two of eight
+            busy = self.keep_busy(server)
             answer = server.post("/v1/encode", many, "application/json")
             self.assertEqual((answer.status, answer.problem()), (429, "queue-full"))
             self.assertEqual(server.metric('vqct_refused_total{reason="pixels"}'), 1)
@@ -212,7 +199,7 @@ class Bounds(WithModel):
             self.assertEqual(serving.read_answer(busy).status, 200)
 
 
-class Deadlines(WithModel):
+class Deadlines(LoadCase):
     def test_a_job_past_its_deadline_is_dropped(self):
         with serving.Server(self.model) as server:
             busy = self.keep_busy(server)
@@ -224,7 +211,7 @@ class Deadlines(WithModel):
 
     def test_a_deadline_that_passes_in_compute(self):
         with serving.Server(self.model, "--request-timeout", "100ms") as server:
-            answer = server.post(f"/v1/encode{SLOW}", self.png)
+            answer = server.post(f"/v1/encode?size={SLOW}", self.png)
             self.assertEqual(answer.status, 504)
             self.assertEqual(server.get("/livez", admin=True).status, 200)
             serving.wait_until(lambda: server.metric("vqct_workers_busy") == 0)
@@ -257,7 +244,7 @@ class Deadlines(WithModel):
 
     def test_a_slow_worker_leaves_the_loop_free(self):
         with serving.Server(self.model, "--stall-timeout", "200ms") as server:
-            busy = self.keep_busy(server, "?size=512")
+            busy = self.keep_busy(server, SLOW * 4 // 3)
             self.assertEqual(server.get("/livez", admin=True).status, 200)
             self.assertEqual(server.get("/v1/codebook").status, 200)
             serving.wait_until(lambda: server.get("/readyz", admin=True).status == 503)
@@ -268,7 +255,7 @@ class Deadlines(WithModel):
             self.assertEqual(server.get("/readyz", admin=True).status, 200)
 
 
-class Ending(WithModel):
+class Ending(LoadCase):
     def test_everything_accepted_is_answered(self):
         with serving.Server(self.model) as server:
             busy = self.keep_busy(server)
@@ -357,7 +344,7 @@ class Ending(WithModel):
         self.assertEqual(sorted(answers), sorted(logged))
 
 
-class Reloading(WithModel):
+class Reloading(LoadCase):
     def checksum(self, server):
         return server.get("/v1/model").json()["model"]["checksum"]
 
@@ -452,7 +439,7 @@ class Reloading(WithModel):
             self.assertIn('"key":"first"', text)
 
 
-class Tls(WithModel):
+class Tls(LoadCase):
     def test_tls(self):
         key, certificate = self.path("key.pem"), self.path("cert.pem")
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",

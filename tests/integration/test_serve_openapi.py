@@ -4,7 +4,6 @@ import json
 import os
 import re
 import sys
-import tempfile
 import unittest
 
 import jsonschema
@@ -15,20 +14,13 @@ import serving  # noqa: E402
 JSON = "application/json"
 
 
-class OpenApi(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        model = os.path.join(cls.folder.name, "model.safetensors")
-        serving.make_model(model)
-        cls.server = serving.Server(model)
-        cls.document = cls.server.get("/openapi.json").json()
-        cls.png = serving.photo(form="PNG")
+class OpenApi(serving.ModelCase):
+    options = []
 
     @classmethod
-    def tearDownClass(cls):
-        cls.server.__exit__(None)
-        cls.folder.cleanup()
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.document = cls.server.get("/openapi.json").json()
 
     def resolve(self, value):
         while "$ref" in value:
