@@ -213,7 +213,7 @@ enum vqct_status trainer_reconstruct(struct trainer *t, const float *x, int imag
                           .height = height,
                           .width = width,
                           .channels = t->config.image_channels};
-  struct activation z, out;
+  struct activation z, out = {0};
   enum vqct_status status = chain_forward(&t->network->encoder, &in, &z, NULL, &t->exec, error);
   if (status == VQCT_OK) {
     size_t positions = (size_t)(z.images * z.height * z.width);
