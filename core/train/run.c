@@ -408,10 +408,11 @@ static enum vqct_status loop(struct run *run) {
   struct trainer *t = run->trainer;
   struct interval interval = {.since = run_seconds()};
   enum vqct_status status = VQCT_OK;
-  while (status == VQCT_OK && t->step < s->steps) {
+  uint64_t last = s->until && s->until < s->steps ? s->until : s->steps;
+  while (status == VQCT_OK && t->step < last) {
     status = one_step(run, &interval);
     bool end = t->step == s->steps;
-    bool stop = status == VQCT_OK && asked_to_stop(run);
+    bool stop = status == VQCT_OK && (asked_to_stop(run) || t->step == last);
     if (status == VQCT_OK && (end || (s->log_every && t->step % s->log_every == 0)))
       status = log_line(run, &interval);
     if (status == VQCT_OK && (!stop || end))

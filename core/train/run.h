@@ -43,6 +43,7 @@ struct run_settings {
   int batch;      /* pictures of a micro-batch on this process */
   int accumulate; /* micro-batches of a step */
   uint64_t steps;
+  uint64_t until;                                       /* step to end at as if asked to; 0: none */
   uint64_t log_every, validate_every, checkpoint_every; /* steps; 0: never but at the end */
   unsigned threads, loader_threads;
   bool resume; /* go on from FOLDER/last.safetensors; otherwise the folder must not have one */

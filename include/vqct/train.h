@@ -95,6 +95,7 @@ struct vqct_train_settings {
   int64_t batch;             /* pictures computed together, in this process */
   int64_t accumulate;        /* such batches in a step */
   int64_t steps;             /* of the whole run */
+  int64_t until;             /* step to end at as if asked to; 0: none. Not kept in the folder */
   int64_t crop;              /* pixels: side of what is trained on */
   double crop_min, crop_max; /* side cut out, as a share of a picture's short side */
   bool flip;                 /* mirror every other crop */

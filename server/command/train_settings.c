@@ -89,6 +89,8 @@ static const struct option options[] = {
     WHOLE("batch", batch, "8", 1, 65536, "N", "pictures computed together"),
     WHOLE("accumulate", accumulate, "1", 1, 65536, "N", "such batches in a step"),
     WHOLE("steps", steps, "100000", 1, 0x1p53, "N", "of the whole run"),
+    WHOLE("until", until, "0", 0, 0x1p53, "STEP",
+          "stop there with a checkpoint, to go on later; 0: at the last step"),
     WHOLE("crop", crop, "256", 8, 4096, "PIXELS", "side of the squares to train on"),
     NUMBER("crop-min", crop_min, "0.5", 0.01, 1, "SHARE",
            "smallest square as a share of a picture's short side; it is never enlarged without "
@@ -183,9 +185,10 @@ enum vqct_status train_settings_save(const struct train_options *values, const c
   json_t *object = json_object();
   for (size_t i = 0; i < train_table.count; i++) {
     const struct option *option = &options[i];
-    json_t *value = option->offset == AT(folder) || option->offset == AT(resume)
-                        ? NULL
-                        : value_json(option, (const char *)values + option->offset);
+    json_t *value =
+        option->offset == AT(folder) || option->offset == AT(resume) || option->offset == AT(until)
+            ? NULL
+            : value_json(option, (const char *)values + option->offset);
     if (value)
       json_object_set_new(object, option->name, value);
   }

@@ -128,6 +128,18 @@ class Train(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertSameState("stopped")
 
+    def test_stops_at_a_step(self):
+        """The rate falls to the last step of the whole run, not to the one where a stage stops."""
+        done = self.train("until", "--until", "3")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertEqual(self.state("until")[0]["step"], "3")
+        done = self.train("until", "--resume", "--until", "2")  # which is past
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertEqual(self.state("until")[0]["step"], "3")
+        done = self.train("until", "--resume")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertSameState("until")
+
     def test_held_out_pictures_are_listed(self):
         """Training does not see them: with them damaged it gives the same weights."""
         with open(f"{self.folder.name}/whole/held-out.txt") as file:
