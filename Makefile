@@ -127,7 +127,8 @@ $(B)/vqct: $(B)/server/main.o $(SERVER_OBJECTS) $(B)/libvqct.a
 MPI_OBJECT := $(B)/core/train/mpi/distributed.o
 $(MPI_OBJECT): LIB_PACKAGES += ompi-c
 $(B)/vqct-mpi: $(MPI_OBJECT) $(B)/server/main.o $(SERVER_OBJECTS) $(B)/libvqct.a
-	$(CC) $(SANITIZE) -o $@ $^ $(ALL_LIBS) $(shell pkg-config --libs ompi-c)
+	$(call say,LD)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(ALL_LIBS) $(shell pkg-config --libs ompi-c)
 ifneq ($(MPI),)
 all: $(B)/vqct-mpi
 endif
@@ -143,6 +144,30 @@ $(B)/tests/%: $(B)/tests/%.o $(SERVER_OBJECTS) $(B)/libvqct.a
 serve: deps ## build, and run the service with the model that ships
 	@$(MAKE) --no-print-directory all
 	$(B)/vqct serve --model $(MODEL)
+
+# The model that ships, in three stages. What is interrupted goes on where it was.
+PRIOR := models/prior-glove-100d.safetensors
+RUN   ?= runs/vqct-small
+STAGE_1 = --config config/train/small.json $(DATA:%=--data %) --prior $(PRIOR) --perceptual $(PERCEPTUAL) \
+          $(if $(wildcard $(RUN)/last.safetensors),--resume)
+STAGE_2 = --resume --steps 9000 --until 5000 --cosine --crop 128 --crop-min 0.44 --crop-max 1 --batch 4 --average-decay 0.999 \
+          --perceptual-weight 0.2 --discriminator-start 4000 --discriminator-weight 0.05 --discriminator-channels 32
+STAGE_3 = --resume --perceptual-weight 0.1 --discriminator-weight 0.01
+
+# Trains stage $(1) unless the run has a line of its last step, $(2), already.
+define stage
+	@done='grep -qs "\"step\":$(2)," $(RUN)/metrics.jsonl'; \
+	  eval $$done || { $(B)/vqct train -o $(RUN) $(STAGE_$(1)) && eval $$done; }
+
+endef
+
+.PHONY: model
+model: all ## train the model that ships (hours): DATA="FOLDER..." PERCEPTUAL=lpips_squeeze.safetensors [RUN=FOLDER]
+	@test -n "$(DATA)" && test -n "$(PERCEPTUAL)" || { echo 'give DATA="FOLDER..." and PERCEPTUAL=FILE'; exit 2; }
+	$(call stage,1,4000)
+	$(call stage,2,5000)
+	$(call stage,3,9000)
+	cp $(RUN)/model.safetensors models/vqct-small.safetensors
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
