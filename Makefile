@@ -155,7 +155,7 @@ STAGE_2 = --resume --steps 9000 --until 5000 --cosine --crop 128 --crop-min 0.44
 STAGE_3 = --resume --until 6500 --perceptual-weight 0.1 --discriminator-weight 0.01
 STAGE_4 = --resume --until 7000 --dropout 0
 STAGE_5 = --resume --until 7500 --learning-rate 7e-4 --perceptual-weight 0.05 --crop-min 0.7
-STAGE_6 = --resume --steps 9300 --learning-rate 1.2e-3 --perceptual-weight 0.03
+STAGE_6 = --resume --steps 9300 --learning-rate 1.2e-3 --perceptual-weight 0.03 --average-decay 0
 
 # Trains stage $(1) unless the run has a line of its last step, $(2), already.
 define stage
