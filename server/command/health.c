@@ -97,7 +97,7 @@ static enum vqct_status health(const void *settings, const struct options_found 
 }
 
 static enum vqct_status health_run(int argc, char **argv, struct vqct_error *error) {
-  struct health_options settings;
+  struct health_options settings = {0};
   return command_run(&table, argc, argv, &settings, health, error);
 }
 

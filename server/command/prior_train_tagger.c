@@ -98,7 +98,7 @@ static enum vqct_status work(const void *values, const struct options_found *fou
 }
 
 static enum vqct_status run(int argc, char **argv, struct vqct_error *error) {
-  struct settings settings;
+  struct settings settings = {0};
   return command_run(&table, argc, argv, &settings, work, error);
 }
 

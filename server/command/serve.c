@@ -261,7 +261,7 @@ static enum vqct_status serve(const void *settings, const struct options_found *
 }
 
 static enum vqct_status serve_run(int argc, char **argv, struct vqct_error *error) {
-  struct serve_options options;
+  struct serve_options options = {0};
   return command_run(&serve_option_table, argc, argv, &options, serve, error);
 }
 
