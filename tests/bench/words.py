@@ -3,10 +3,11 @@
 
     VQCT_BUILD=build/release tests/bench/words.py MODEL PICTURE OUTPUT [--place ROW,COLUMN]
 
-Asks a server of its own, as a web backend would: /v1/encode?words=true and /v1/reconstruct. The part
-is 8 x 8 tokens, at --place of the token grid.
+Asks a server of its own, as a web backend would: /v1/reconstruct?words=true. The part is 8 x 8
+tokens, at --place of the token grid.
 """
 import argparse
+import base64
 import io
 import json
 import os
@@ -23,20 +24,17 @@ PART, CELL, SIDE, GAP = 8, 96, 376, 16
 FONT = "/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf"
 
 
-def ask(server, path, body):
-    request = urllib.request.Request(f"http://127.0.0.1:{server.port}{path}", body,
-                                     {"Content-Type": "application/octet-stream"})
+def reconstruct(server, body):
+    """What /v1/reconstruct says of one picture."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{server.port}/v1/reconstruct?words=true", body,
+        {"Content-Type": "application/octet-stream", "Accept": "application/json"})
     with urllib.request.urlopen(request) as answer:
-        return answer.read(), answer.headers
+        return json.load(answer)
 
 
-def cover(picture, side):
-    """The middle square of a picture at `side`, as the service cuts it."""
-    scale = side / min(picture.size)
-    size = [round(length * scale) for length in picture.size]
-    picture = picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
-    left, top = (size[0] - side) // 2, (size[1] - side) // 2
-    return picture.crop((left, top, left + side, top + side))
+def picture_of(base64_png):
+    return Image.open(io.BytesIO(base64.b64decode(base64_png))).convert("RGB")
 
 
 def font_for(text):
@@ -75,12 +73,11 @@ def main():
     with open(arguments.picture, "rb") as file:
         data = file.read()
     with serving.Server(arguments.model) as server:
-        answer = json.loads(ask(server, "/v1/encode?words=true", data)[0])
-        png, headers = ask(server, "/v1/reconstruct", data)
-    back = Image.open(io.BytesIO(png)).convert("RGB")
-    original = cover(Image.open(io.BytesIO(data)), back.width)
-    words = dict(zip((plane["name"] for plane in answer["planes"]), answer["images"][0]["words"]))
-    columns = answer["images"][0]["grid"][1]
+        answer = reconstruct(server, data)
+    found = answer["images"][0]
+    original, back = picture_of(found["original"]), picture_of(found["image"])
+    words = dict(zip((plane["name"] for plane in answer["planes"]), found["words"]))
+    columns = found["grid"][1]
     marked = original.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     scale = SIDE / columns
     ImageDraw.Draw(marked).rectangle((left * scale, top * scale, (left + PART) * scale,
@@ -90,7 +87,7 @@ def main():
     sheet.paste(back.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (0, SIDE + GAP))
     sheet.paste(enlarge_with_words(original, words, columns, top, left), (SIDE + GAP, 0))
     sheet.save(arguments.output, quality=85)
-    print({name: value for name, value in headers.items() if name.startswith("X-")})
+    print(f"PSNR {found['psnr']:.2f} dB, SSIM {found['ssim']:.3f}")
 
 
 if __name__ == "__main__":
