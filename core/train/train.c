@@ -88,7 +88,11 @@ static enum vqct_status check_settings(const struct vqct_train_settings *s,
   };
   if (!s->folder)
     return error_set(error, VQCT_INVALID, "training: no folder is given");
-  return check_ranges(range, sizeof range / sizeof *range, error);
+  enum vqct_status status = check_ranges(range, sizeof range / sizeof *range, error);
+  if (status == VQCT_OK && s->crop_min > s->crop_max)
+    status = error_set(error, VQCT_INVALID, "crop-min %g is above crop-max %g", s->crop_min,
+                       s->crop_max);
+  return status;
 }
 
 /* ---- meaning ----------------------------------------------------------------------------------
@@ -168,9 +172,6 @@ static enum vqct_status translate_settings(const struct vqct_train_settings *s,
   enum vqct_status status = check_settings(s, error);
   if (status != VQCT_OK)
     return status;
-  if (s->crop_min > s->crop_max)
-    return error_set(error, VQCT_INVALID, "crop-min %g is above crop-max %g", s->crop_min,
-                     s->crop_max);
   status = make_architecture(s, &config, error);
   if (status != VQCT_OK)
     return status;
