@@ -97,7 +97,7 @@ class Hostile(serving.ModelCase):
     def test_garbage_is_refused(self):
         for data, *allowed in (
                 (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200), 408),
-                (b"\r\n" * 50, 408, None), (b"GET\r\n\r\n", None), (b"\xff" * 1000 + b"\r\n\r\n", None),
+                (b"\r\n" * 50, 408), (b"GET\r\n\r\n", None), (b"\xff" * 1000 + b"\r\n\r\n", None),
                 (b"GET /v1/model\r\n\r\n", 400), (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
                 (b"GET /v1/model HTTP/9.9\r\n\r\n", 505), (b"GET /%00 HTTP/1.1\r\n" + HOST + b"\r\n", 404),
                 # These may be closed before all of it was sent.
@@ -105,7 +105,7 @@ class Hostile(serving.ModelCase):
                 (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 20000 + b"\r\n", 431, None)):
             with self.subTest(data[:30]):
                 try:
-                    answer = self.server.raw(data, finish=True)
+                    answer = self.server.raw(data)
                 except OSError:
                     answer = None
                 self.assertIn(answer and answer.status, allowed)
