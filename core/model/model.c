@@ -63,6 +63,8 @@ enum vqct_status vqct_model_open(const char *path, struct vqct_model **result,
   if (status == VQCT_OK)
     status = build_network(model, error);
   if (status == VQCT_OK)
+    status = model_file_detach(&model->file, error);
+  if (status == VQCT_OK)
     status = quantizer_init(&model->quantizer, &model->file.config, model->file.codebook, error);
   if (status == VQCT_OK) {
     model->architecture = model_config_json(&model->file.config);

@@ -74,6 +74,8 @@ static enum vqct_status read_weights(const struct reading *r) {
     return error_set(r->error, VQCT_MEMORY, "%s: memory is exhausted", r->name);
   for (size_t i = 0; !status && i < model->parameters.count; i++)
     status = read_weight(r, i);
+  if (!status)
+    model->weight_type = model->weight[0]->type;
   return status;
 }
 
@@ -188,8 +190,7 @@ static enum vqct_status check_unexpected(const struct reading *r) {
 static enum vqct_status read_model(const char *name, struct model_file *model,
                                    struct vqct_error *error) {
   struct reading r = {model, name, error};
-  size_t size;
-  const void *bytes = safetensors_bytes(model->file, &size);
+  const void *bytes = safetensors_bytes(model->file, &model->bytes);
   enum vqct_status status = read_config(&r);
   if (!status)
     status = read_weights(&r);
@@ -200,11 +201,11 @@ static enum vqct_status read_model(const char *name, struct model_file *model,
   if (!status)
     status = check_unexpected(&r);
   if (!status)
-    status = checksum_bytes(bytes, size, model->checksum, error);
+    status = checksum_bytes(bytes, model->bytes, model->checksum, error);
   if (status)
     model_file_close(model);
   else
-    safetensors_drop_pages(model->file, bytes, size);
+    safetensors_drop_pages(model->file, bytes, model->bytes);
   return status;
 }
 
@@ -222,9 +223,32 @@ enum vqct_status model_file_parse(const char *name, const void *data, size_t siz
   return status ? status : read_model(name, file, error);
 }
 
+enum vqct_status model_file_detach(struct model_file *file, struct vqct_error *error) {
+  size_t codes = (size_t)model_config_codes(&file->config);
+  /* All of them lie in one mapping, so their sizes have a sum. */
+  size_t offsets = (codes + 1) * sizeof *file->word_offsets;
+  size_t counts = codes * sizeof *file->training_counts;
+  size_t codebook = codes * (size_t)file->config.code_dimension * sizeof *file->codebook;
+  size_t words = (size_t)file->word_offsets[codes];
+  unsigned char *copy = malloc(offsets + counts + codebook + words);
+  if (!copy)
+    return error_set(error, VQCT_MEMORY, "%s: no memory for the codebook", file->config.name);
+  file->copies = copy;
+  file->word_offsets = memcpy(copy, file->word_offsets, offsets);
+  file->training_counts = memcpy(copy += offsets, file->training_counts, counts);
+  file->codebook = memcpy(copy += counts, file->codebook, codebook);
+  file->words = memcpy(copy + codebook, file->words, words);
+  free(file->weight);
+  file->weight = NULL;
+  safetensors_close(file->file);
+  file->file = NULL;
+  return VQCT_OK;
+}
+
 void model_file_close(struct model_file *file) {
   parameter_list_free(&file->parameters);
   free(file->weight);
+  free(file->copies);
   safetensors_close(file->file);
   *file = (struct model_file){0};
 }

@@ -17,14 +17,18 @@
 
 /** An opened file, read only. All pointers end with it. */
 struct model_file {
-  struct safetensors *file;
+  struct safetensors *file; /* NULL once detached */
   struct model_config config;
   struct parameter_list parameters;
-  const struct tensor **weight;    /* one for each parameter, of its shape: F32, F16 or BF16 */
+  const struct tensor **weight;    /* one for each parameter, of its shape: F32, F16 or BF16;
+                                      NULL once detached */
+  enum tensor_type weight_type;    /* of the first of them */
   const float *codebook;           /* N,d */
   const char *words;               /* N words, a zero byte after each */
   const uint64_t *word_offsets;    /* N + 1: of the first byte of each word, and the end */
   const uint64_t *training_counts; /* N; all 0 where they were not recorded */
+  void *copies;                    /* of these four, once detached */
+  size_t bytes;                    /* of the whole file */
   char checksum[CHECKSUM_SIZE];
 };
 
@@ -37,6 +41,10 @@ enum vqct_status model_file_open(const char *path, struct model_file *file,
 /** The same for a file in memory, which must outlive the result and be aligned to 8 bytes. */
 enum vqct_status model_file_parse(const char *name, const void *data, size_t size,
                                   struct model_file *file, struct vqct_error *error);
+
+/** Copies the codebook, words and counts and lets go of the file and its weights, so that whatever
+ * is done to the file does not matter any more. Errors: MEMORY; nothing is changed then. */
+enum vqct_status model_file_detach(struct model_file *file, struct vqct_error *error);
 
 /** Frees and clears; may be called again. */
 void model_file_close(struct model_file *file);

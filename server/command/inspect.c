@@ -48,16 +48,6 @@ static uint64_t count_parameters(const struct vqct_model *model, const char *sta
   return count;
 }
 
-static const char *kernel_type(const struct vqct_model *model) {
-  return tensor_type_name(model->file.weight[0]->type);
-}
-
-static size_t file_size(const struct vqct_model *model) {
-  size_t size;
-  safetensors_bytes(model->file.file, &size);
-  return size;
-}
-
 /* One codebook: the codes of one part of speech. */
 struct book {
   enum vqct_part_of_speech part;
@@ -130,7 +120,8 @@ static void print_text(const struct vqct_model *model, int64_t words) {
   struct book books[2];
   printf("name             %s\n", info->name);
   printf("checksum         sha256 %s\n", info->checksum);
-  printf("file             %zu bytes, convolutions in %s\n", file_size(model), kernel_type(model));
+  printf("file             %zu bytes, convolutions in %s\n", model->file.bytes,
+         tensor_type_name(model->file.weight_type));
   printf("picture          %u channels, %u pixels a token along each side\n", info->channels,
          info->downsampling);
   print_levels(config);
@@ -174,10 +165,10 @@ static json_t *model_json(const struct vqct_model *model, int64_t words) {
   for (int i = 0; i < count; i++)
     json_array_append_new(codebooks, book_json(model, &books[i], words));
   return json_pack("{s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:o, s:o}", "name",
-                   info->name, "checksum", info->checksum, "bytes", (json_int_t)file_size(model),
-                   "weights", kernel_type(model), "downsampling", (json_int_t)info->downsampling,
-                   "channels", (json_int_t)info->channels, "planes", (json_int_t)info->planes,
-                   "codes", (json_int_t)info->codes, "code_dimension",
+                   info->name, "checksum", info->checksum, "bytes", (json_int_t)model->file.bytes,
+                   "weights", tensor_type_name(model->file.weight_type), "downsampling",
+                   (json_int_t)info->downsampling, "channels", (json_int_t)info->channels, "planes",
+                   (json_int_t)info->planes, "codes", (json_int_t)info->codes, "code_dimension",
                    (json_int_t)info->code_dimension, "parameters", counts, "encode_flops",
                    (json_int_t)info->encode_flops, "decode_flops", (json_int_t)info->decode_flops,
                    "architecture", json_loads(info->architecture, 0, NULL), "codebooks", codebooks);
