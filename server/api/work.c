@@ -232,6 +232,14 @@ static void count_job(struct service *service, const struct job *job, size_t tok
   registry_add(registry, METRIC_TOKENS, labels, (double)tokens);
 }
 
+/* Counts an encoded picture's codes. Where its model was loaded again meanwhile, the new engine has
+ * the counters. */
+static void count_usage(struct work *work, const struct work_item *item) {
+  const struct engine *now = work->service->engine, *then = work->engine;
+  bool same = !strcmp(now->info->checksum, then->info->checksum);
+  usage_record((same ? now : then)->usage, item->tokens, item_tokens(work, item), uv_hrtime());
+}
+
 static void item_end(struct work *work, struct work_item *item) {
   const struct job *job = &item->job;
   if (job->expired)
@@ -265,7 +273,7 @@ void service_job_done(void *context, struct job *job) {
   if (!item->failed) {
     count_job(service, job, item_tokens(work, item));
     if (job->operation == JOB_ENCODE)
-      usage_record(work->engine->usage, item->tokens, item_tokens(work, item), uv_hrtime());
+      count_usage(work, item);
     if (job->operation == JOB_ENCODE && work->kind == WORK_RECONSTRUCT && work->exchange)
       push_item(work, item, JOB_DECODE);
   }
