@@ -79,7 +79,7 @@ void queue_push(struct queue *queue, struct job *job) {
   *(lane->last ? &lane->last->next : &lane->first) = job;
   lane->last = job;
   job->queued = uv_hrtime();
-  job->taken = 0;
+  job->ready = job->taken = job->finished = 0; /* of the operation before */
   queue->images++;
   queue->pixels += job_pixels(job);
   pthread_cond_signal(&queue->arrival);

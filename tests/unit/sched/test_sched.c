@@ -153,6 +153,19 @@ START_TEST(a_waiting_job_can_be_removed_and_a_taken_one_not) {
 }
 END_TEST
 
+START_TEST(a_job_pushed_again_has_the_times_of_its_new_operation) {
+  open_queue(1, UINT64_MAX, 0);
+  push(0, JOB_ENCODE, 8, 1);
+  ck_assert_str_eq(take(), "a");
+  jobs[0].finished = jobs[0].taken + 1;
+  jobs[0].operation = JOB_DECODE;
+  queue_push(queue, &jobs[0]);
+  ck_assert(queue_remove(queue, &jobs[0]));
+  ck_assert_uint_eq(jobs[0].ready, 0);
+  ck_assert_uint_eq(jobs[0].finished, 0);
+}
+END_TEST
+
 static void *push_later(void *argument) {
   (void)argument;
   struct timespec pause = {0, 20000000};
@@ -300,6 +313,7 @@ int main(void) {
   tcase_add_test(cases, an_operation_that_did_not_wait_has_saved_nothing_up);
   tcase_add_test(cases, what_expired_is_given_apart);
   tcase_add_test(cases, a_waiting_job_can_be_removed_and_a_taken_one_not);
+  tcase_add_test(cases, a_job_pushed_again_has_the_times_of_its_new_operation);
   tcase_add_test(cases, a_delay_ends_when_the_batch_is_full);
   tcase_add_test(cases, a_delay_ends);
   tcase_add_test(cases, few_pictures_are_computed_together_and_many_apart);
