@@ -17,7 +17,8 @@ static const struct option options[] = {
     {"codec-threads", 0, OPTION_INTEGER, AT(codec_threads), "2", 1, 64, NULL, "COUNT",
      "threads that decode and encode pictures"},
     {"max-connections", 0, OPTION_INTEGER, AT(max_connections), "1024", 1, 100000, NULL, "COUNT",
-     "connections of the API; those above are answered 503"},
+     "connections of the API, or as many as open files are allowed for; those above are answered "
+     "503"},
     {"max-body", 0, OPTION_SIZE, AT(max_body), "32M", 1024, 0x1p32, NULL, "BYTES",
      "largest body of a request"},
     {"max-images", 0, OPTION_INTEGER, AT(max_images), "64", 1, 4096, NULL, "COUNT",

@@ -60,8 +60,8 @@ struct vqct_model_info {
   uint64_t decode_flops;
 };
 
-/** Opens a model file. It is mapped; every offset, shape and size is checked first. The file may be
- * replaced (by rename) while the model is open. Errors: READ, MODEL (naming tensor and fault),
+/** Opens a model file. Every offset, shape and size is checked first. The file must not change
+ * meanwhile; the opened model needs it no more. Errors: READ, MODEL (naming tensor and fault),
  * NOT_FINITE, MEMORY; *model is then NULL. */
 enum vqct_status vqct_model_open(const char *path, struct vqct_model **model,
                                  struct vqct_error *error);

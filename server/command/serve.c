@@ -15,7 +15,9 @@
 #include "error.h"
 #include "serve.h"
 
-#define PEM_BYTES_MAX ((size_t)1 << 20)
+#define PEM_BYTES_MAX     ((size_t)1 << 20)
+#define ADMIN_CONNECTIONS 64 /* of the second port */
+#define OTHER_FILES       64 /* open beside connections: libraries, logs, a model being loaded */
 #define WORKERS_DEFAULT                                                                            \
   4 /* at most: more would make each picture slow long before all are busy                         \
      */
@@ -93,6 +95,24 @@ static void set_up_process(const struct serve_options *options) {
   mallopt(M_ARENA_MAX, 2);
 }
 
+/* Connections of the API: as many as configured, or fewer where the process may not open as many
+ * files. Without one left, the second port could not answer either, nor a model be loaded. */
+static unsigned fit_connections(const struct server *server) {
+  const struct log *log = &server->service.log;
+  unsigned asked = (unsigned)server->options.max_connections, fitting = asked;
+  struct rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files))
+    return asked;
+  unsigned others = listener_most(ADMIN_CONNECTIONS) + OTHER_FILES;
+  while (fitting > 1 && listener_most(fitting) + others > files.rlim_cur)
+    fitting--;
+  if (fitting < asked)
+    log_message(log, LOG_WARNING, "limits",
+                "max-connections is %u: the %llu files that may be open have room for %u", asked,
+                (unsigned long long)files.rlim_cur, fitting);
+  return fitting;
+}
+
 /* ---- start ------------------------------------------------------------------------------------
  */
 
@@ -132,7 +152,7 @@ static enum vqct_status start_service(struct server *server, struct vqct_error *
 
 static struct listener_options listener_settings(struct server *server) {
   const struct serve_options *options = &server->options;
-  return (struct listener_options){.limits = {.connections = (unsigned)options->max_connections,
+  return (struct listener_options){.limits = {.connections = ADMIN_CONNECTIONS,
                                               .body_bytes = (uint64_t)options->max_body,
                                               .header_time = options->header_timeout,
                                               .body_time = options->body_timeout,
@@ -159,6 +179,7 @@ static enum vqct_status start_listeners(struct server *server, struct vqct_error
   settings.address = server->options.listen;
   settings.routes = service_api_routes;
   settings.route_count = service_api_route_count;
+  settings.limits.connections = fit_connections(server);
   settings.certificate = server->certificate;
   settings.certificate_key = server->certificate_key;
   status = listener_start(&server->api, &server->loop, &settings, error);

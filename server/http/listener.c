@@ -20,6 +20,7 @@
 #define SWEEP_PERIOD 50  /* milliseconds between looks at the deadlines */
 #define SURPLUS_MIN  64  /* connections over the limit that are still answered 503 */
 #define SURPLUS_TIME 1.0 /* seconds until a surplus connection is closed */
+#define HURRY_TIME   1.0 /* seconds that a client still has for its answer at the end */
 
 /* ---- connections ------------------------------------------------------------------------------
  */
@@ -92,7 +93,6 @@ static void connection_open(struct listener *listener, struct MHD_Connection *mh
     connection->next->previous = connection;
   listener->connections = connection;
   listener->connection_count++;
-  listener->full = listener->full || listener->connection_count >= listener->most;
 }
 
 static void connection_close(struct listener *listener, struct connection *connection) {
@@ -151,10 +151,9 @@ static void on_sweep(uv_timer_t *timer) {
        connection = connection->next)
     if (connection->deadline <= now)
       connection_expire(connection);
-  if (listener->full && listener->connection_count < listener->most) {
-    listener->full = false;
-    listener_wake(listener);
-  }
+  /* Once it holds all that it may, or no descriptor is left, libmicrohttpd accepts again only when
+   * it is run, which no event asks for. */
+  listener_wake(listener);
 }
 
 /* ---- libmicrohttpd in the loop ----------------------------------------------------------------
@@ -251,10 +250,12 @@ static enum vqct_status open_socket(struct listener *listener, struct vqct_error
   return VQCT_OK;
 }
 
+unsigned listener_most(unsigned connections) {
+  return connections + (connections / 4 > SURPLUS_MIN ? connections / 4 : SURPLUS_MIN);
+}
+
 static enum vqct_status start_daemon(struct listener *listener, struct vqct_error *error) {
   const struct listener_options *options = &listener->options;
-  unsigned limit = options->limits.connections;
-  listener->most = limit + (limit / 4 > SURPLUS_MIN ? limit / 4 : SURPLUS_MIN);
   unsigned flags =
       MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (options->certificate ? MHD_USE_TLS : 0);
   struct MHD_OptionItem tls[] = {
@@ -263,10 +264,11 @@ static enum vqct_status start_daemon(struct listener *listener, struct vqct_erro
       {MHD_OPTION_END, 0, NULL}};
   listener->daemon = MHD_start_daemon(
       flags, 0, NULL, NULL, handler_access, listener, MHD_OPTION_LISTEN_SOCKET, listener->socket,
-      MHD_OPTION_CONNECTION_LIMIT, listener->most, MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_BYTES,
-      MHD_OPTION_NOTIFY_CONNECTION, on_connection, listener, MHD_OPTION_NOTIFY_COMPLETED,
-      handler_completed, listener, MHD_OPTION_UNESCAPE_CALLBACK, handler_unescape, NULL,
-      MHD_OPTION_ARRAY, options->certificate ? tls : &tls[2], MHD_OPTION_END);
+      MHD_OPTION_CONNECTION_LIMIT, listener_most(options->limits.connections),
+      MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_BYTES, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+      listener, MHD_OPTION_NOTIFY_COMPLETED, handler_completed, listener,
+      MHD_OPTION_UNESCAPE_CALLBACK, handler_unescape, NULL, MHD_OPTION_ARRAY,
+      options->certificate ? tls : &tls[2], MHD_OPTION_END);
   if (!listener->daemon)
     return error_set(error, VQCT_READ, "cannot serve %.100s: %s", options->address,
                      options->certificate ? "the TLS certificate or key is not usable"
@@ -315,12 +317,21 @@ bool listener_drain(struct listener *listener) {
   return listener->connection_count == 0;
 }
 
+/* Whoever does not read its answer must not hold the end for the whole write time. */
+static void hurry(struct connection *connection) {
+  uint64_t last = uv_hrtime() + (uint64_t)(HURRY_TIME * 1e9);
+  if (connection->deadline > last)
+    connection->deadline = last;
+}
+
 void listener_refuse(struct listener *listener) {
   for (struct connection *connection = listener->connections; connection;
        connection = connection->next)
     if (connection->state == CONNECTION_BUSY)
       exchange_end(connection->exchange, EXCHANGE_STOPPED);
-    else if (connection->state != CONNECTION_WRITING)
+    else if (connection->state == CONNECTION_WRITING)
+      hurry(connection);
+    else
       shutdown(connection->socket, SHUT_RDWR);
   listener_wake(listener);
 }

@@ -4,9 +4,7 @@
  * every run and every resume asks it when it wants to run next, or a large upload would stall. Its
  * own timeout counts idleness only and its connection limit leaves clients hanging, so each
  * connection carries a deadline here for whatever it is doing, and connections over the limit are
- * let in, told so with a 503, and closed. Once even those are too many it accepts again only when
- * it is run, which no event asks for: so it is run when there is room. All functions belong to the
- * loop thread.
+ * let in, told so with a 503, and closed. All functions belong to the loop thread.
  *
  * What its parser refuses (a malformed first line, header or chunk, headers that do not fit,
  * another version of HTTP) libmicrohttpd 0.9.75 answers itself with a constant line of HTML, before
@@ -96,11 +94,13 @@ struct listener {
   unsigned port;
   struct connection *connections;
   unsigned connection_count, exchange_count;
-  unsigned most; /* connections that libmicrohttpd holds, the surplus included */
-  bool full;     /* it holds that many, and has stopped to accept */
   bool draining; /* answers close their connections */
   bool closed;   /* the listening socket is */
 };
+
+/** Connections that a port for so many of them holds, each with a descriptor: those above are told
+ * that they are too many. */
+unsigned listener_most(unsigned connections);
 
 /** Binds, listens and serves. Errors: INVALID (address), UNAVAILABLE (cannot bind), READ (TLS
  * files), MEMORY. */
@@ -116,7 +116,8 @@ void listener_close(struct listener *listener);
 /** Closes the connections that wait for a request, and says whether none is left. */
 bool listener_drain(struct listener *listener);
 
-/** Answers 503 to every suspended exchange and hangs up on clients that still send. */
+/** Answers 503 to every suspended exchange, hangs up on clients that still send, and soon on those
+ * that do not read their answer. */
 void listener_refuse(struct listener *listener);
 
 /** Ends all: exchanges that are suspended are answered 503, connections are closed, handles too

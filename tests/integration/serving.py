@@ -45,6 +45,13 @@ def photo(width=64, height=64, seed=1, form="JPEG"):
     return file.getvalue()
 
 
+def headers_of(reply):
+    """The headers by name in lower case; none may stand twice."""
+    names = [name.lower() for name in reply.headers.keys()]
+    assert len(names) == len(set(names)), names
+    return dict(zip(names, reply.headers.values()))
+
+
 class Answer:
     def __init__(self, status, headers, body):
         self.status, self.headers, self.body = status, headers, body
@@ -74,12 +81,13 @@ def parse_answer(data):
 
 
 class Server:
-    """`vqct serve` on free ports; stops and must exit 0 at the end of a with statement."""
+    """`vqct serve` on free ports; stops and must exit 0 at the end of a with statement. `under` is
+    a command that becomes the server's process."""
 
-    def __init__(self, model, *options, drain_delay="0", environment=None):
+    def __init__(self, model, *options, drain_delay="0", environment=None, under=()):
         self.log_file = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [VQCT, "serve", "--model", model, "--listen", "127.0.0.1:0", "--admin-listen",
+            [*under, VQCT, "serve", "--model", model, "--listen", "127.0.0.1:0", "--admin-listen",
              "127.0.0.1:0", "--drain-delay", drain_delay, *options], stderr=self.log_file,
             env=dict(os.environ, **(environment or {})))
         try:
@@ -129,12 +137,10 @@ class Server:
                                          method=method, headers=headers or {})
         try:
             with urllib.request.urlopen(request, timeout=timeout) as reply:
-                return Answer(reply.status, {k.lower(): v for k, v in reply.headers.items()},
-                              reply.read())
+                return Answer(reply.status, headers_of(reply), reply.read())
         except urllib.error.HTTPError as error:
             with error:
-                return Answer(error.code, {k.lower(): v for k, v in error.headers.items()},
-                              error.read())
+                return Answer(error.code, headers_of(error), error.read())
 
     def get(self, path, headers=None, admin=False):
         return self.request("GET", path, None, headers, admin)

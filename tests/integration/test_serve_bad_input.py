@@ -1,5 +1,6 @@
 """Hostile and broken clients, one by one: each gets its answer, and the server goes on."""
 import os
+import resource
 import socket
 import struct
 import subprocess
@@ -27,7 +28,7 @@ def png_bomb(width, height):
 
 
 class Hostile(serving.ModelCase):
-    options = ["--max-body", "1M", "--body-timeout", "1s", "--header-timeout", "1s",
+    options = ["--max-body", "1M", "--body-timeout", "2s", "--header-timeout", "1s",
                "--idle-timeout", "30s", "--max-connections", "300"]
 
     def setUp(self):
@@ -116,6 +117,18 @@ class Hostile(serving.ModelCase):
                        b"3\r\nabcdef\r\n", b"5\r\nab"):
             answer = self.server.raw(start + chunks, finish=True)
             self.assertTrue(answer is None or 400 <= answer.status < 500, chunks)
+
+    def test_what_is_refused_before_its_body(self):
+        chunked = b"Transfer-Encoding: chunked\r\n\r\n"
+        for start, status in ((b"OPTIONS /v1/encode", b"204"), (b"HEAD /v1/model", b"400")):
+            with self.server.connect() as link:
+                link.sendall(start + b" HTTP/1.1\r\n" + HOST + chunked + b"3\r\nabc\r\n0\r\n\r\n")
+                data = b""
+                while part := link.recv(65536):
+                    data += part
+            head, _, body = data.partition(b"\r\n\r\n")
+            self.assertEqual((head.split()[1], body), (status, b""))
+            self.assertEqual(b"\r\nContent-Type:" in head, status == b"400", head)
 
     # ---- size ----
 
@@ -206,7 +219,7 @@ class Hostile(serving.ModelCase):
     def test_a_body_in_two_halves_is_waited_for(self):
         with self.server.connect() as link:
             link.sendall(POST + b"Content-Length: %d\r\n\r\n" % len(self.png) + self.png[:10])
-            time.sleep(0.3)
+            serving.wait_until(lambda: self.server.metric("vqct_queue_bytes") == len(self.png))
             link.sendall(self.png[10:])
             self.assertEqual(serving.read_answer(link).status, 200)
 
@@ -276,6 +289,42 @@ class Hostile(serving.ModelCase):
             while part := link.recv(65536):
                 data += part
             self.assertEqual(data.count(b"HTTP/1.1 200 OK"), 4)
+
+
+class OpenFiles(serving.ModelCase):
+    """Descriptors are too few for the clients that come."""
+
+    def crowd(self, server, count):
+        links = []
+        for _ in range(count):
+            links.append(link := socket.socket())
+            self.addCleanup(link.close)
+            link.setblocking(False)
+            try:
+                link.connect(("127.0.0.1", server.port))
+            except BlockingIOError:
+                pass
+        return links
+
+    def test_some_are_left_for_health_and_files(self):
+        with serving.Server(self.model, under=("prlimit", "--nofile=400:400")) as server:
+            self.assertIn("room for 144", server.wait_for_log("limits")["message"])
+            links = self.crowd(server, 500)
+            serving.wait_until(lambda: server.metric("vqct_connections") >= 144, "a crowd")
+            self.assertEqual(server.get("/readyz", admin=True).status, 200)
+            for link in links:
+                link.close()
+            serving.wait_until(lambda: server.get("/v1/model").status == 200, "room")
+
+    def test_none_left_for_a_while(self):
+        with serving.Server(self.model) as server:
+            most = server.open_files() + 10
+            resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (most, most))
+            links = self.crowd(server, 40)
+            serving.wait_until(lambda: server.open_files() >= most, "no descriptor left")
+            for link in links:
+                link.close()
+            self.assertEqual(server.get("/v1/model").status, 200)
 
 
 class StartUp(serving.ModelCase):
