@@ -35,8 +35,8 @@ static void begin_drain(uv_timer_t *timer) {
   struct server *server = timer->data;
   server->service.phase = SERVICE_DRAINING;
   server->drain_end = uv_hrtime() + (uint64_t)(server->options.drain_timeout * 1e9);
-  log_message(&server->service.log, LOG_INFO, "draining", "%u requests and %u pictures are left",
-              server->api.exchange_count, server->service.works);
+  log_message(&server->service.log, LOG_INFO, "draining", "%u requests are left",
+              server->api.exchange_count);
   listener_close(&server->api);
   uv_timer_start(&server->drain, on_drain, 0, DRAIN_PERIOD);
 }

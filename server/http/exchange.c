@@ -69,13 +69,6 @@ static bool closes(const struct exchange *exchange) {
   return exchange->reply.close || exchange->listener->draining || exchange->connection->surplus;
 }
 
-static bool has_header(const struct reply *reply, const char *name) {
-  for (size_t i = 0; i < reply->header_count; i++)
-    if (!strcmp(reply->headers[i].name, name))
-      return true;
-  return false;
-}
-
 /* The headers that every answer has. */
 static void add_common_headers(struct exchange *exchange) {
   struct reply *reply = &exchange->reply;
@@ -91,7 +84,7 @@ static void add_common_headers(struct exchange *exchange) {
                  "X-Vqct-Psnr, X-Vqct-Ssim");
     reply_header(reply, "Vary", "Origin");
   }
-  if (!has_header(reply, "Server-Timing"))
+  if (!reply_has_header(reply, "Server-Timing"))
     reply_header(reply, "Server-Timing", "total;dur=%.2f",
                  (double)(uv_hrtime() - exchange->started) * 1e-6);
   reply_header(reply, "X-Content-Type-Options", "nosniff");
@@ -161,7 +154,11 @@ void exchange_end(struct exchange *exchange, enum exchange_end end) {
   case EXCHANGE_DEADLINE:
     reply_problem(&exchange->reply, PROBLEM_DEADLINE, "it was dropped");
     break;
-  case EXCHANGE_CLIENT_GONE:
+  case EXCHANGE_CLIENT_GONE: /* read by one that only closed its own side, which looks the same */
+    reply_problem(&exchange->reply, PROBLEM_BAD_REQUEST,
+                  "the client closed its side of the connection before the answer");
+    exchange->reply.close = true;
+    break;
   case EXCHANGE_STOPPED:
     reply_problem(&exchange->reply, PROBLEM_DRAINING, "the request was given up");
     exchange->reply.close = true;
@@ -187,12 +184,14 @@ void exchange_abort(struct exchange *exchange) {
   reply->close = true;
   add_common_headers(exchange);
   struct text head = {0};
-  text_print(&head, "HTTP/1.1 %u %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n", reply->status,
-             MHD_get_reason_phrase_for(reply->status), reply->type, reply->body.size);
+  text_print(&head, "HTTP/1.1 %u %s\r\n", reply->status, MHD_get_reason_phrase_for(reply->status));
+  if (reply->type)
+    text_print(&head, "Content-Type: %s\r\nContent-Length: %zu\r\n", reply->type, reply->body.size);
   for (size_t i = 0; i < reply->header_count; i++)
     text_print(&head, "%s: %s\r\n", reply->headers[i].name, reply->headers[i].value);
   text_add(&head, "\r\n", 2);
-  text_add(&head, reply->body.data, reply->body.size);
+  if (strcmp(exchange->method, "HEAD"))
+    text_add(&head, reply->body.data, reply->body.size);
   if (!head.failed)
     write_socket(exchange, &head);
   text_free(&head);

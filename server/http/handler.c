@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 
@@ -82,7 +83,7 @@ static bool check_key(struct exchange *exchange) {
     return true;
   const char *given = exchange_header(exchange, "X-API-Key");
   const char *authorization = exchange_header(exchange, "Authorization");
-  if (!given && authorization && !strncmp(authorization, "Bearer ", 7))
+  if (!given && authorization && !strncasecmp(authorization, "Bearer ", 7))
     given = authorization + 7;
   const char *name = given ? keys_find(keys, given) : NULL;
   if (name) {

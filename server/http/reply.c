@@ -28,6 +28,13 @@ void reply_header(struct reply *reply, const char *name, const char *format, ...
   reply->header_count += header->value != NULL;
 }
 
+bool reply_has_header(const struct reply *reply, const char *name) {
+  for (size_t i = 0; i < reply->header_count; i++)
+    if (!strcmp(reply->headers[i].name, name))
+      return true;
+  return false;
+}
+
 unsigned problem_status(enum problem problem) {
   return problems[problem].status;
 }
@@ -54,7 +61,8 @@ void reply_problem(struct reply *reply, enum problem problem, const char *format
   reply->type = "application/problem+json";
   problem_write(&reply->body, problem, detail);
   text_add(&reply->body, "\n", 1);
-  reply_header(reply, "Cache-Control", "no-store");
+  if (!reply_has_header(reply, "Cache-Control"))
+    reply_header(reply, "Cache-Control", "no-store");
   if (reply->status == 503)
     reply_header(reply, "Retry-After", "1");
 }

@@ -63,6 +63,9 @@ struct reply {
 void reply_header(struct reply *reply, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/** Whether the reply has a header, named as it was added. */
+bool reply_has_header(const struct reply *reply, const char *name);
+
 /** Makes the reply a problem document with a detail sentence, in place of what it held but for its
  * headers. */
 void reply_problem(struct reply *reply, enum problem problem, const char *format, ...)
