@@ -35,12 +35,19 @@ static bool is_picture(const char *name) {
   return ends_with(name, ".jpg") || ends_with(name, ".jpeg") || ends_with(name, ".png");
 }
 
-/* "first" + separator + "second" from malloc. */
+static bool is_archive(const char *name) {
+  return ends_with(name, ".tar");
+}
+
+/* "first" + separator + "second" from malloc; slashes that first ends with are left out. */
 static char *join(const char *first, char separator, const char *second) {
-  size_t size = strlen(first) + strlen(second) + 2;
+  size_t length = strlen(first);
+  while (length && first[length - 1] == '/')
+    length--;
+  size_t size = length + strlen(second) + 2;
   char *name = malloc(size);
   if (name)
-    snprintf(name, size, "%s%c%s", first, separator, second);
+    snprintf(name, size, "%.*s%c%s", (int)length, first, separator, second);
   return name;
 }
 
@@ -63,7 +70,7 @@ static enum vqct_status add_picture(struct pictures *list, char *name,
   return VQCT_OK;
 }
 
-static enum vqct_status add_archive(struct pictures *list, const char *path,
+static enum vqct_status add_members(struct pictures *list, const char *path,
                                     struct vqct_error *error) {
   struct tar **archive = realloc(list->archive, (list->archives + 1) * sizeof *archive);
   if (!archive)
@@ -88,8 +95,8 @@ struct folder {
 
 struct search {
   struct pictures *list;
-  enum pictures_absent absent;
-  size_t listed_absent;
+  enum pictures_bad bad;
+  size_t bad_paths;      /* on the list */
   struct folder *folder; /* a stack */
   size_t count, capacity;
   struct vqct_error *error;
@@ -113,22 +120,36 @@ static enum vqct_status push_folder(struct search *search, char *path, int depth
   return VQCT_OK;
 }
 
+/* Puts a path that is not what it should be on the list, where pictures_decode tells what is wrong
+ * with it. Takes path. */
+static enum vqct_status add_bad(struct search *search, char *path) {
+  search->bad_paths++;
+  return add_picture(search->list, path, NULL, search->error);
+}
+
+/* Takes path. */
+static enum vqct_status add_archive(struct search *search, char *path) {
+  enum vqct_status status = add_members(search->list, path, search->error);
+  if ((status == VQCT_READ || status == VQCT_DATA) && search->bad == PICTURES_BAD_LISTED)
+    return add_bad(search, path);
+  free(path);
+  return status;
+}
+
 /* Puts a path on the list or, for a directory, on the stack. `given` by the user: what is neither a
  * picture nor an archive is then an error. Takes path. */
 static enum vqct_status visit(struct search *search, char *path, int depth, bool given) {
   struct stat facts;
   enum vqct_status status = VQCT_OK;
   if (path && stat(path, &facts) != 0) {
-    if (given && search->absent == PICTURES_ABSENT_LISTED) {
-      search->listed_absent++;
-      return add_picture(search->list, path, NULL, search->error);
-    }
+    if (given && search->bad == PICTURES_BAD_LISTED)
+      return add_bad(search, path);
     status = given ? error_set(search->error, VQCT_READ, "%s: %s", path, strerror(errno)) : VQCT_OK;
   } else if (path && S_ISDIR(facts.st_mode)) {
     if (depth < PICTURES_DEPTH_MAX) /* deeper ones may be a circle of links */
       return push_folder(search, path, depth);
-  } else if (path && ends_with(path, ".tar")) {
-    status = add_archive(search->list, path, search->error);
+  } else if (path && is_archive(path)) {
+    return add_archive(search, path);
   } else if (!path || is_picture(path)) {
     return add_picture(search->list, path, NULL, search->error);
   } else if (given) {
@@ -157,10 +178,10 @@ static int by_name(const void *a, const void *b) {
   return strcmp(x->name, y->name);
 }
 
-enum vqct_status pictures_open(const char *const *paths, size_t count, enum pictures_absent absent,
+enum vqct_status pictures_open(const char *const *paths, size_t count, enum pictures_bad bad,
                                struct pictures **result, struct vqct_error *error) {
   *result = NULL;
-  struct search search = {.list = calloc(1, sizeof *search.list), .absent = absent, .error = error};
+  struct search search = {.list = calloc(1, sizeof *search.list), .bad = bad, .error = error};
   if (!search.list)
     return error_set(error, VQCT_MEMORY, "no memory to list pictures");
   enum vqct_status status = VQCT_OK;
@@ -176,8 +197,10 @@ enum vqct_status pictures_open(const char *const *paths, size_t count, enum pict
   if (status == VQCT_OK && !search.list->count)
     status = error_set(error, VQCT_DATA, "%s: there is no PNG or JPEG picture",
                        count ? paths[0] : "data");
-  if (status == VQCT_OK && search.list->count == search.listed_absent)
-    status = error_set(error, VQCT_READ, "%s: it cannot be found", search.list->picture[0].name);
+  struct vqct_image image = {0};
+  if (status == VQCT_OK && search.list->count == search.bad_paths)
+    status = pictures_decode(search.list, 0, &image, error);
+  vqct_image_free(&image);
   if (status == VQCT_OK) {
     qsort(search.list->picture, search.list->count, sizeof *search.list->picture, by_name);
     *result = search.list;
@@ -217,8 +240,14 @@ enum vqct_status pictures_decode(const struct pictures *pictures, size_t index,
     return status == VQCT_OK ? VQCT_OK : error_prefix(error, "%s", picture->name);
   }
   struct mapped_file file;
+  struct tar *archive = NULL;
+  enum vqct_status status = VQCT_OK;
   memset(image, 0, sizeof *image);
-  enum vqct_status status = mapped_file_open(picture->name, &file, error);
+  if (is_archive(picture->name)) /* it is damaged, or its pictures would be on the list */
+    status = tar_open(picture->name, &archive, error);
+  tar_close(archive);
+  if (status == VQCT_OK)
+    status = mapped_file_open(picture->name, &file, error);
   if (status != VQCT_OK)
     return status;
   status = vqct_image_decode(file.data, file.size, &limits, image, error);

@@ -16,13 +16,14 @@
 
 struct pictures;
 
-/** What becomes of a path that does not exist: an error at once, or a picture on the list, which
- * fails when it is decoded as a damaged one does. */
-enum pictures_absent { PICTURES_ABSENT_REFUSED, PICTURES_ABSENT_LISTED };
+/** What becomes of a path that does not exist and of an archive that is damaged: an error at once,
+ * or a picture on the list, which fails when it is decoded as a damaged one does. */
+enum pictures_bad { PICTURES_BAD_REFUSED, PICTURES_BAD_LISTED };
 
-/** Lists the pictures of `count` paths. Errors: READ (a path, or none of them exists), DATA (a
- * damaged archive, or no picture at all), MEMORY; *pictures is then NULL. */
-enum vqct_status pictures_open(const char *const *paths, size_t count, enum pictures_absent absent,
+/** Lists the pictures of `count` paths. Errors: READ (a path), DATA (a damaged archive, or no
+ * picture at all), both also where nothing but bad paths would be listed, MEMORY; *pictures is then
+ * NULL. */
+enum vqct_status pictures_open(const char *const *paths, size_t count, enum pictures_bad bad,
                                struct pictures **pictures, struct vqct_error *error);
 
 /** NULL is allowed. */

@@ -147,9 +147,9 @@ static uint64_t greatest_common_divisor(uint64_t a, uint64_t b) {
 static enum vqct_status open_data(struct run *run) {
   const struct run_settings *s = run->settings;
   enum vqct_status status =
-      pictures_open(s->data, s->data_count, PICTURES_ABSENT_REFUSED, &run->pictures, run->error);
+      pictures_open(s->data, s->data_count, PICTURES_BAD_REFUSED, &run->pictures, run->error);
   if (status == VQCT_OK && s->validation_count)
-    status = pictures_open(s->validation, s->validation_count, PICTURES_ABSENT_REFUSED,
+    status = pictures_open(s->validation, s->validation_count, PICTURES_BAD_REFUSED,
                            &run->validation, run->error);
   return status;
 }

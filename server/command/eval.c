@@ -286,7 +286,7 @@ static enum vqct_status prepare_measures(struct run *run, struct vqct_error *err
 static enum vqct_status prepare(struct run *run, char **operands, int count,
                                 struct vqct_error *error) {
   enum vqct_status status = pictures_open((const char *const *)operands + 1, (size_t)count - 1,
-                                          PICTURES_ABSENT_REFUSED, &run->pictures, error);
+                                          PICTURES_BAD_REFUSED, &run->pictures, error);
   if (status == VQCT_OK)
     status = vqct_model_open(operands[0], &run->model, error);
   if (status != VQCT_OK)

@@ -174,7 +174,7 @@ static enum vqct_status prepare(struct run *run, char **operands, int count,
   if (!run->settings.output)
     return error_set(error, VQCT_INVALID, "--output DIR is missing");
   enum vqct_status status = pictures_open((const char *const *)operands + 1, (size_t)count - 1,
-                                          PICTURES_ABSENT_LISTED, &run->pictures, error);
+                                          PICTURES_BAD_LISTED, &run->pictures, error);
   if (status == VQCT_OK)
     status = vqct_model_open(operands[0], &run->model, error);
   if (status != VQCT_OK)

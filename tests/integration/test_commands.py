@@ -67,6 +67,8 @@ class Encode(CommandTest):
             {"name": "adjective-2", "first": 0, "count": 12},
             {"name": "noun", "first": 12, "count": 20}])
         self.assertTrue((tokens[:, :2] < 12).all() and (tokens[:, 2] >= 12).all())
+        self.encode(self.pictures + "//", "-o", self.path("slashes.npy"), "--size", 32)
+        self.assertEqual(content(self.path("slashes.jsonl")), content(self.path("t.jsonl")))
 
     def test_one_by_one_in_batches_and_by_threads_alike(self):
         results = []
@@ -147,6 +149,23 @@ class Encode(CommandTest):
         self.assertEqual(sorted(found), sorted([*inputs[:3], f"{inputs[3]}/deep.jpg"]))
         self.assertEqual([name for name in found if "error" in found[name]], sorted(inputs[1:3]))
         self.assertEqual(len(np.load(self.path("t.npy"))), 2)
+
+    def test_a_damaged_archive_is_left_out(self):
+        folder, archive = self.path("mixed"), self.path("mixed/b.tar")
+        os.mkdir(folder)
+        write(f"{folder}/a.png", content(f"{self.pictures}/p0.png"))
+        with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as tar:
+            tar.add(f"{folder}/a.png", "a.png")
+        write(archive, content(archive)[:700])
+        fault = f"{archive}: a size beyond the end of the archive"
+        done = self.encode(folder, "-o", self.path("t.npy"), "--size", 32, status=PARTIAL)
+        self.assertIn(fault, done.stderr)
+        self.assertIn("1 of 2 pictures failed", done.stderr)
+        found = records(self.path("t.jsonl"))[1:]
+        self.assertEqual([record["image"] for record in found], [f"{folder}/a.png", archive])
+        self.assertTrue(found[1]["error"].startswith(fault), found[1])
+        self.assertEqual(len(np.load(self.path("t.npy"))), 1)
+        self.assertFails(vqct("encode", self.model, archive, "-o", self.path("u.npy")), DATA, fault)
 
     def interrupt(self, stop):
         """Ends a run with the signal `stop` part of the way, twice, then lets one go through."""
