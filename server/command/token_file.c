@@ -41,6 +41,7 @@ static bool is_whole_number(enum tensor_type type) {
   case TENSOR_U16:
   case TENSOR_U32:
   case TENSOR_U64:
+  case TENSOR_I8:
   case TENSOR_I16:
   case TENSOR_I32:
   case TENSOR_I64:
@@ -53,7 +54,8 @@ static bool is_whole_number(enum tensor_type type) {
 /* A little-endian number; a negative one becomes larger than any token. */
 static uint64_t read_number(const unsigned char *bytes, enum tensor_type type) {
   size_t size = tensor_type_size(type);
-  bool is_signed = type == TENSOR_I16 || type == TENSOR_I32 || type == TENSOR_I64;
+  bool is_signed =
+      type == TENSOR_I8 || type == TENSOR_I16 || type == TENSOR_I32 || type == TENSOR_I64;
   uint64_t value = 0;
   for (size_t i = 0; i < size; i++)
     value |= (uint64_t)bytes[i] << 8 * i;

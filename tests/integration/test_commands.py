@@ -271,9 +271,10 @@ class Decode(CommandTest):
 
     def test_tokens_to_pictures(self):
         np.save(self.path("wide.npy"), self.tokens.astype(np.int64))
+        np.save(self.path("narrow.npy"), self.tokens.astype(np.int8))
         np.save(self.path("one.npy"), self.tokens[2].astype(np.uint32))
         shown = {}
-        for name in ("t.npy", "t.bin", "wide.npy"):
+        for name in ("t.npy", "t.bin", "wide.npy", "narrow.npy"):
             done = vqct("decode", self.model, self.path(name), "-o", self.path("out"))
             self.assertEqual(done.returncode, 0, done.stderr)
             files = sorted(os.listdir(self.path("out")))
@@ -298,6 +299,7 @@ class Decode(CommandTest):
                 (changed(2, 11), ["token 11", "12 to 31"]),
                 (changed(2, 32), ["token 32"]),
                 (changed(1, -1), ["token -1"]),
+                (changed(1, -1, np.int8), ["token -1"]),
                 (changed(1, 2**63, np.uint64), ["plane 1"]),
                 (self.tokens[:, :2], ["2 planes; the model has 3"]),
                 (self.tokens[0, 0], ["2 dimensions"]),
