@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,7 +38,8 @@ static enum vqct_status part_failed(const struct part *part, struct vqct_error *
 /* ---- files ------------------------------------------------------------------------------------
  */
 
-/* Takes path. A lock keeps a second process from the same file; it ends with the descriptor. */
+/* Takes path. A lock keeps a second process from the same file; it ends with this descriptor, or
+ * with any other of the file that the process closes. */
 static enum vqct_status part_open(struct part *part, char *path, struct vqct_error *error) {
   struct stat facts;
   struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -179,16 +181,21 @@ static enum vqct_status start_over(struct token_writer *writer, struct vqct_erro
   return status;
 }
 
+/* The sidecar is read through the descriptor that is there: to close a second one would end this
+ * process's lock on the file. */
 static enum vqct_status resume(struct token_writer *writer, struct vqct_error *error) {
-  struct stat facts;
-  struct mapped_file left = {0};
-  if (fstat(writer->tokens.descriptor, &facts) != 0)
+  struct stat tokens, sidecar;
+  if (fstat(writer->tokens.descriptor, &tokens) != 0)
     return part_failed(&writer->tokens, error);
-  if (mapped_file_open(writer->sidecar.temporary, &left, NULL) != VQCT_OK)
+  if (fstat(writer->sidecar.descriptor, &sidecar) != 0)
+    return part_failed(&writer->sidecar, error);
+  size_t size = (size_t)sidecar.st_size;
+  char *text =
+      size ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, writer->sidecar.descriptor, 0) : MAP_FAILED;
+  if (text == MAP_FAILED)
     return start_over(writer, error);
-  bool same =
-      left.data && recount(writer, (const char *)left.data, left.size, (uint64_t)facts.st_size);
-  mapped_file_close(&left);
+  bool same = recount(writer, text, size, (uint64_t)tokens.st_size);
+  munmap(text, size);
   if (!same)
     return start_over(writer, error);
   enum vqct_status status = part_cut(&writer->tokens, writer->tokens.size, error);
@@ -209,6 +216,13 @@ static char *with_suffix(const char *path, const char *suffix) {
     strcpy(name + stem, suffix);
   }
   return name;
+}
+
+static void writer_close(struct token_writer *writer, bool keep_tokens, bool keep_sidecar) {
+  part_close(&writer->tokens, keep_tokens);
+  part_close(&writer->sidecar, keep_sidecar);
+  free(writer->packed);
+  free(writer);
 }
 
 enum vqct_status token_writer_open(const struct token_writer_settings *settings,
@@ -235,7 +249,7 @@ enum vqct_status token_writer_open(const struct token_writer_settings *settings,
     *done = writer->rows + writer->failures;
     *result = writer;
   } else {
-    token_writer_close(writer, !writer->tokens.fresh);
+    writer_close(writer, !writer->tokens.fresh, !writer->sidecar.fresh);
   }
   return status;
 }
@@ -335,10 +349,6 @@ enum vqct_status token_writer_commit(struct token_writer *writer, struct vqct_er
 }
 
 void token_writer_close(struct token_writer *writer, bool keep) {
-  if (!writer)
-    return;
-  part_close(&writer->tokens, keep);
-  part_close(&writer->sidecar, keep);
-  free(writer->packed);
-  free(writer);
+  if (writer)
+    writer_close(writer, keep, keep);
 }

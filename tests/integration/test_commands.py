@@ -1,4 +1,5 @@
 """encode, decode, reconstruct and bench, as a user runs them."""
+import fcntl
 import io
 import json
 import os
@@ -167,32 +168,67 @@ class Encode(CommandTest):
         self.assertEqual(len(np.load(self.path("t.npy"))), 1)
         self.assertFails(vqct("encode", self.model, archive, "-o", self.path("u.npy")), DATA, fault)
 
+    def hold(self, arguments, messages=()):
+        """Starts a run that says these messages and stands still at the next, as nobody reads them.
+        Gives the process and what lets it go on."""
+        reader, writer = os.pipe()
+        size = fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        os.write(writer, b" " * (size - sum(len(message) for message in messages)))
+        process = subprocess.Popen([VQCT, *map(str, arguments)], stderr=writer)
+        os.close(writer)
+        stream = os.fdopen(reader, "rb")
+        self.addCleanup(process.wait)
+        self.addCleanup(stream.close)
+        return process, stream.read
+
+    def wait_for_lines(self, path, count):
+        deadline = time.monotonic() + 60
+        while not os.path.exists(path) or content(path).count(b"\n") < count:
+            self.assertLess(time.monotonic(), deadline, path)
+            time.sleep(0.001)
+
     def interrupt(self, stop):
-        """Ends a run with the signal `stop` part of the way, twice, then lets one go through."""
+        """Ends a run with the signal `stop` at each of two bad pictures, then lets one go through."""
         folder, part = self.path("many"), self.path("t.jsonl.part")
         os.mkdir(folder)
-        for i in range(60):
+        for i in range(12):
             picture(i, 96, 96).save(f"{folder}/{i:02}.png")
-        write(f"{folder}/30.png", b"bad")
+        for i in (4, 8):
+            write(f"{folder}/{i:02}.png", b"bad")
+        once = self.encode(folder, "-o", self.path("once.npy"), "--size", 96, status=PARTIAL)
+        said = once.stderr.encode().splitlines(keepends=True)
         arguments = ["encode", self.model, folder, "-o", self.path("t.npy"), "--size", "96", "-b",
                      "1", "-t", "1"]
-        for target in (10, 40):
-            with subprocess.Popen([VQCT, *arguments], stderr=subprocess.PIPE) as process:
-                deadline = time.monotonic() + 60
-                while time.monotonic() < deadline and process.poll() is None:
-                    if os.path.exists(part) and content(part).count(b"\n") > target:
-                        break
-                    time.sleep(0.001)
-                process.send_signal(stop)
-                process.communicate()
-            self.assertEqual(process.returncode, INTERRUPTED if stop == signal.SIGTERM else -stop)
+        for target in (4, 8):
+            # Killed, a run has not written down the picture that it stood at.
+            again = said[:1] if target == 8 and stop == signal.SIGKILL else ()
+            process, go_on = self.hold(arguments, again)
+            self.wait_for_lines(part, 1 + target)
+            process.send_signal(stop)
+            go_on()
+            self.assertEqual(process.wait(), INTERRUPTED if stop == signal.SIGTERM else -stop)
             self.assertFalse(os.path.exists(self.path("t.npy")))
-            self.assertGreater(content(part).count(b"\n"), target)
+            self.assertEqual(content(part).count(b"\n"), 1 + target + (stop == signal.SIGTERM))
         self.assertEqual(vqct(*arguments).returncode, PARTIAL)
-        self.encode(folder, "-o", self.path("once.npy"), "--size", 96, status=PARTIAL)
         for suffix in ("npy", "jsonl"):
             self.assertEqual(content(self.path(f"t.{suffix}")), content(self.path(f"once.{suffix}")))
         self.assertFalse([name for name in os.listdir(self.folder) if name.endswith(".part")])
+
+    def test_two_runs_that_write_the_same_file(self):
+        folder = self.path("some")
+        os.mkdir(folder)
+        write(f"{folder}/0.png", content(f"{self.pictures}/p0.png"))
+        write(f"{folder}/1.png", b"bad")
+        first, go_on = self.hold(["encode", self.model, folder, "-o", self.path("t.npy")])
+        self.wait_for_lines(self.path("t.jsonl.part"), 2)
+        for other in ("t.npy", "t.bin"): # both have t.jsonl beside them
+            done = vqct("encode", self.model, folder, "-o", self.path(other))
+            self.assertFails(done, WRITE, "another process is writing it")
+        go_on()
+        self.assertEqual(first.wait(), PARTIAL)
+        self.assertEqual(sorted(os.listdir(self.folder)), ["some", "t.jsonl", "t.npy"])
+        self.assertEqual([record.get("row") for record in records(self.path("t.jsonl"))[1:]],
+                         [0, None])
 
     def test_going_on_after_sigterm(self):
         self.interrupt(signal.SIGTERM)
