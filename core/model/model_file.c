@@ -104,14 +104,6 @@ static enum vqct_status check_parts(const struct reading *r, const struct tensor
   return VQCT_OK;
 }
 
-/* UTF-8 text that a terminal can be given. */
-static bool word_is_text(const char *word, size_t length) {
-  for (size_t i = 0; i < length; i++)
-    if ((unsigned char)word[i] < 0x20 || word[i] == 0x7f)
-      return false;
-  return text_is_utf8(word, length);
-}
-
 /* Every word must end in its only zero byte, where the next begins. */
 static enum vqct_status check_words(const struct reading *r, const struct tensor *words,
                                     const struct tensor *offsets) {
@@ -127,7 +119,7 @@ static enum vqct_status check_words(const struct reading *r, const struct tensor
                        "bytes long",
                        r->name, code, MODEL_WORD_BYTES_MAX);
     size_t length = (size_t)(end - begin) - 1;
-    if (model->words[end - 1] != '\0' || !word_is_text(model->words + begin, length))
+    if (model->words[end - 1] != '\0' || !text_is_printable(model->words + begin, length))
       return error_set(r->error, VQCT_MODEL,
                        "%s: tensor \"" MODEL_WORDS "\": the word of code %zu is not UTF-8 text "
                        "without control characters, ended by a zero byte",

@@ -62,10 +62,11 @@ static enum vqct_status add_words(struct writing *w, size_t codes) {
     return exhausted(w);
   for (size_t code = 0; code < codes; code++) {
     size_t length = words ? strlen(words[code]) : 0;
-    if (length > MODEL_WORD_BYTES_MAX || (length && !text_is_utf8(words[code], length)))
+    if (length > MODEL_WORD_BYTES_MAX || (length && !text_is_printable(words[code], length)))
       return error_set(w->error, VQCT_INVALID,
-                       "the word of code %zu is longer than %d bytes or not UTF-8", code,
-                       MODEL_WORD_BYTES_MAX);
+                       "the word of code %zu is longer than %d bytes or not UTF-8 text without "
+                       "control characters",
+                       code, MODEL_WORD_BYTES_MAX);
     offsets[code + 1] = offsets[code] + length + 1;
   }
   char *bytes = arena_calloc(&w->arena, offsets[codes], 1);

@@ -32,8 +32,9 @@ static enum vqct_status check_word(const struct prior *prior, size_t row, struct
   if (length == 0 || length > PRIOR_WORD_BYTES_MAX)
     return error_set(error, VQCT_MODEL, "word %zu of the prior has %zu bytes, not 1 to %zu", row,
                      length, PRIOR_WORD_BYTES_MAX);
-  if (!text_is_utf8(word, length))
-    return error_set(error, VQCT_MODEL, "word %zu of the prior is not UTF-8", row);
+  if (!text_is_printable(word, length))
+    return error_set(error, VQCT_MODEL,
+                     "word %zu of the prior is not UTF-8 text without control characters", row);
   memcpy(lower, word, length);
   if (text_lower(lower, length) != length || memcmp(lower, word, length))
     return error_set(error, VQCT_MODEL, "word %zu of the prior, '%.80s', is not in lower case", row,

@@ -37,11 +37,12 @@ struct prior {
   size_t words;             /* N = Na + Nn */
   size_t dimension;         /* D, at least 1 */
   size_t edge_count;
-  const char *const *word;        /* N: UTF-8, lower case, unique within each part of speech */
+  const char *const *word;        /* N: UTF-8, lower case, no control characters, unique within each
+                                   * part of speech */
   const uint64_t *count;          /* N: occurrences in the captions */
   const float *embeddings;        /* N,D: finite */
   const struct prior_edge *edges; /* by adjective, then noun; each pair once */
-  const char *provenance;         /* where it came from: a JSON object */
+  const char *provenance;         /* where it came from: a JSON object, not checked */
   struct arena memory;            /* holds all of the above */
 };
 

@@ -43,6 +43,13 @@ bool text_is_utf8(const char *text, size_t length) {
   return true;
 }
 
+bool text_is_printable(const char *text, size_t length) {
+  for (size_t i = 0; i < length; i++)
+    if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+      return false;
+  return text_is_utf8(text, length);
+}
+
 /* The lower case of a letter of Latin-1 or Latin Extended-A; other characters are unchanged. */
 static unsigned latin_lower(unsigned character) {
   if (character >= 0xc0 && character <= 0xde && character != 0xd7)

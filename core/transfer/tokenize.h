@@ -21,6 +21,9 @@ struct word {
 /** Whether length bytes are well-formed UTF-8 without a zero byte. */
 bool text_is_utf8(const char *text, size_t length);
 
+/** Whether they are such UTF-8 without ASCII control characters, which a terminal can be given. */
+bool text_is_printable(const char *text, size_t length);
+
 /** Puts well-formed UTF-8 into lower case in place: ASCII and the Latin letters up to U+017F whose
  * lower case is as long. A typographic apostrophe becomes a plain one. Returns the new length,
  * which is never larger. */

@@ -129,6 +129,8 @@ START_TEST(test_save_refused) {
   codebook[0] = 0;
   words[5] = "\xff";
   ck_assert_int_eq(model_file_save(path, &content, TENSOR_F32, &error), VQCT_INVALID);
+  words[5] = "\x1b[1m";
+  ck_assert_int_eq(model_file_save(path, &content, TENSOR_F32, &error), VQCT_INVALID);
   words[5] = long_word;
   ck_assert_int_eq(model_file_save(path, &content, TENSOR_F32, &error), VQCT_INVALID);
   ck_assert_int_eq(access(path, F_OK), -1);

@@ -88,6 +88,8 @@ static const struct fault faults[] = {
     {"0 dimensions", "big", 2, 3, 0, GOOD_EDGE, 1, VQCT_MODEL},
     {"word 0 of the prior has 0 bytes", "", 2, 3, 2, GOOD_EDGE, 1, VQCT_MODEL},
     {"not UTF-8", "b\xff", 2, 3, 2, GOOD_EDGE, 1, VQCT_MODEL},
+    {"without control characters", "b\x1b[1m", 2, 3, 2, GOOD_EDGE, 1, VQCT_MODEL},
+    {"without control characters", "b\x7f", 2, 3, 2, GOOD_EDGE, 1, VQCT_MODEL},
     {"not in lower case", "Big", 2, 3, 2, GOOD_EDGE, 1, VQCT_MODEL},
     {"adjective 'orange' twice", "orange", 2, 3, 2, GOOD_EDGE, 1, VQCT_MODEL},
     {"edge 0 of the prior joins rows 2 and 3", "big", 2, 3, 2, {2, 3, 5}, 1, VQCT_MODEL},
