@@ -6,7 +6,16 @@
 
 #include "size.h"
 
+/* gcc and clang tell of AddressSanitizer in different ways. */
 #if defined(__SANITIZE_ADDRESS__)
+#define RED_ZONES
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define RED_ZONES
+#endif
+#endif
+
+#if defined(RED_ZONES)
 #include <sanitizer/asan_interface.h>
 #define RED_ZONE ARENA_ALIGNMENT
 #else
