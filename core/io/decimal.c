@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXT_MAX     512 /* longer numbers are refused: no writer makes them */
 #define EXPONENT_MAX 100000
 
 struct decimal {
@@ -76,7 +75,7 @@ static bool scan(const char *text, const char *end, struct decimal *number) {
 
 /* strtod, with the point of the locale that the process happens to be in. */
 static double convert_slowly(const char *text, size_t length) {
-  char copy[TEXT_MAX + 8];
+  char copy[DECIMAL_LENGTH_MAX + 8];
   const char *mark = localeconv()->decimal_point;
   size_t mark_length = strlen(mark), used = 0;
   for (size_t i = 0; i < length; i++) {
@@ -96,7 +95,7 @@ bool decimal_parse(const char *text, size_t length, double *value) {
                                   1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                   1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
   struct decimal number;
-  if (length == 0 || length > TEXT_MAX || !scan(text, text + length, &number))
+  if (length == 0 || length > DECIMAL_LENGTH_MAX || !scan(text, text + length, &number))
     return false;
   if (!number.exact || number.digits >= (uint64_t)1 << 53 || number.exponent < -22 ||
       number.exponent > 22) {

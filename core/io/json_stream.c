@@ -350,7 +350,13 @@ static enum vqct_status read_number(struct json_stream *json, struct vqct_error 
       return status;
   }
   json->text[json->text_length] = '\0';
-  return is_number(json->text) ? VQCT_OK : json_stream_fault(json, "a number", error);
+  if (!is_number(json->text))
+    return json_stream_fault(json, "a number", error);
+  if (json->text_length > DECIMAL_LENGTH_MAX)
+    return error_set(error, VQCT_LIMIT, "%s:%llu: a number of over %zu bytes",
+                     byte_stream_name(json->bytes), (unsigned long long)json->line,
+                     DECIMAL_LENGTH_MAX);
+  return VQCT_OK;
 }
 
 static enum vqct_status read_word(struct json_stream *json, const char *word,

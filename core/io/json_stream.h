@@ -21,7 +21,7 @@
 #include "byte_stream.h"
 
 #define JSON_DEPTH_MAX ((size_t)64)
-#define JSON_TEXT_MAX  ((size_t)1 << 20) /* bytes of one string or number */
+#define JSON_TEXT_MAX  ((size_t)1 << 20) /* bytes of one string; a number: DECIMAL_LENGTH_MAX */
 
 struct json_stream;
 

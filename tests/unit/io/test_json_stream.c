@@ -133,6 +133,11 @@ START_TEST(depth_and_length_are_bounded) {
   longest[0] = longest[JSON_TEXT_MAX + 2] = '"';
   ck_assert_int_eq(pieces_of(longest, JSON_TEXT_MAX + 3, pieces, sizeof pieces, &error),
                    VQCT_LIMIT);
+  memset(longest, '1', DECIMAL_LENGTH_MAX + 1);
+  ck_assert_int_eq(pieces_of(longest, DECIMAL_LENGTH_MAX, pieces, sizeof pieces, &error), VQCT_OK);
+  ck_assert_int_eq(pieces_of(longest, DECIMAL_LENGTH_MAX + 1, pieces, sizeof pieces, &error),
+                   VQCT_LIMIT);
+  ck_assert_str_eq(error.message, "doc:1: a number of over 512 bytes");
   free(longest);
 }
 END_TEST
@@ -199,7 +204,7 @@ START_TEST(decimal_refuses_other_text) {
   double value;
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
     ck_assert_msg(!decimal_parse(texts[i], strlen(texts[i]), &value), "'%s'", texts[i]);
-  char digits[513];
+  char digits[DECIMAL_LENGTH_MAX + 1];
   memset(digits, '1', sizeof digits);
   ck_assert(decimal_parse(digits, 300, &value));
   ck_assert(!decimal_parse(digits, sizeof digits, &value));
