@@ -39,6 +39,7 @@ static void render_file(struct work *work, struct work_item *item) {
                item->job.grid_height, item->job.grid_width);
   if (work->kind != WORK_RECONSTRUCT)
     return;
+  measure(item);
   reply_header(&work->reply, "X-Vqct-Psnr", "%.4f", item->psnr);
   if (!isnan(item->ssim))
     reply_header(&work->reply, "X-Vqct-Ssim", "%.6f", item->ssim);
@@ -65,14 +66,15 @@ static void add_measure(struct text *text, const char *member, double value) {
     text_print(text, ",\"%s\":null", member);
 }
 
-/* A picture as JSON; for reconstruct with what went in and all that came of it. */
-static void add_item(struct text *text, const struct work *work, const struct work_item *item) {
+/* For reconstruct with what went in and all that came of it. */
+void render_picture_members(struct text *text, const struct work *work, struct work_item *item) {
   if (work->kind == WORK_DECODE) {
     text_print(text, "\"width\":%u,\"height\":%u,\"media_type\":\"image/png\"", item->job.width,
                item->job.height);
     add_picture(text, "image", &item->image, work);
     return;
   }
+  measure(item);
   render_tokens_members(text, work, item);
   text_print(text, ",\"media_type\":\"image/png\"");
   add_picture(text, "original", &item->image, work);
@@ -92,13 +94,10 @@ void render_pictures(struct work *work) {
     work_fail(work, only->problem, "%s", only->detail);
     return;
   }
-  for (size_t i = 0; work->kind == WORK_RECONSTRUCT && i < work->count; i++)
-    if (!work->items[i].failed)
-      measure(&work->items[i]);
   work->reply.status = 200;
   render_headers(work);
   if (work->output == FORM_JSON)
-    render_json(work, add_item);
+    render_json(work);
   else
     render_file(work, only);
 }

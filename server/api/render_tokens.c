@@ -74,20 +74,28 @@ void render_headers(struct work *work) {
   reply_header(&work->reply, "Cache-Control", "no-store");
 }
 
-void render_json(struct work *work, render_item *members) {
+void render_item(struct work *work, struct work_item *item) {
+  if (item->failed)
+    render_failure_members(&item->members, item);
+  else if (work->kind == WORK_ENCODE)
+    render_tokens_members(&item->members, work, item);
+  else
+    render_picture_members(&item->members, work, item);
+}
+
+void render_json(struct work *work) {
   struct text *text = &work->reply.body;
   work->reply.type = "application/json";
   text_add(text, "{", 1);
   render_model_members(text, work->engine->info);
   text_print(text, ",\"images\":[");
   for (size_t i = 0; i < work->count; i++) {
-    const struct work_item *item = &work->items[i];
+    struct text *members = &work->items[i].members;
     text_print(text, i ? ",{" : "{");
-    if (item->failed)
-      render_failure_members(text, item);
-    else
-      members(text, work, item);
+    text_add(text, members->data, members->size);
     text_add(text, "}", 1);
+    text->failed = text->failed || members->failed;
+    text_free(members);
   }
   text_print(text, "]}\n");
 }
@@ -150,7 +158,7 @@ void render_tokens(struct work *work) {
   work->reply.status = 200;
   render_headers(work);
   if (work->output == FORM_JSON)
-    render_json(work, render_tokens_members);
+    render_json(work);
   else
     render_array(work);
 }

@@ -95,6 +95,7 @@ static void work_free(struct work *work) {
     free(work->items[i].tokens);
     vqct_image_free(&work->items[i].image);
     vqct_image_free(&work->items[i].result);
+    text_free(&work->items[i].members);
   }
   free(work->items);
   text_free(&work->body);
@@ -158,13 +159,34 @@ static void work_answer(struct work *work) {
   work_free(work);
 }
 
+/* Hands items to codec threads, each with its task, as long as one of them is free of this work;
+ * `done` calls it again. */
+static void hand_items(struct work *work, uv_work_cb task, uv_after_work_cb done) {
+  while (work->handed < work->count && work->pending < work->service->codec_threads) {
+    struct work_item *item = &work->items[work->handed++];
+    work->pending++;
+    uv_queue_work(work->service->loop, &item->task, task, done);
+  }
+}
+
 /* ---- rendering --------------------------------------------------------------------------------
  */
 
+static void render_one(uv_work_t *task) {
+  struct work_item *item = task->data;
+  struct work *work = item->job.owner;
+  if (!atomic_load(&work->cancelled))
+    render_item(work, item);
+}
+
+/* Writes the answer, and the part of its picture where it has but one. */
 static void render(uv_work_t *task) {
   struct work *work = task->data;
-  work->render_begun = uv_hrtime();
+  if (!work->render_begun)
+    work->render_begun = uv_hrtime();
   if (!atomic_load(&work->cancelled)) {
+    if (work->output == FORM_JSON && work->count == 1)
+      render_item(work, &work->items[0]);
     if (work->kind == WORK_ENCODE)
       render_tokens(work);
     else
@@ -178,6 +200,33 @@ static void rendered(uv_work_t *task, int status) {
   (void)status;
   work->pending--;
   work_answer(work);
+}
+
+static void item_rendered(uv_work_t *task, int status);
+
+/* Goes on after a task that has come back: with the next part of a JSON answer of many pictures, or
+ * with the whole. */
+static void render_more(struct work *work) {
+  if (work->exchange && work->output == FORM_JSON && work->count > 1) {
+    if (!work->handed)
+      work->render_begun = uv_hrtime();
+    hand_items(work, render_one, item_rendered);
+  }
+  if (work->pending)
+    return;
+  if (!work->exchange) {
+    work_free(work);
+    return;
+  }
+  work->pending++;
+  uv_queue_work(work->service->loop, &work->task, render, rendered);
+}
+
+static void item_rendered(uv_work_t *task, int status) {
+  struct work *work = ((struct work_item *)task->data)->job.owner;
+  (void)status;
+  work->pending--;
+  render_more(work);
 }
 
 /* ---- computing --------------------------------------------------------------------------------
@@ -208,13 +257,9 @@ static void compute(struct work *work) {
 static void finish(struct work *work) {
   if (work->pending)
     return;
-  if (!work->exchange) {
-    work_free(work);
-    return;
-  }
   work->stage = WORK_RENDERING;
-  work->pending++;
-  uv_queue_work(work->service->loop, &work->task, render, rendered);
+  work->handed = 0;
+  render_more(work);
 }
 
 static void count_job(struct service *service, const struct job *job, size_t tokens) {
@@ -324,11 +369,8 @@ static void item_prepared(uv_work_t *task, int status);
 /* Goes on after a task that has come back: with the next picture, or with all of them. */
 static void prepare_more(struct work *work) {
   bool ended = !work->exchange || work->refused;
-  while (!ended && work->handed < work->count && work->pending < work->service->codec_threads) {
-    struct work_item *item = &work->items[work->handed++];
-    work->pending++;
-    uv_queue_work(work->service->loop, &item->task, prepare_item, item_prepared);
-  }
+  if (!ended)
+    hand_items(work, prepare_item, item_prepared);
   if (work->pending)
     return;
   work->prepared = uv_hrtime();

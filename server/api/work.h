@@ -3,7 +3,8 @@
  *   admitted ─ body ─ preparing ─ computing ─ rendering ─ answered
  *   (loop)    (loop)   (codec)    (workers)    (codec)     (loop)
  *
- * Preparing reads the body, decodes and resizes pictures; rendering writes the answer's body.
+ * Preparing reads the body, decodes and resizes pictures; rendering writes each picture's part of
+ * the answer, then the whole.
  * Reconstruct goes through computing twice. One thread has the work at a time, or one thread each
  * item: the loop hands them over and gets them back by libuv's and the workers' queues, which order
  * memory. What several threads share is atomic. A cancelled work forgets its exchange and is freed
@@ -37,7 +38,7 @@ enum form {
 /** One picture of a request. */
 struct work_item {
   struct job job;
-  uv_work_t task;   /* prepares it; data: the item */
+  uv_work_t task;   /* prepares it, and later renders it; data: the item */
   char name[128];   /* file name, "" if none was given */
   const void *file; /* the picture's file, within the body or `owned` */
   size_t file_size;
@@ -46,6 +47,7 @@ struct work_item {
   struct vqct_image result; /* of reconstruct */
   uint32_t *tokens;         /* planes, grid */
   double psnr, ssim;        /* of reconstruct; ssim NaN where the picture is too small for it */
+  struct text members;      /* of its part of a JSON answer */
   bool failed;
   enum problem problem; /* if failed */
   char detail[512];
@@ -69,7 +71,7 @@ struct work {
   struct text body;
   struct work_item *items;
   size_t count;
-  size_t handed;  /* items that codec threads have or had; loop */
+  size_t handed;  /* items that codec threads have or had in this stage; loop */
   size_t pending; /* tasks and jobs that will come back; loop */
   struct reservation reserved;
   uint64_t deadline;
@@ -108,7 +110,12 @@ void item_fail(struct work_item *item, enum problem problem, const char *format,
 /** Sizes and tokens of an item whose picture is height x width pixels; false where it fails. */
 bool item_set_shape(struct work *work, struct work_item *item, uint32_t height, uint32_t width);
 
-/** Writes the answer's body. Codec thread. */
+/** Writes one item's members of a JSON answer. Codec thread; several may do so for items of one
+ * work. */
+void render_item(struct work *work, struct work_item *item);
+
+/** Writes the answer's body; of JSON, from the members of its items, which it frees. Codec thread.
+ */
 void render_tokens(struct work *work);
 void render_pictures(struct work *work);
 

@@ -18,6 +18,7 @@ from PIL import Image
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, os.environ.get("VQCT_BUILD", "build/release"))
 VQCT = os.path.join(BUILD, "vqct")
+KEEPS_MEMORY = BUILD.endswith(("asan", "tsan"))  # what is freed stays resident
 PATIENCE = 60  # seconds that anything may take on a busy machine under a sanitizer
 
 
