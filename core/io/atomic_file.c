@@ -1,7 +1,9 @@
 #include "atomic_file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +82,35 @@ enum vqct_status atomic_file_write(struct atomic_file *file, const void *data, s
     size -= (size_t)written;
   }
   return VQCT_OK;
+}
+
+/* Whether a name is one that temporary_name gives for `base`. */
+static bool is_temporary(const char *name, const char *base) {
+  size_t length = strlen(base) < 200 ? strlen(base) : 200;
+  if (name[0] != '.' || strncmp(name + 1, base, length) != 0 || name[1 + length] != '.')
+    return false;
+  const char *process = name + length + 2, *number = process + strspn(process, "0123456789");
+  if (number == process || *number != '.')
+    return false;
+  size_t digits = strspn(++number, "0123456789abcdef");
+  return digits > 0 && strcmp(number + digits, ".tmp") == 0;
+}
+
+void atomic_file_sweep(const char *path) {
+  const char *slash = strrchr(path, '/');
+  size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
+  char *found = malloc(folder + 3); /* "DIR/." */
+  if (!found)
+    return;
+  snprintf(found, folder + 3, "%.*s.", (int)folder, path);
+  DIR *directory = opendir(found);
+  free(found);
+  struct dirent *entry;
+  while (directory && (entry = readdir(directory)))
+    if (is_temporary(entry->d_name, path + folder))
+      unlinkat(dirfd(directory), entry->d_name, 0);
+  if (directory)
+    closedir(directory);
 }
 
 /* Flushes the directory's entry. File systems that cannot do so (EINVAL) keep it in their own way.

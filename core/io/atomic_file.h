@@ -41,6 +41,10 @@ enum vqct_status atomic_file_commit(struct atomic_file *file, struct vqct_error 
 /** Removes the temporary file and closes the record; does nothing once it is closed. */
 void atomic_file_discard(struct atomic_file *file);
 
+/** Removes the temporary files that processes which were killed while they wrote this path have
+ * left behind. Nobody may be writing it. What cannot be removed stays. */
+void atomic_file_sweep(const char *path);
+
 /** Writes one whole file. Errors: WRITE, MEMORY. */
 enum vqct_status atomic_file_save(const char *path, const void *data, size_t size,
                                   struct vqct_error *error);

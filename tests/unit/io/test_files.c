@@ -79,6 +79,38 @@ START_TEST(test_full_disk) {
 }
 END_TEST
 
+static void make_file(const char *name) {
+  FILE *stream = fopen(name, "w");
+  ck_assert_ptr_nonnull(stream);
+  fclose(stream);
+}
+
+/* What a killed process leaves is removed, and nothing that only looks like it. */
+START_TEST(test_sweep) {
+  static const char *const names[] = {".file.12.0ab.tmp",  ".file.12.abg.tmp", ".file..abc.tmp",
+                                      ".file.12..tmp",     ".file.12.abc.tm",  ".file.12.abc.tmp2",
+                                      ".file2.12.abc.tmp", "file.12.abc.tmp",  ".file.tmp"};
+  char here[4096];
+  ck_assert_ptr_nonnull(getcwd(here, sizeof here));
+  ck_assert_int_eq(chdir(directory), 0);
+  for (int relative = 0; relative < 2; relative++) {
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+      make_file(names[i]);
+    struct atomic_file file; /* its own name is of the form that is looked for */
+    ck_assert_int_eq(atomic_file_open(path, &file, NULL), VQCT_OK);
+    atomic_file_sweep(relative ? "file" : path);
+    ck_assert_int_ne(access(file.temporary, F_OK), 0);
+    atomic_file_discard(&file);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+      ck_assert_msg((access(names[i], F_OK) == 0) == (i > 0), "%s", names[i]);
+    for (size_t i = 1; i < sizeof names / sizeof *names; i++)
+      ck_assert_int_eq(unlink(names[i]), 0);
+  }
+  atomic_file_sweep("/nonexistent/file");
+  ck_assert_int_eq(chdir(here), 0);
+}
+END_TEST
+
 START_TEST(test_refused_paths) {
   static const char *const paths[] = {"/dev/full", "/tmp", "/nonexistent/file", ""};
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
@@ -253,6 +285,7 @@ int main(void) {
   tcase_add_test(cases, test_commit_and_discard);
   tcase_add_test(cases, test_relative_path);
   tcase_add_test(cases, test_full_disk);
+  tcase_add_test(cases, test_sweep);
   tcase_add_test(cases, test_refused_paths);
   tcase_add_loop_test(cases, test_npy_headers, 0, sizeof npys / sizeof *npys);
   tcase_add_test(cases, test_npy_round_trip);
