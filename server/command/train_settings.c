@@ -180,6 +180,24 @@ static json_t *value_json(const struct option *option, const void *at) {
   return NULL;
 }
 
+static bool digits_suffice(int digits, double value) {
+  char text[32];
+  snprintf(text, sizeof text, "%.*g", digits, value);
+  return strtod(text, NULL) == value;
+}
+
+/* The fewest digits that bring every number back as it is: 15 for what people write, up to 17. */
+static size_t digits_needed(const struct train_options *values) {
+  int digits = 15;
+  for (size_t i = 0; i < train_table.count; i++) {
+    const char *at = (const char *)values + options[i].offset;
+    while (digits < 17 && options[i].type == OPTION_NUMBER &&
+           !digits_suffice(digits, *(const double *)at))
+      digits++;
+  }
+  return (size_t)digits;
+}
+
 enum vqct_status train_settings_save(const struct train_options *values, const char *path,
                                      struct vqct_error *error) {
   json_t *object = json_object();
@@ -192,7 +210,7 @@ enum vqct_status train_settings_save(const struct train_options *values, const c
     if (value)
       json_object_set_new(object, option->name, value);
   }
-  char *text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+  char *text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(digits_needed(values)));
   json_decref(object);
   if (!text)
     return error_set(error, VQCT_MEMORY, "no memory to write %s", path);
