@@ -283,18 +283,21 @@ enum vqct_status trainer_accumulate(struct trainer *t, const float *x, int image
   return status;
 }
 
-/* Names the first parameter whose gradient holds NaN or infinity. */
+static enum vqct_status wild_gradient(const struct trainer *t, const char *of,
+                                      struct vqct_error *error) {
+  return error_set(error, VQCT_NOT_FINITE, "step %llu: the gradient of %s is not finite",
+                   (unsigned long long)t->step, of);
+}
+
+/* Names the first parameter of the generator whose gradient holds NaN or infinity. */
 static enum vqct_status name_culprit(const struct trainer *t, struct vqct_error *error) {
   for (size_t i = 0; i < t->list.count; i++) {
     const struct parameter *p = &t->list.parameter[i];
     for (size_t k = p->offset; k < p->offset + p->count; k++)
       if (!isfinite(t->generator.gradients[k]))
-        return error_set(error, VQCT_NOT_FINITE, "step %llu: the gradient of %s is not finite",
-                         (unsigned long long)t->step, p->name);
+        return wild_gradient(t, p->name, error);
   }
-  return error_set(error, VQCT_NOT_FINITE, "step %llu: the gradient of the %s is not finite",
-                   (unsigned long long)t->step,
-                   t->transfer ? "codebook's transfer or of the discriminator" : "discriminator");
+  return wild_gradient(t, "the codebook's transfer", error);
 }
 
 /* Gradients of this process become the mean over all of them. */
@@ -320,7 +323,7 @@ enum vqct_status trainer_update(struct trainer *t, struct vqct_train_losses *los
     reduce(t, &t->judge);
   /* The discriminator first: should its gradients not be finite, the generator has not moved. */
   if (adversarial && !isfinite(block_norm(t->judge.gradients, t->judge.count, &t->exec)))
-    return name_culprit(t, error);
+    return wild_gradient(t, "the discriminator", error);
   status = optimizer_step(&t->generator, &losses->gradient_norm, &t->exec, error);
   if (status == VQCT_NOT_FINITE)
     return name_culprit(t, error);
