@@ -244,20 +244,31 @@ static enum vqct_status layer_forward(const struct discriminator *d,
   return status;
 }
 
-enum vqct_status discriminator_forward(const struct discriminator *d, const float *x, int images,
-                                       int height, int width, const struct reduction *reduction,
-                                       struct discriminator_pass *pass, const struct exec *exec,
-                                       struct vqct_error *error) {
-  *pass = (struct discriminator_pass){.images = images, .height = height, .width = width, .x = x};
-  enum vqct_status status = VQCT_OK;
+enum vqct_status discriminator_sizes(const struct discriminator *d, int height, int width,
+                                     struct discriminator_pass *pass, struct vqct_error *error) {
   int h = height, w = width;
+  *pass = (struct discriminator_pass){.height = height, .width = width};
   for (int i = 0; i < d->layers; i++) {
     pass->kept[i].height = h = conv_output_size(&d->layer[i].shape, h);
     pass->kept[i].width = w = conv_output_size(&d->layer[i].shape, w);
     if (h < 1 || w < 1)
       return error_set(error, VQCT_INVALID,
-                       "the discriminator cannot judge pictures of %d x %d pixels", width, height);
+                       "the discriminator cannot judge pictures of %d x %d pixels: it has too many "
+                       "layers",
+                       width, height);
   }
+  return VQCT_OK;
+}
+
+enum vqct_status discriminator_forward(const struct discriminator *d, const float *x, int images,
+                                       int height, int width, const struct reduction *reduction,
+                                       struct discriminator_pass *pass, const struct exec *exec,
+                                       struct vqct_error *error) {
+  enum vqct_status status = discriminator_sizes(d, height, width, pass, error);
+  if (status != VQCT_OK)
+    return status;
+  pass->images = images;
+  pass->x = x;
   for (int i = 0; i < d->layers && status == VQCT_OK; i++)
     status = layer_forward(d, pass, i, reduction, exec);
   if (status != VQCT_OK)

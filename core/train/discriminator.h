@@ -72,6 +72,12 @@ void discriminator_initialize(const struct discriminator *discriminator, uint64_
 enum vqct_status discriminator_load(struct discriminator *discriminator, const float *block,
                                     struct vqct_error *error);
 
+/** Sets *pass to the heights and widths of pictures of one size, all else empty. Errors: INVALID
+ * (they are so small that nothing is left of them). */
+enum vqct_status discriminator_sizes(const struct discriminator *discriminator, int height,
+                                     int width, struct discriminator_pass *pass,
+                                     struct vqct_error *error);
+
 /** Judges N pictures. x must outlive the pass. reduction: NULL for a single process. Errors:
  * INVALID (pictures too small), MEMORY. */
 enum vqct_status discriminator_forward(const struct discriminator *discriminator, const float *x,

@@ -1,19 +1,17 @@
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "atomic_file.h"
 #include "checkpoint.h"
 #include "error.h"
 #include "run_inner.h"
 
-#define AHEAD_BATCHES 3 /* micro-batches decoded ahead */
+#define SAMPLES_MAX   0x1p53 /* of a process before late_start: far from what a counter holds */
+#define AHEAD_BATCHES 3      /* micro-batches decoded ahead */
 
 double run_seconds(void) {
   struct timespec now;
@@ -21,12 +19,12 @@ double run_seconds(void) {
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static bool leads(const struct run *run) {
+bool run_leads(const struct run *run) {
   return !run->reduction || run->reduction->rank == 0;
 }
 
 static void say(const struct run *run, const char *message) {
-  if (run->hooks->message && leads(run))
+  if (run->hooks->message && run_leads(run))
     run->hooks->message(run->hooks->context, message);
 }
 
@@ -65,24 +63,6 @@ static int sample_side(const void *context, uint64_t number) {
 /* ---- opening ----------------------------------------------------------------------------------
  */
 
-static enum vqct_status make_folder(struct run *run) {
-  static const char *const names[RUN_FILES] = {
-      [RUN_METRICS] = "metrics.jsonl",     [RUN_LAST] = "last.safetensors",
-      [RUN_BEST] = "best.safetensors",     [RUN_MODEL] = "model.safetensors",
-      [RUN_SHEET] = "reconstructions.png", [RUN_CURVES] = "curves.svg",
-      [RUN_HELD_OUT] = "held-out.txt"};
-  const char *folder = run->settings->folder;
-  for (int i = 0; i < RUN_FILES; i++) {
-    size_t size = strlen(folder) + strlen(names[i]) + 2;
-    if (!(run->path[i] = malloc(size)))
-      return error_set(run->error, VQCT_MEMORY, "no memory for a path");
-    snprintf(run->path[i], size, "%s/%s", folder, names[i]);
-  }
-  if (mkdir(folder, 0777) != 0 && errno != EEXIST)
-    return error_set(run->error, VQCT_WRITE, "%s: %s", folder, strerror(errno));
-  return VQCT_OK;
-}
-
 static enum vqct_status check_settings(const struct run *run) {
   const struct run_settings *s = run->settings;
   int factor = model_config_downsampling(&s->config);
@@ -90,6 +70,10 @@ static enum vqct_status check_settings(const struct run *run) {
     return error_set(run->error, VQCT_INVALID,
                      "crops of %d, %d and %d pixels: they must be multiples of %d", s->crop,
                      s->late_crop, s->validation_size, factor);
+  if (s->late_start != UINT64_MAX && (double)s->late_start * s->batch * s->accumulate > SAMPLES_MAX)
+    return error_set(run->error, VQCT_INVALID,
+                     "late-start is %" PRIu64 ": more than 2^53 pictures come before",
+                     s->late_start);
   if (s->batch < 1 || s->late_batch < 1 || s->accumulate < 1 || !s->data_count)
     return error_set(run->error, VQCT_INVALID, "there is no data or no batch to train on");
   return VQCT_OK;
@@ -183,22 +167,6 @@ static enum vqct_status start_loader(struct run *run) {
   return loader_new(&settings, place_of(s, run->trainer->step), &run->loader, run->error);
 }
 
-/* Writes the names of the pictures that validate and are not trained on, a line for each. */
-static enum vqct_status list_held_out(const struct run *run) {
-  struct atomic_file file;
-  enum vqct_status status = atomic_file_open(run->path[RUN_HELD_OUT], &file, run->error);
-  for (size_t i = 0; i < run->settings->held_out && status == VQCT_OK; i++) {
-    const char *name = pictures_name(run->pictures, loader_held_out(run->loader, i));
-    status = atomic_file_write(&file, name, strlen(name), run->error);
-    if (status == VQCT_OK)
-      status = atomic_file_write(&file, "\n", 1, run->error);
-  }
-  if (status == VQCT_OK)
-    status = atomic_file_commit(&file, run->error);
-  atomic_file_discard(&file);
-  return status;
-}
-
 /* What the best validation is the best of: numbers of other kinds cannot be compared with it. */
 static void describe_best(const struct run *run, char text[64]) {
   snprintf(text, 64, "%s of %" PRIu64 " pictures of %d pixels", run->perceptual ? "LPIPS" : "PSNR",
@@ -227,12 +195,39 @@ static enum vqct_status resume(struct run *run) {
   return status;
 }
 
+/* Crops that the discriminator will judge, perhaps days from now. */
+static enum vqct_status check_judged(const struct run *run) {
+  const struct run_settings *s = run->settings;
+  const struct discriminator *judge = run->trainer->discriminator;
+  uint64_t start = s->trainer.adversarial_start;
+  uint64_t early = s->late_start < s->steps ? s->late_start : s->steps; /* the end of early crops */
+  struct discriminator_pass sizes;
+  enum vqct_status status = VQCT_OK;
+  if (judge && start < early)
+    status = discriminator_sizes(judge, s->crop, s->crop, &sizes, run->error);
+  if (status == VQCT_OK && judge && start < s->steps && early < s->steps)
+    status = discriminator_sizes(judge, s->late_crop, s->late_crop, &sizes, run->error);
+  return status;
+}
+
+/* A picture that has been trained on says little where it validates. */
+static enum vqct_status list_held_out(struct run *run) {
+  bool moved = false;
+  enum vqct_status status = run_list_held_out(run, &moved);
+  if (status == VQCT_OK && moved && run->trainer->step) {
+    say(run, "other pictures are held out than before, which the run may have been trained on: "
+             "the best validation is looked for anew");
+    run->best = INFINITY;
+  }
+  return status;
+}
+
 static enum vqct_status open_run(struct run *run) {
   const struct run_settings *s = run->settings;
   run->config = s->config;
   enum vqct_status status = check_settings(run);
   if (status == VQCT_OK)
-    status = make_folder(run);
+    status = run_folder_open(run);
   if (status == VQCT_OK && s->prior)
     status = read_prior(run);
   else if (status == VQCT_OK && s->parts != PARTS_BOTH)
@@ -249,12 +244,14 @@ static enum vqct_status open_run(struct run *run) {
     status = trainer_new(&run->config, &s->trainer, s->prior ? &run->codes : NULL, run->perceptual,
                          run->reduction, run->pool, &run->trainer, run->error);
   if (status == VQCT_OK)
+    status = check_judged(run);
+  if (status == VQCT_OK)
     status = resume(run);
   if (status == VQCT_OK)
     status = start_loader(run);
-  if (status == VQCT_OK && leads(run))
-    status = s->validation_count ? VQCT_OK : list_held_out(run);
-  if (status == VQCT_OK && leads(run))
+  if (status == VQCT_OK && run_leads(run) && !s->validation_count)
+    status = list_held_out(run);
+  if (status == VQCT_OK && run_leads(run))
     status = history_open(run->path[RUN_METRICS], run->trainer->step, &run->history, run->error);
   return status;
 }
@@ -268,8 +265,7 @@ static void close_run(struct run *run) {
   pictures_close(run->validation);
   perceptual_free(run->perceptual);
   prior_free(&run->prior);
-  for (int i = 0; i < RUN_FILES; i++)
-    free(run->path[i]);
+  run_folder_close(run);
   free(run->batch);
 }
 
@@ -361,7 +357,7 @@ static enum vqct_status log_line(struct run *run, struct interval *interval) {
       codebooks_health(t->config.adjectives, t->config.nouns, t->counts, row.name, row.health);
   trainer_clear_counts(t);
   *interval = (struct interval){.since = now};
-  if (!leads(run))
+  if (!run_leads(run))
     return VQCT_OK;
   if (run->hooks->progress)
     run->hooks->progress(run->hooks->context, &row);
@@ -383,7 +379,7 @@ static enum vqct_status after_step(struct run *run, struct interval *interval, b
   bool better = false;
   double begin = run_seconds();
   enum vqct_status status = VQCT_OK;
-  if (!leads(run))
+  if (!run_leads(run))
     return VQCT_OK;
   if (validate)
     status = run_validate(run, &better);
@@ -418,7 +414,7 @@ static enum vqct_status loop(struct run *run) {
     if (status == VQCT_OK && (!stop || end))
       status = after_step(run, &interval, end);
     else if (status == VQCT_OK) {
-      status = leads(run) ? save(run, RUN_LAST) : VQCT_OK;
+      status = run_leads(run) ? save(run, RUN_LAST) : VQCT_OK;
       if (status == VQCT_OK)
         status = error_set(run->error, VQCT_INTERRUPTED,
                            "stopped after step %" PRIu64 "; --resume goes on", t->step);
@@ -434,9 +430,12 @@ enum vqct_status run_training(const struct run_settings *settings,
                     .hooks = hooks,
                     .reduction = reduction,
                     .best = INFINITY,
+                    .folder = -1,
                     .started = run_seconds(),
                     .error = error};
   enum vqct_status status = open_run(&run);
+  if (status == VQCT_OK && hooks->begin && run_leads(&run))
+    status = hooks->begin(hooks->context, error);
   if (status == VQCT_OK)
     status = loop(&run);
   close_run(&run);

@@ -35,6 +35,7 @@ struct run {
   struct trainer *trainer;
   struct history *history;
   char *path[RUN_FILES];
+  int folder;   /* descriptor that the lock of the folder is held by; -1: none */
   float *batch; /* the largest micro-batch */
   double best;  /* the best validation so far: LPIPS, or -PSNR without it */
   double started;
@@ -43,6 +44,19 @@ struct run {
 
 /** Seconds of a clock that only goes forward. */
 double run_seconds(void);
+
+/** Whether this process writes the folder: it is alone, or the first of several. */
+bool run_leads(const struct run *run);
+
+/** Makes the folder and the paths of its files. The process that leads locks it against other runs
+ * and removes what a killed one left half written. Errors: WRITE (another process has it), MEMORY;
+ * run_folder_close is needed all the same. */
+enum vqct_status run_folder_open(struct run *run);
+void run_folder_close(struct run *run);
+
+/** Writes the names of the pictures that validate and are not trained on. *moved: the folder had a
+ * list of others. Errors: WRITE, MEMORY. */
+enum vqct_status run_list_held_out(struct run *run, bool *moved);
 
 /** Measures the validation pictures with the averaged weights, writes line, sheet, curves and the
  * model. *better: this is the best so far. The trainer has its own weights again afterwards. */

@@ -162,6 +162,9 @@ struct vqct_evaluation {
 /** What a run tells and asks, in the thread of vqct_train; context goes to each. Any may be NULL.
  */
 struct vqct_train_hooks {
+  /* once, before the first step: settings, data and checkpoint have proved good, and the folder is
+   * this run's alone; what is not VQCT_OK ends it */
+  enum vqct_status (*begin)(void *context, struct vqct_error *error);
   void (*progress)(void *context, const struct vqct_train_progress *progress);
   void (*validated)(void *context, uint64_t step, const struct vqct_evaluation *result);
   void (*message)(void *context, const char *message); /* one sentence about something unusual */

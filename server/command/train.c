@@ -1,14 +1,12 @@
 /* vqct train: from photographs and a prior to a model.
  *
  * SIGTERM and SIGINT ask for a checkpoint and an end after the current step. */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "atomic_file.h"
 #include "command.h"
 #include "distributed.h"
 #include "error.h"
@@ -19,6 +17,13 @@
 
 /* ---- what the run tells -----------------------------------------------------------------------
  */
+
+/* Of the hooks. */
+struct telling {
+  struct train_metrics *metrics; /* NULL without a port */
+  const struct train_options *options;
+  struct arena *arena;
+};
 
 static bool stopping(void *context) {
   (void)context;
@@ -43,7 +48,8 @@ static void show_health(int books, const char *const *name,
 }
 
 static void show_progress(void *context, const struct vqct_train_progress *progress) {
-  train_metrics_log(context, progress);
+  const struct telling *telling = context;
+  train_metrics_log(telling->metrics, progress);
   const struct vqct_train_losses *l = &progress->losses;
   printf("step %llu of %llu  %.2f images/s  ", (unsigned long long)progress->step,
          (unsigned long long)progress->steps, progress->rate);
@@ -52,7 +58,7 @@ static void show_progress(void *context, const struct vqct_train_progress *progr
   if (l->perceptual > 0)
     printf("  lpips %.4f", l->perceptual);
   printf("  codebook %.4f", l->codebook);
-  if (l->discriminator > 0)
+  if (l->discriminator > 0 || l->generator != 0) /* it may judge without a fault */
     printf("  G %.3f  D %.3f  weight %.3g", l->generator, l->discriminator, l->adaptive_weight);
   show_health(progress->codebooks, progress->name, progress->health);
   if (progress->waited > 0.01)
@@ -62,7 +68,8 @@ static void show_progress(void *context, const struct vqct_train_progress *progr
 }
 
 static void show_validation(void *context, uint64_t step, const struct vqct_evaluation *result) {
-  train_metrics_validation(context, result);
+  const struct telling *telling = context;
+  train_metrics_validation(telling->metrics, result);
   printf("validation after step %llu: %llu pictures  PSNR %.2f dB  SSIM %.3f",
          (unsigned long long)step, (unsigned long long)result->pictures, result->psnr,
          result->ssim);
@@ -85,29 +92,28 @@ static char *run_path(const char *folder, const char *name, struct arena *arena)
   return path;
 }
 
-/* Keeps the options in the folder, unless another run is there that --resume was not given for. */
-static enum vqct_status save_options(const struct train_options *options, struct arena *arena,
-                                     struct vqct_error *error) {
-  char *path = run_path(options->training.folder, "config.json", arena);
-  char *checkpoint = run_path(options->training.folder, "last.safetensors", arena);
-  if (!path || !checkpoint)
+/* Keeps the options in the folder once they have proved good: --resume reads them again. */
+static enum vqct_status save_options(void *context, struct vqct_error *error) {
+  const struct telling *telling = context;
+  char *path = run_path(telling->options->training.folder, "config.json", telling->arena);
+  if (!path)
     return error_set(error, VQCT_MEMORY, "no memory for a path");
-  if (mkdir(options->training.folder, 0777) != 0 && errno != EEXIST)
-    return error_set(error, VQCT_WRITE, "%s: %s", options->training.folder, strerror(errno));
-  if (!options->training.resume && access(checkpoint, F_OK) == 0)
-    return VQCT_OK; /* the run itself says what is wrong */
-  return train_settings_save(options, path, error);
+  atomic_file_sweep(path);
+  return train_settings_save(telling->options, path, error);
 }
 
 static enum vqct_status train(const void *values, const struct options_found *found,
                               struct arena *arena, struct vqct_error *error) {
   (void)found;
   struct train_options given = *(const struct train_options *)values, *options = &given;
+  struct telling telling = {.options = options, .arena = arena};
   struct vqct_train_hooks hooks = {
+      .begin = save_options,
       .progress = show_progress,
       .validated = show_validation,
       .message = show_message,
       .stopping = stopping,
+      .context = &telling,
   };
   enum vqct_status status = train_settings_finish(options, error);
   if (status != VQCT_OK)
@@ -115,19 +121,15 @@ static enum vqct_status train(const void *values, const struct options_found *fo
   const struct reduction *reduction;
   if ((status = distributed_start(&reduction, error)) != VQCT_OK)
     return status;
-  struct train_metrics *metrics = NULL;
   bool leads = !reduction || reduction->rank == 0;
-  if (leads)
-    status = save_options(options, arena, error);
-  if (status == VQCT_OK && leads && options->metrics_port)
-    status = train_metrics_start((uint16_t)options->metrics_port, &metrics, error);
-  hooks.context = metrics;
+  if (leads && options->metrics_port)
+    status = train_metrics_start((uint16_t)options->metrics_port, &telling.metrics, error);
   signals_catch();
   if (status == VQCT_OK)
     status = train_run(&options->training, &hooks, reduction, error);
   if (reduction && status != VQCT_OK && status != VQCT_INTERRUPTED)
     fprintf(stderr, "vqct train: rank %d: %s\n", reduction->rank, error->message);
-  train_metrics_stop(metrics);
+  train_metrics_stop(telling.metrics);
   distributed_end(reduction, status);
   if (status == VQCT_INTERRUPTED) {
     printf("%s\n", error->message);

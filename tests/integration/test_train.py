@@ -93,35 +93,43 @@ class Train(unittest.TestCase):
         with open(f"{self.folder.name}/{run}/metrics.jsonl") as file:
             return [json.loads(line) for line in file]
 
+    def start(self, run, *more):
+        return subprocess.Popen(self.command(run, *more), stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True)
+
     def stop(self, run, sign, after):
-        """Starts a run and sends a signal once the checkpoint of step `after` is there."""
-        process = subprocess.Popen(self.command(run), stdout=subprocess.PIPE,
-                                   stderr=subprocess.STDOUT)
+        """Starts a run and sends a signal once the checkpoint of step `after` is there. Where the
+        run was faster than the signal, once more."""
         path = f"{self.folder.name}/{run}/last.safetensors"
-        for _ in range(20000):
-            if process.poll() is not None:
-                break
-            if os.path.exists(path) and int(read_safetensors(path)[1]["step"]) >= after:
-                break
-            time.sleep(0.001)
-        process.send_signal(sign)
-        process.communicate(timeout=60)
-        return process.returncode
+        for _ in range(50):
+            shutil.rmtree(f"{self.folder.name}/{run}", ignore_errors=True)
+            process = self.start(run)
+            while process.poll() is None:
+                if os.path.exists(path) and int(read_safetensors(path)[1]["step"]) >= after:
+                    break
+                time.sleep(0.001)
+            process.send_signal(sign)
+            output = process.communicate(timeout=120)[0]
+            if int(self.state(run)[0]["step"]) < self.STEPS:
+                return process.returncode
+        self.fail(f"{run} always ends before the signal: {output}")
 
     def test_goes_on_after_a_kill(self):
         for number, after in enumerate((1, 3, 6)):
             run = f"killed{number}"
-            self.stop(run, signal.SIGKILL, after)
-            self.assertLess(int(self.state(run)[0]["step"]), self.STEPS)
+            self.assertEqual(self.stop(run, signal.SIGKILL, after), -signal.SIGKILL)
+            leftover = f"{self.folder.name}/{run}/.last.safetensors.{number + 1}.1f.tmp"
+            with open(leftover, "w"):  # as a kill in the midst of a write leaves it
+                pass
             done = self.train(run, "--resume")
             self.assertEqual(done.returncode, 0, done.stdout)
             self.assertSameState(run)
+            self.assertFalse(os.path.exists(leftover))
             lines = [line["step"] for line in self.metrics(run) if "validation" not in line]
             self.assertEqual(lines, list(range(1, self.STEPS + 1)))
 
     def test_stops_when_asked(self):
         self.assertEqual(self.stop("stopped", signal.SIGTERM, 2), 0)
-        self.assertLess(int(self.state("stopped")[0]["step"]), self.STEPS)
         # Without any other option: those that it was begun with are kept in the folder.
         done = subprocess.run([VQCT, "train", "--resume", "-o", f"{self.folder.name}/stopped"],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -301,22 +309,86 @@ class Train(unittest.TestCase):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        process = subprocess.Popen(self.command("port", "--metrics-port", str(port)),
-                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        process = self.start("port", "--metrics-port", str(port), "--steps", "1000000")
         page = ""
         while process.poll() is None and "vqct_train_validation" not in page:
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as reply:
                     page = reply.read().decode()
-            except OSError:  # not there yet, or gone already
+            except OSError:  # not there yet
                 pass
             time.sleep(0.02)
-        process.communicate(timeout=60)
-        self.assertEqual(process.returncode, 0)
-        for line in ("vqct_train_steps 8", 'vqct_train_codebook_usage_ratio{codebook="noun"} 0.',
+        process.terminate()
+        output = process.communicate(timeout=120)[0]
+        self.assertEqual(process.returncode, 0, output)
+        for line in ("vqct_train_steps 1000000", 'vqct_train_codebook_usage_ratio{codebook="noun"} 0.',
                      'vqct_train_loss{loss="pixel"} 0.',
                      'vqct_train_validation{measure="psnr_decibels"}'):
             self.assertIn(line, page)
+
+    def test_one_run_in_a_folder(self):
+        first = self.start("shared", "--steps", "1000000", "--checkpoint-every", "1")
+        for line in first.stdout:
+            if line.startswith("step 2 "):  # so there is a checkpoint
+                break
+        second = self.train("shared", "--resume")
+        first.terminate()
+        output = first.communicate(timeout=120)[0]
+        self.assertEqual(first.returncode, 0, output)
+        self.assertEqual(second.returncode, 7, second.stdout)
+        self.assertIn("shared: another process is training here", second.stdout)
+        steps = [line["step"] for line in self.metrics("shared") if "validation" not in line]
+        self.assertEqual(steps, list(range(1, len(steps) + 1)))
+
+    def test_a_wrong_stage_leaves_the_options(self):
+        """What a run cannot begin with is not what it goes on with."""
+        self.assertEqual(self.train("kept", "--until", "2").returncode, 0)
+        with open(f"{self.folder.name}/kept/config.json") as file:
+            before = file.read()
+        for more, code in ((["--crop", "33"], 2), (["--codes", "mlp"], 5), (["--seed", "x"], 2),
+                           (["--data", f"{self.folder.name}/nothing"], 3)):
+            done = self.train("kept", "--resume", *more)
+            self.assertEqual(done.returncode, code, done.stdout)
+        with open(f"{self.folder.name}/kept/config.json") as file:
+            self.assertEqual(file.read(), before)
+
+    def test_options_are_kept_to_the_last_digit(self):
+        """Computed ones too, such as a third, whose 16 digits --resume needs."""
+        done = self.train("digits", "--learning-rate", repr(1e-3 / 3), "--until", "1")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        with open(f"{self.folder.name}/digits/config.json") as file:
+            text = file.read()
+        self.assertEqual(json.loads(text)["learning-rate"], 1e-3 / 3)
+        self.assertIn('"average-decay": 0.9,', text)
+
+    def test_other_pictures_held_out(self):
+        """The best validation of the former ones is then no measure."""
+        data, checkpoint = f"{self.folder.name}/growing", f"{self.folder.name}/grown/last.safetensors"
+        shutil.copytree(self.data, data)
+        self.train("grown", "--data", data, "--steps", "2")
+        metadata, tensors = self.state("grown")
+        write_safetensors(checkpoint, {name: np.frombuffer(data, np.float32)
+                                       for name, data in tensors.items()},
+                          {**metadata, "best": "-0x1p+10"})  # a PSNR of 1024 dB
+        done = self.train("grown", "--data", data, "--steps", "3", "--resume")
+        self.assertNotIn("held out", done.stdout)
+        self.assertEqual(float.fromhex(self.state("grown")[0]["best"]), -1024)
+        shutil.copy(f"{data}/1.png", f"{data}/another.png")
+        done = self.train("grown", "--data", data, "--steps", "4", "--resume")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("other pictures are held out than before", done.stdout)
+        self.assertGreater(float.fromhex(self.state("grown")[0]["best"]), -100)
+
+    def test_a_discriminator_without_fault_is_shown(self):
+        """Its loss is then exactly 0."""
+        done = self.train("sure", "--steps", "80", "--accumulate", "1", "--discriminator-start", "0",
+                          "--discriminator-rate", "0.05", "--learning-rate", "1e-12", "--no-cosine",
+                          "--validate-every", "0", "--checkpoint-every", "0", "--late-start", "-1")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        sure = [line["step"] for line in self.metrics("sure") if line.get("discriminator") == 0]
+        self.assertTrue(sure)
+        for step in sure:
+            self.assertRegex(done.stdout, rf"(?m)^step {step} of .* G \S+  D 0\.000 ")
 
     def test_one_part_of_speech(self):
         for parts, codes in (("adjectives", 12), ("nouns", 20)):
@@ -338,6 +410,9 @@ class Train(unittest.TestCase):
                 (["--data", empty, "--held-out", "999"], 11, "held out"),
                 (["--crop", "33"], 2, "multiples of 4"),
                 (["--crop-max", "0.4"], 2, "crop-min 0.5 is above crop-max 0.4"),
+                (["--discriminator-layers", "5"], 2, "too many layers"),
+                (["--late-crop", "16", "--discriminator-layers", "3"], 2, "16 x 16 pixels"),
+                (["--late-start", "9007199254740992"], 2, "more than 2^53 pictures"),
                 (["--prior", missing], 3, "nothing"),
                 (["--prior", f"{self.data}/1.png"], 5, "1.png"),
                 (["--perceptual", self.prior, "--perceptual-weight", "1"], 5, "features.0.weight"),
