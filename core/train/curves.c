@@ -17,22 +17,31 @@
 #define PANEL_HEIGHT 210
 #define COLUMNS      3
 
-/* A quantity: keys of a line, those of validation after a slash. */
+/* A key of a line, or after a slash one of validation. */
+struct curve {
+  const char *key, *label;
+};
+
 struct panel {
   const char *title;
-  const char *keys[SERIES_MAX];
+  struct curve curve[SERIES_MAX];
 };
 
 static const struct panel panels[] = {
-    {"pixel loss", {"pixel"}},
-    {"LPIPS", {"perceptual", "/lpips"}},
-    {"codebook loss", {"codebook"}},
-    {"usage of the codes", {"adjective_usage", "noun_usage", "code_usage"}},
-    {"perplexity", {"adjective_perplexity", "noun_perplexity", "code_perplexity"}},
-    {"adversarial losses", {"generator", "discriminator"}},
-    {"PSNR of validation, dB", {"/psnr"}},
-    {"SSIM of validation", {"/ssim"}},
-    {"usage in validation", {"/adjective_usage", "/noun_usage", "/code_usage"}},
+    {"pixel loss", {{"pixel", "training"}}},
+    {"LPIPS", {{"perceptual", "training"}, {"/lpips", "validation"}}},
+    {"codebook loss", {{"codebook", "training"}}},
+    {"usage of the codes",
+     {{"adjective_usage", "adjectives"}, {"noun_usage", "nouns"}, {"code_usage", "codes"}}},
+    {"perplexity",
+     {{"adjective_perplexity", "adjectives"},
+      {"noun_perplexity", "nouns"},
+      {"code_perplexity", "codes"}}},
+    {"adversarial losses", {{"generator", "generator"}, {"discriminator", "discriminator"}}},
+    {"PSNR of validation, dB", {{"/psnr", "validation"}}},
+    {"SSIM of validation", {{"/ssim", "validation"}}},
+    {"usage in validation",
+     {{"/adjective_usage", "adjectives"}, {"/noun_usage", "nouns"}, {"/code_usage", "codes"}}},
 };
 #define PANELS (sizeof panels / sizeof *panels)
 
@@ -72,8 +81,8 @@ static void read_line(struct drawing *drawing, const json_t *line) {
   const json_t *validation = json_object_get(line, "validation");
   double step = json_number_value(json_object_get(line, "step"));
   for (size_t p = 0; p < PANELS; p++)
-    for (size_t s = 0; s < SERIES_MAX && panels[p].keys[s]; s++) {
-      const char *key = panels[p].keys[s];
+    for (size_t s = 0; s < SERIES_MAX && panels[p].curve[s].key; s++) {
+      const char *key = panels[p].curve[s].key;
       const json_t *value =
           *key == '/' ? json_object_get(validation, key + 1) : json_object_get(line, key);
       if (json_is_number(value))
@@ -181,14 +190,16 @@ static void draw_panel(struct drawing *drawing, size_t p) {
       "<text x=\"%.0f\" y=\"%.0f\" text-anchor=\"end\">%.4g</text>\n"
       "<text x=\"%.0f\" y=\"%.0f\" text-anchor=\"end\">%.0f</text>\n",
       left - 4, top + 9, range.most, left - 4, bottom, range.least, right, bottom + 14, range.last);
-  for (size_t s = 0, shown = 0; s < SERIES_MAX && panels[p].keys[s]; s++) {
-    if (!series[s].count)
-      continue;
-    draw_series(drawing, &series[s], &range, colours[s], left, top);
-    put(drawing, "<text x=\"%.0f\" y=\"%.0f\" fill=\"%s\">%s</text>\n",
-        left + 4 + 100 * (double)shown++, bottom + 14, colours[s],
-        panels[p].keys[s][0] == '/' ? panels[p].keys[s] + 1 : panels[p].keys[s]);
-  }
+  for (size_t s = 0; s < SERIES_MAX; s++)
+    if (series[s].count)
+      draw_series(drawing, &series[s], &range, colours[s], left, top);
+  /* One text: whoever draws it knows how wide the labels are. */
+  put(drawing, "<text x=\"%.0f\" y=\"%.0f\">", left + 4, bottom + 14);
+  for (size_t s = 0, shown = 0; s < SERIES_MAX; s++)
+    if (series[s].count)
+      put(drawing, "<tspan%s fill=\"%s\">%s</tspan>", shown++ ? " dx=\"12\"" : "", colours[s],
+          panels[p].curve[s].label);
+  put(drawing, "</text>\n");
 }
 
 enum vqct_status curves_draw(const char *metrics, const char *svg, struct vqct_error *error) {

@@ -11,6 +11,7 @@ import tempfile
 import time
 import unittest
 import urllib.request
+import xml.etree.ElementTree
 
 import numpy as np
 from PIL import Image
@@ -249,6 +250,29 @@ class Train(unittest.TestCase):
         inspect = subprocess.run([VQCT, "inspect", f"{self.folder.name}/whole/model.safetensors"],
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.assertEqual(inspect.returncode, 0, inspect.stdout)
+
+    def test_curves(self):
+        """Every quantity that the metrics have is drawn, where its values say."""
+        root = xml.etree.ElementTree.parse(f"{self.folder.name}/whole/curves.svg").getroot()
+        svg = "{http://www.w3.org/2000/svg}"
+        legends = [[span.text for span in text] for text in root.iter(svg + "text") if len(text)]
+        two = ["adjectives", "nouns"]
+        self.assertEqual(legends, 3 * [["training"]] + [two, two] +
+                         [["generator", "discriminator"], ["validation"], ["validation"], two])
+        lines = [line for line in self.metrics("whole") if "validation" not in line]
+        drawn = [[tuple(map(float, point.split(","))) for point in line.get("points").split()]
+                 for line in root.iter(svg + "polyline")]
+        self.assertEqual(len(drawn), sum(map(len, legends)))
+        boxes = [[float(box.get(side)) for side in ("x", "y", "width", "height")]
+                 for box in root.iter(svg + "rect") if box.get("x")]
+        for curve, panel, keys in ((drawn[0], 0, ["pixel"]),
+                                   (drawn[4], 3, ["adjective_usage", "noun_usage"])):
+            left, top, width, height = boxes[panel]
+            most = max(line[key] for line in lines for key in keys)
+            least = min(line[key] for line in lines for key in keys)
+            expected = [(left + width * line["step"] / self.STEPS,
+                         top + height * (most - line[keys[-1]]) / (most - least)) for line in lines]
+            np.testing.assert_allclose(curve, expected, rtol=0, atol=0.051)  # tenths are written
 
     def test_counts_of_the_model(self):
         """All twelve pictures: three of validation and nine of training, as `encode` sees them."""
