@@ -108,6 +108,14 @@ static inline double slope_error(struct subject *subject, const struct numbers *
   return (value[0] - value[1] - slope) / (2 * step);
 }
 
+/* Slopes at two steps, extrapolated: what the gradient is off by along a direction. */
+static inline double gradient_error(struct subject *subject, const struct numbers *block,
+                                    const float *start, const float *direction, double step) {
+  return (4 * slope_error(subject, block, start, direction, step / 2) -
+          slope_error(subject, block, start, direction, step)) /
+         3;
+}
+
 /* step: beside numbers of a size of 1; others are moved in proportion. */
 static inline void check_subject(struct subject *subject, double step, double tolerance) {
   subject->derive(subject);
@@ -126,15 +134,32 @@ static inline void check_subject(struct subject *subject, double step, double to
     double length = fmax(length_of(block->gradient, block->count), 1e-2 * longest);
     for (int d = 0; d < DIRECTIONS; d++) {
       float *direction = normal_floats(block->count, (uint64_t)(1000 + i * DIRECTIONS + d));
-      double error = (4 * slope_error(subject, block, start, direction, h / 2) -
-                      slope_error(subject, block, start, direction, h)) /
-                     3 / length;
+      double error = gradient_error(subject, block, start, direction, h) / length;
       ck_assert_msg(fabs(error) < tolerance, "%s, %s: off by %g of the gradient", subject->name,
                     block->name, error);
       free(direction);
     }
     free(start);
   }
+}
+
+/* Along the gradient itself, whose slope is steeper by the square root of `count` than along a
+ * random direction, so kinks weigh less. After check_subject, with numbers of a size of 1. */
+static inline void check_steepest(struct subject *subject, const struct numbers *block, double step,
+                                  double tolerance) {
+  double length = length_of(block->gradient, block->count);
+  double size = sqrt((double)block->count);
+  float *start = malloc(block->count * sizeof *start);
+  float *direction = malloc(block->count * sizeof *direction);
+  ck_assert(start && direction && length > 0);
+  memcpy(start, block->values, block->count * sizeof *start);
+  for (size_t i = 0; i < block->count; i++)
+    direction[i] = (float)((double)block->gradient[i] * size / length);
+  double error = gradient_error(subject, block, start, direction, step) / (length * size);
+  ck_assert_msg(fabs(error) < tolerance, "%s, %s: off by %g of the gradient along itself",
+                subject->name, block->name, error);
+  free(start);
+  free(direction);
 }
 
 #endif
