@@ -18,7 +18,7 @@ class Mpi(unittest.TestCase):
 
     def train(self, run, ranks, batch, *more):
         mpirun = ["mpirun", "-n", str(ranks), "--oversubscribe", "--allow-run-as-root",
-                  "--bind-to", "none"] if ranks > 1 else []
+                  "--bind-to", "none", "--mca", "btl", "self,vader"] if ranks > 1 else []
         command = mpirun + [
             VQCT + "-mpi", "train", "-o", f"{self.folder}/{run}", "--data", f"{self.folder}/data",
             "--prior", f"{self.folder}/prior.safetensors", "--preset", "vqct-tiny", "--crop", "32",
