@@ -77,7 +77,7 @@ UNIT_TESTS     := $(UNIT_SOURCES:%.c=$(B)/%)
 all: $(B)/vqct $(B)/libvqct.a $(B)/libvqct.so ## build the command and the library
 
 help: ## list these targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z -]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' Makefile
 
 # V=1 shows whole commands.
 ifeq ($(V),)
