@@ -62,7 +62,7 @@ static enum vqct_status measure_fault(const struct reader *reader, const struct 
                       : option->type == OPTION_DURATION ? " seconds (ms, s, m, h allowed)"
                                                         : "";
   return error_set(reader->error, VQCT_INVALID,
-                   "%s%s is '%.80s': %s from %.15g to %.15g%s is allowed", source, option->name,
+                   "%s%s is '%.80s': %s from %.16g to %.16g%s is allowed", source, option->name,
                    text, is_whole(option->type) ? "a whole number" : "a number", option->min,
                    option->max, units);
 }
@@ -414,7 +414,7 @@ static const char *allowed_text(const struct option *option, char buffer[80]) {
     return option->choices;
   if (option->type == OPTION_INTEGER || option->type == OPTION_NUMBER ||
       option->type == OPTION_SIZE || option->type == OPTION_DURATION)
-    snprintf(buffer, 80, "%.15g to %.15g", option->min, option->max);
+    snprintf(buffer, 80, "%.16g to %.16g", option->min, option->max);
   return buffer;
 }
 
