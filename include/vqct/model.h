@@ -3,7 +3,7 @@
  *   struct vqct_model *model;
  *   struct vqct_session *session;
  *   const uint8_t *pixels[1] = {photo.pixels};
- *   uint32_t tokens[2 * 16 * 16], *token_rows[1] = {tokens};
+ *   uint32_t tokens[2 * 32 * 32], *token_rows[1] = {tokens}; // 2 planes, 256 / 8 tokens a side
  *   if (vqct_model_open("model.safetensors", &model, &error) == VQCT_OK &&
  *       vqct_session_new(model, 2, &session, &error) == VQCT_OK &&
  *       vqct_encode(session, pixels, 1, 256, 256, token_rows, &error) == VQCT_OK)
