@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "atomic_file.h"
 #include "error.h"
 
 #define MAGIC "\x93NUMPY"
@@ -176,20 +175,4 @@ void npy_header(enum tensor_type type, int dims, const size_t *shape,
   text[room - 1] = '\n';
   memcpy(header, prefix, sizeof prefix);
   memcpy(header + sizeof prefix, text, sizeof text);
-}
-
-enum vqct_status npy_save(const char *path, const struct tensor *tensor, struct vqct_error *error) {
-  struct atomic_file file;
-  char header[NPY_HEADER_SIZE];
-  npy_header(tensor->type, tensor->dims, tensor->shape, header);
-  enum vqct_status status = atomic_file_open(path, &file, error);
-  if (!status)
-    status = atomic_file_write(&file, header, sizeof header, error);
-  if (!status)
-    status = atomic_file_write(&file, tensor->data, tensor->count * tensor_type_size(tensor->type),
-                               error);
-  if (!status)
-    status = atomic_file_commit(&file, error);
-  atomic_file_discard(&file);
-  return status;
 }

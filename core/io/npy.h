@@ -33,7 +33,4 @@ enum vqct_status npy_parse(const char *name, const void *data, size_t size, stru
  * dimensions. */
 void npy_header(enum tensor_type type, int dims, const size_t *shape, char header[NPY_HEADER_SIZE]);
 
-/** Writes a whole array; the file appears whole or not at all. Errors: WRITE, MEMORY. */
-enum vqct_status npy_save(const char *path, const struct tensor *tensor, struct vqct_error *error);
-
 #endif

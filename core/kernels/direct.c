@@ -5,9 +5,8 @@
 
 #define BLOCK_PIXELS 96 /* of output; the input for them stays in the second cache */
 #define BLOCK_ACROSS 32 /* of these side by side */
-#define BLOCK_DEPTH                                                                                \
-  256 /* of one product, so that the panel of weights stays in the first cache                     \
-       */
+/* Depth of one product, so that the panel of weights stays in the first cache. */
+#define BLOCK_DEPTH 256
 
 static struct region block_region(const struct layer *layer, const struct layer_task *task) {
   return (struct region){

@@ -3,9 +3,8 @@
 #include "size.h"
 
 #define BAND_PIXELS 1024 /* of output in a band, which then stays in the second or third cache */
-#define OUT_CHANNELS                                                                               \
-  128 /* of one task; so that a tile of the gradient stays in the first cache                      \
-       */
+/* Output channels of one task, so that a tile of the gradient stays in the first cache. */
+#define OUT_CHANNELS 128
 
 /* A band is some output rows of one image. The window of a row of taps, taps * channels numbers
  * that lie side by side, is cut into panels; a task computes one panel for some output channels. */

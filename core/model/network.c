@@ -249,14 +249,6 @@ void network_free(struct network *network) {
 /* ---- running ----------------------------------------------------------------------------------
  */
 
-void chain_output_shape(const struct chain *chain, const struct activation *x,
-                        struct activation *y) {
-  struct activation shape = *x;
-  for (int i = 0; i < chain->blocks; i++)
-    block_output_shape(&chain->block[i], &shape, &shape);
-  *y = shape;
-}
-
 uint64_t chain_flops(const struct chain *chain, int height, int width) {
   struct activation shape = {.images = 1, .height = height, .width = width};
   uint64_t flops = 0;

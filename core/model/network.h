@@ -47,10 +47,6 @@ enum vqct_status network_load(struct network *network, const struct parameter_so
 /** NULL is allowed. */
 void network_free(struct network *network);
 
-/** The shape that a chain turns x into. */
-void chain_output_shape(const struct chain *chain, const struct activation *x,
-                        struct activation *y);
-
 /** Runs a chain. On return y->data lies in exec's arena until the caller releases it. With a tape
  * of chain->blocks records every block's input is kept there as well; without one, no more than
  * two activations and one block's inner one are held at a time. The results are bit for bit the

@@ -15,9 +15,8 @@
 #define THREADS_MAX 1024
 #define SIDE_MAX    32768                /* pixels */
 #define PIXELS_MAX  ((uint64_t)64 << 20) /* of one picture */
-#define SPREAD_MEMORY                                                                              \
-  ((size_t)512 << 20) /* bytes: larger pictures are not computed side by side                      \
-                       */
+/* Bytes: larger pictures are not computed side by side. */
+#define SPREAD_MEMORY ((size_t)512 << 20)
 
 /* The memory of one picture in work. */
 struct seat {

@@ -11,10 +11,6 @@ size_t clip_dimension(const struct clip *clip) {
   return clip->dimension;
 }
 
-size_t clip_positions(const struct clip *clip) {
-  return clip->positions;
-}
-
 /* Up to BATCH_TEXTS texts. tokens: room for that many times the positions. */
 static enum vqct_status embed_batch(const struct clip *clip, const char *const *texts, size_t count,
                                     uint32_t *tokens, float *features, const struct exec *exec,

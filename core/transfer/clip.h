@@ -33,9 +33,6 @@ void clip_close(struct clip *clip);
 /** Numbers in a feature: 512 for ViT-B/32. */
 size_t clip_dimension(const struct clip *clip);
 
-/** Tokens that a text may have, start and end included: 77 for all published ones. */
-size_t clip_positions(const struct clip *clip);
-
 /** features (count, dimension): the projected state at the end token of each text, not normalised.
  * A feature depends on its text alone, whatever stands beside it and however many threads there
  * are. Errors: INVALID (not UTF-8), LIMIT (too long), MEMORY (scratch), NOT_FINITE. */

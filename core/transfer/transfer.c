@@ -44,15 +44,6 @@ const char *transfer_kind_name(enum transfer_kind kind) {
   return (unsigned)kind < TRANSFER_KIND_COUNT ? kinds[kind].name : "unknown";
 }
 
-bool transfer_kind_parse(const char *name, enum transfer_kind *kind) {
-  for (unsigned i = 0; i < TRANSFER_KIND_COUNT; i++)
-    if (!strcmp(kinds[i].name, name)) {
-      *kind = (enum transfer_kind)i;
-      return true;
-    }
-  return false;
-}
-
 /* ---- parameters ------------------------------------------------------------------------------ */
 
 static void add_parameter(struct transfer *transfer, const char *name, size_t rows,

@@ -61,9 +61,6 @@ struct transfer;
 /** The name of a kind in configurations. Never NULL. */
 const char *transfer_kind_name(enum transfer_kind kind);
 
-/** The kind of that name; false where there is none. */
-bool transfer_kind_parse(const char *name, enum transfer_kind *kind);
-
 /** Prepares a transfer: the normalised graph, its product with the embeddings, the tape. The prior
  * may be NULL where the kind needs none, and is not used afterwards. Errors: INVALID (the
  * configuration, or a prior of other than `codes` words), MODEL (its graph), NOT_FINITE, MEMORY. */

@@ -51,9 +51,11 @@ static void replace(struct vqct_image *picture, struct vqct_image *by) {
   memset(by, 0, sizeof *by);
 }
 
-enum vqct_status picture_prepare(const struct preparation *preparation,
-                                 const struct vqct_model_info *model, struct vqct_image *picture,
-                                 struct vqct_error *error) {
+/* Resizes and crops a picture and turns it into the model's channels; takes its pixels and replaces
+ * them. Errors: IMAGE (too small), MEMORY. */
+static enum vqct_status picture_prepare(const struct preparation *preparation,
+                                        const struct vqct_model_info *model,
+                                        struct vqct_image *picture, struct vqct_error *error) {
   struct vqct_image result = {0};
   enum vqct_status status = VQCT_OK;
   if (preparation->resize != VQCT_RESIZE_NONE) {

@@ -65,12 +65,6 @@ struct preparation {
 enum vqct_status preparation_check(struct preparation *preparation,
                                    const struct vqct_model_info *model, struct vqct_error *error);
 
-/** Resizes and crops a picture and turns it into the model's channels; takes the pixels of
- * `picture` and replaces them. Errors: IMAGE (too small), MEMORY. */
-enum vqct_status picture_prepare(const struct preparation *preparation,
-                                 const struct vqct_model_info *model, struct vqct_image *picture,
-                                 struct vqct_error *error);
-
 struct feed_settings {
   const struct pictures *pictures; /* outlive the feed */
   struct preparation preparation;  /* checked */

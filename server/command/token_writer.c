@@ -324,10 +324,6 @@ enum vqct_status token_writer_fail(struct token_writer *writer, const char *imag
   return status;
 }
 
-size_t token_writer_rows(const struct token_writer *writer) {
-  return writer->rows;
-}
-
 size_t token_writer_failures(const struct token_writer *writer) {
   return writer->failures;
 }

@@ -46,8 +46,7 @@ enum vqct_status token_writer_add(struct token_writer *writer, const char *image
 enum vqct_status token_writer_fail(struct token_writer *writer, const char *image,
                                    const char *message, struct vqct_error *error);
 
-/** Pictures with and without tokens so far, earlier runs counted. */
-size_t token_writer_rows(const struct token_writer *writer);
+/** Pictures without tokens so far, earlier runs counted. */
 size_t token_writer_failures(const struct token_writer *writer);
 
 /** Flushes both files and gives them their names. Errors: WRITE. */

@@ -35,10 +35,6 @@ bool reply_has_header(const struct reply *reply, const char *name) {
   return false;
 }
 
-unsigned problem_status(enum problem problem) {
-  return problems[problem].status;
-}
-
 void problem_write(struct text *text, enum problem problem, const char *detail) {
   text_print(text, "{\"type\":\"" PROBLEM_TYPE_PREFIX "%s\",\"title\":\"%s\",\"status\":%u",
              problems[problem].type, problems[problem].title, problems[problem].status);

@@ -74,9 +74,6 @@ void reply_problem(struct reply *reply, enum problem problem, const char *format
 /** Writes {"type", "title", "status", "detail"} of a problem. */
 void problem_write(struct text *text, enum problem problem, const char *detail);
 
-/** The status of a problem. */
-unsigned problem_status(enum problem problem);
-
 /** Frees what the reply holds and clears it. */
 void reply_free(struct reply *reply);
 

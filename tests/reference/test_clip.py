@@ -15,7 +15,6 @@ from native import LIB, Error, Team, floats
 SIZE = ctypes.c_size_t
 LIB.vqct_status_name.restype = ctypes.c_char_p
 LIB.clip_dimension.restype = SIZE
-LIB.clip_positions.restype = SIZE
 
 WORDS = ("a photo of the red dog object photograph house houses small smaller smallest white "
          "photo of an old dog a photo of the white house café naïve crème x-ray don't it's").split()
