@@ -33,8 +33,7 @@ static const struct option *option_of_letter(const struct option_table *table, c
   return NULL;
 }
 
-/* ---- one value --------------------------------------------------------------------------------
- */
+/* ---- one value ------------------------------------------------------------------------------- */
 
 struct unit {
   const char *suffix;
@@ -177,8 +176,7 @@ static void clear_list(const struct reader *reader, const struct option *option)
     *(struct option_list *)(void *)(reader->values + option->offset) = (struct option_list){0};
 }
 
-/* ---- the sources, weakest first ---------------------------------------------------------------
- */
+/* ---- the sources, weakest first -------------------------------------------------------------- */
 
 static enum vqct_status read_defaults(const struct reader *reader) {
   for (size_t i = 0; i < reader->table->count; i++) {
@@ -271,8 +269,7 @@ static enum vqct_status read_environment(const struct reader *reader) {
   return VQCT_OK;
 }
 
-/* ---- the command line -------------------------------------------------------------------------
- */
+/* ---- the command line ------------------------------------------------------------------------ */
 
 /* One option of the command line, taken apart. */
 struct flag {
@@ -404,8 +401,7 @@ enum vqct_status options_read(const struct option_table *table, int argc, char *
   return check_operands(&reader, found);
 }
 
-/* ---- help and reference -----------------------------------------------------------------------
- */
+/* ---- help and reference ---------------------------------------------------------------------- */
 
 /* "8 to 65535", "cover|contain|none" or "". */
 static const char *allowed_text(const struct option *option, char buffer[80]) {

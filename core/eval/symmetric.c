@@ -6,8 +6,7 @@
 
 #define ROUNDS_MAX 60 /* of QL for one eigenvalue; 2 or 3 are usual */
 
-/* ---- Cholesky ---------------------------------------------------------------------------------
- */
+/* ---- Cholesky -------------------------------------------------------------------------------- */
 
 /* Column k of the factor, from the pivot's row of what is left of A. A itself stays: the columns
  * before k are taken off the one row that is needed. */
@@ -48,8 +47,7 @@ void symmetric_factor(const double *a, size_t n, double *factor, double *diagona
   }
 }
 
-/* ---- eigenvalues ------------------------------------------------------------------------------
- */
+/* ---- eigenvalues ----------------------------------------------------------------------------- */
 
 static double dot(const double *x, const double *y, size_t n) {
   double sum[4] = {0};

@@ -10,8 +10,7 @@
 #include "error.h"
 #include "size.h"
 
-/* ---- building ---------------------------------------------------------------------------------
- */
+/* ---- building -------------------------------------------------------------------------------- */
 
 struct builder {
   const struct parameter_list *list;
@@ -133,8 +132,7 @@ static enum vqct_status build_chains(struct builder *b, struct vqct_error *error
   return VQCT_OK;
 }
 
-/* ---- weights ----------------------------------------------------------------------------------
- */
+/* ---- weights --------------------------------------------------------------------------------- */
 
 static enum vqct_status load_layer(struct layer *layer, const struct parameter_source *source,
                                    struct vqct_error *error) {
@@ -246,8 +244,7 @@ void network_free(struct network *network) {
   free(network);
 }
 
-/* ---- running ----------------------------------------------------------------------------------
- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 uint64_t chain_flops(const struct chain *chain, int height, int width) {
   struct activation shape = {.images = 1, .height = height, .width = width};

@@ -15,8 +15,7 @@
 #define HALF_UNIT      (FLT_EPSILON / 2) /* relative error of one rounding */
 #define LENGTH_MINIMUM 1e-12             /* as F.normalize has it */
 
-/* ---- codebooks --------------------------------------------------------------------------------
- */
+/* ---- codebooks ------------------------------------------------------------------------------- */
 
 static double squared_length(const float *vector, size_t dimension) {
   double sum = 0;
@@ -104,8 +103,7 @@ void quantizer_free(struct quantizer *quantizer) {
   *quantizer = (struct quantizer){0};
 }
 
-/* ---- choosing ---------------------------------------------------------------------------------
- */
+/* ---- choosing -------------------------------------------------------------------------------- */
 
 /* Up to k codes, nearest first. */
 struct choice {
@@ -283,8 +281,7 @@ enum vqct_status quantizer_encode(const struct quantizer *quantizer, const float
   return VQCT_OK;
 }
 
-/* ---- reading codes ----------------------------------------------------------------------------
- */
+/* ---- reading codes --------------------------------------------------------------------------- */
 
 static void add_code(float *value, const float *code, size_t dimension, float weight) {
   for (size_t i = 0; i < dimension; i++)

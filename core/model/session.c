@@ -68,8 +68,7 @@ void vqct_session_free(struct vqct_session *session) {
   free(session);
 }
 
-/* ---- one picture ------------------------------------------------------------------------------
- */
+/* ---- one picture ----------------------------------------------------------------------------- */
 
 /* What one call computes. */
 struct batch {
@@ -140,8 +139,7 @@ static enum vqct_status picture_decode(const struct batch *batch, size_t image,
   return status;
 }
 
-/* ---- a batch ----------------------------------------------------------------------------------
- */
+/* ---- a batch --------------------------------------------------------------------------------- */
 
 static void compute_picture(const struct batch *batch, size_t image, struct pool *pool,
                             struct seat *seat) {

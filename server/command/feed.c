@@ -11,8 +11,7 @@
 
 #include "error.h"
 
-/* ---- one picture ------------------------------------------------------------------------------
- */
+/* ---- one picture ----------------------------------------------------------------------------- */
 
 enum vqct_status preparation_check(struct preparation *preparation,
                                    const struct vqct_model_info *model, struct vqct_error *error) {
@@ -80,8 +79,7 @@ static enum vqct_status picture_prepare(const struct preparation *preparation,
   return VQCT_OK;
 }
 
-/* ---- the ring ---------------------------------------------------------------------------------
- */
+/* ---- the ring -------------------------------------------------------------------------------- */
 
 struct slot {
   bool full;

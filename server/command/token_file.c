@@ -32,8 +32,7 @@ struct token_file {
   size_t count, capacity;
 };
 
-/* ---- numbers ----------------------------------------------------------------------------------
- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 static bool is_whole_number(enum tensor_type type) {
   switch (type) {
@@ -87,8 +86,7 @@ static enum vqct_status check_picture(const struct token_file *file, size_t pict
   return VQCT_OK;
 }
 
-/* ---- shapes -----------------------------------------------------------------------------------
- */
+/* ---- shapes ---------------------------------------------------------------------------------- */
 
 static enum vqct_status add_grid(struct token_file *file, struct grid grid,
                                  struct vqct_error *error) {

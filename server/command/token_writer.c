@@ -35,8 +35,7 @@ static enum vqct_status part_failed(const struct part *part, struct vqct_error *
   return error_set(error, VQCT_WRITE, "%s: %s", part->path, strerror(errno));
 }
 
-/* ---- files ------------------------------------------------------------------------------------
- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 /* Takes path. A lock keeps a second process from the same file; it ends with this descriptor, or
  * with any other of the file that the process closes. */
@@ -111,8 +110,7 @@ static void part_close(struct part *part, bool keep) {
   free(part->temporary);
 }
 
-/* ---- going on ---------------------------------------------------------------------------------
- */
+/* ---- going on -------------------------------------------------------------------------------- */
 
 static size_t number_size(const struct token_writer *writer) {
   return writer->settings.wide ? sizeof(uint32_t) : sizeof(uint16_t);
@@ -204,8 +202,7 @@ static enum vqct_status resume(struct token_writer *writer, struct vqct_error *e
   return status;
 }
 
-/* ---- writing ----------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* path with another suffix of five characters at most. */
 static char *with_suffix(const char *path, const char *suffix) {
