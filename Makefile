@@ -6,6 +6,7 @@ VERSION := 0.1.0
 CONFIG  ?= release
 PREFIX  ?= /usr/local
 CC      ?= cc
+OBJCOPY ?= objcopy
 PYTHON  ?= /usr/bin/python3
 MODEL   ?= models/vqct-small.safetensors
 B       := build/$(CONFIG)
@@ -112,6 +113,16 @@ $(B)/libvqct.so: $(LIB_OBJECTS) core/libvqct.map
 	$(call say,LD)
 	$(Q)$(CC) $(SANITIZE) -shared -Wl,-soname,libvqct.so.0 -Wl,--version-script=core/libvqct.map \
 	  -o $@ $(LIB_OBJECTS) $(LIB_LIBS)
+
+# The archive that is installed: one object that keeps its inner names to itself. Where a program has
+# a function of the same name as one of the library's, the linker would else take that for both.
+$(B)/public/libvqct.a: $(LIB_OBJECTS)
+	@mkdir -p $(@D)
+	$(call say,AR)
+	$(Q)$(CC) -r -nostdlib -o $(@D)/vqct.o $^
+	$(Q)$(OBJCOPY) --wildcard --keep-global-symbol='vqct_*' $(@D)/vqct.o
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $(@D)/vqct.o
 
 # The same objects with every symbol visible, for tests that compare inner parts with PyTorch.
 $(B)/libvqct-internal.so: $(LIB_OBJECTS)
@@ -287,13 +298,13 @@ SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 PLACED      = sed -e 's|/usr/bin|$(PREFIX)/bin|' -e 's|/usr/share|$(PREFIX)/share|' -e 's|/etc/vqct|$(SYSCONFDIR)/vqct|'
 MAN_PAGE    = docs/man/fill-in $(1) $(B)/vqct $(VERSION) $(PREFIX) $(SYSCONFDIR) config/vqct.json
 
-install: all ## install under PREFIX (and DESTDIR, for packagers)
+install: all $(B)/public/libvqct.a ## install under PREFIX (and DESTDIR, for packagers)
 	install -d $(INSTALL_TO)/bin $(INSTALL_TO)/lib/pkgconfig $(INSTALL_TO)/include/vqct \
 	  $(INSTALL_TO)/share/vqct/models $(INSTALL_TO)/share/man/man1 $(INSTALL_TO)/share/man/man5 \
 	  $(INSTALL_TO)/share/bash-completion/completions $(INSTALL_TO)/lib/systemd/system \
 	  $(INSTALL_TO)/lib/sysusers.d $(DESTDIR)$(SYSCONFDIR)/vqct
 	install -m 755 $(B)/vqct $(INSTALL_TO)/bin/vqct
-	install -m 644 $(B)/libvqct.a $(INSTALL_TO)/lib/libvqct.a
+	install -m 644 $(B)/public/libvqct.a $(INSTALL_TO)/lib/libvqct.a
 	install -m 755 $(B)/libvqct.so $(INSTALL_TO)/lib/libvqct.so.$(VERSION)
 	ln -sf libvqct.so.$(VERSION) $(INSTALL_TO)/lib/libvqct.so.0
 	ln -sf libvqct.so.0 $(INSTALL_TO)/lib/libvqct.so

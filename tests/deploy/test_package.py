@@ -97,6 +97,40 @@ class Installed(unittest.TestCase):
         output = run(program, env=dict(os.environ, LD_LIBRARY_PATH=self.path("usr/lib")))
         self.assertEqual(f"vqct {output}", run(VQCT, "--version"))
 
+    def test_static_library_keeps_its_inner_names(self):
+        """A program's own `gather`, a name that the library has too, is not taken for the library's."""
+        source, program, model = self.path("own.c"), self.path("own"), self.path("m.safetensors")
+        with open(source, "w") as file:
+            file.write("""
+                #include <stdlib.h>
+                #include "vqct/model.h"
+                void gather(void) { abort(); }
+                int main(int argc, char **argv) {
+                  struct vqct_model *model;
+                  struct vqct_session *session;
+                  static uint8_t picture[16 * 16 * 3];
+                  const uint8_t *pixels[] = {picture};
+                  uint32_t row[3 * 4 * 4], *tokens[] = {row};
+                  if (argc == 1)
+                    gather();
+                  return vqct_model_open(argv[1], &model, NULL) ||
+                         vqct_session_new(model, 1, &session, NULL) ||
+                         vqct_encode(session, pixels, 1, 16, 16, tokens, NULL);
+                }""")
+        run(VQCT, "init", "--preset", "vqct-tiny", "-o", model)
+        libraries = run("pkg-config", "--libs", *self.requirements()).split()
+        sanitizer = os.path.basename(BUILD)
+        flags = {"asan": ["-fsanitize=address"], "ubsan": ["-fsanitize=undefined"],
+                 "tsan": ["-fsanitize=thread"]}.get(sanitizer, [])
+        run("cc", *flags, source, "-o", program, f"-I{self.path('usr/include')}",
+            self.path("usr/lib/libvqct.a"), *libraries, "-lm", "-pthread")
+        run(program, model)
+
+    def requirements(self):
+        """The packages that the library needs of its own."""
+        with open(self.path("usr/lib/pkgconfig/vqct.pc")) as file:
+            return re.search(r"(?m)^Requires.private: (.*)$", file.read())[1].split()
+
     def complete(self, *words):
         """What bash offers for the last word."""
         script = 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _vqct; ' \
