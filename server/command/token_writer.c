@@ -54,7 +54,9 @@ static enum vqct_status part_open(struct part *part, char *path, struct vqct_err
   if (part->descriptor < 0)
     return part_failed(part, error);
   if (fcntl(part->descriptor, F_SETLK, &lock) != 0)
-    return error_set(error, VQCT_WRITE, "%s: another process is writing it", path);
+    return errno == EACCES || errno == EAGAIN
+               ? error_set(error, VQCT_WRITE, "%s: another process is writing it", path)
+               : part_failed(part, error);
   if (fstat(part->descriptor, &facts) != 0)
     return part_failed(part, error);
   part->fresh = facts.st_size == 0;
