@@ -18,6 +18,7 @@
 #define MEMORY_BYTES                                                                               \
   ((size_t)64 << 10)     /* of one connection: uploads like it, small requests bear it */
 #define SWEEP_PERIOD 50  /* milliseconds between looks at the deadlines */
+#define RUNS_MAX     32  /* of libmicrohttpd in a row */
 #define SURPLUS_MIN  64  /* connections over the limit that are still answered 503 */
 #define SURPLUS_TIME 1.0 /* seconds until a surplus connection is closed */
 #define HURRY_TIME   1.0 /* seconds that a client still has for its answer at the end */
@@ -161,11 +162,20 @@ static void on_sweep(uv_timer_t *timer) {
 
 static void on_timer(uv_timer_t *timer);
 
+/* With half of a TLS handshake there libmicrohttpd wants to run again at once for ever, and a timer
+ * of zero that starts itself again keeps the loop from all else: so it gets some runs in a row, and
+ * then a millisecond's rest. */
 static void run(struct listener *listener) {
-  MHD_run(listener->daemon);
   MHD_UNSIGNED_LONG_LONG wait;
-  if (MHD_get_timeout(listener->daemon, &wait) == MHD_YES)
-    uv_timer_start(&listener->timer, on_timer, wait, 0);
+  bool wanted, at_once;
+  unsigned runs = 0;
+  do {
+    MHD_run(listener->daemon);
+    wanted = MHD_get_timeout(listener->daemon, &wait) == MHD_YES;
+    at_once = wanted && !wait;
+  } while (at_once && ++runs < RUNS_MAX);
+  if (wanted)
+    uv_timer_start(&listener->timer, on_timer, at_once ? 1 : wait, 0);
   else
     uv_timer_stop(&listener->timer);
 }

@@ -509,9 +509,11 @@ class Tls(LoadCase):
         with serving.Server(self.model, "--tls-certificate", certificate, "--tls-key", key,
                             "--max-body", "200K", "--body-timeout", "2s") as server:
             context = ssl.create_default_context(cafile=certificate)
+            self.send(server, b"\x16\x03\x01")  # half a handshake: holds nobody up
 
             def post(body, headers=None):
-                connection = http.client.HTTPSConnection("127.0.0.1", server.port, context=context)
+                connection = http.client.HTTPSConnection("127.0.0.1", server.port, context=context,
+                                                         timeout=serving.PATIENCE)
                 connection.request("POST", "/v1/encode?size=32", body, headers or {})
                 return connection.getresponse()
             self.assertEqual(post(self.png).status, 200)
