@@ -201,6 +201,8 @@ static enum vqct_status make_plan(const struct settings *settings, struct arena 
   plan->threads = arena_calloc(arena, plan->thread_count + 2, sizeof *plan->threads);
   if (!plan->batches || !plan->threads)
     return error_set(error, VQCT_MEMORY, "no memory for the options");
+  if (!plan->batch_count)
+    return error_set(error, VQCT_INVALID, "--batch: a number is missing");
   enum vqct_status status = read_numbers("batch", &settings->batches, 4096, plan->batches, error);
   if (status == VQCT_OK)
     status = read_numbers("threads", &settings->threads, 1024, plan->threads, error);

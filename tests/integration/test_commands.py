@@ -410,6 +410,7 @@ class Others(CommandTest):
             self.assertGreater(row["resident_bytes"], 1 << 20)
         self.assertFails(vqct("bench", self.model, "--size", 30), INVALID, "30")
         self.assertFails(vqct("bench", self.model, "-b", "0"), INVALID, "--batch '0'")
+        self.assertFails(vqct("bench", self.model, "-b", ","), INVALID, "--batch")
 
     def test_help(self):
         for command in ("encode", "decode", "reconstruct", "bench"):
