@@ -14,10 +14,9 @@
 struct band_job {
   const struct gradient *gradient;
   struct tile_reader x, dy;
-  int block_rows, block_columns; /* tiles of a block */
-  size_t down, across;           /* blocks of an image */
-  size_t first, count;           /* blocks of this band, numbered through the batch */
-  size_t tiles;                  /* of this band */
+  struct tile_grid grid;
+  size_t first, count; /* blocks of this band, numbered through the batch */
+  size_t tiles;        /* of this band */
   size_t worker_floats;
   float *scratch;
   size_t in, out;         /* channels, filled up to whole vectors */
@@ -30,30 +29,15 @@ static int least(int a, int b) {
   return a < b ? a : b;
 }
 
-static struct tile_block block_at(const struct band_job *job, size_t number) {
-  int down = tiles_in(job->gradient->height), across = tiles_in(job->gradient->width);
-  struct tile_block block = {.image = number / (job->down * job->across)};
-  block.row = (int)(number / job->across % job->down) * job->block_rows;
-  block.column = (int)(number % job->across) * job->block_columns;
-  block.rows = least(down - block.row, job->block_rows);
-  block.columns = least(across - block.column, job->block_columns);
-  return block;
-}
-
 /* Tiles of the band's blocks before block `number`. */
 static size_t tiles_before(const struct band_job *job, size_t number) {
-  size_t tiles = 0;
-  for (size_t i = job->first; i < number; i++) {
-    struct tile_block block = block_at(job, i);
-    tiles += (size_t)(block.rows * block.columns);
-  }
-  return tiles;
+  return tile_grid_before(&job->grid, number) - tile_grid_before(&job->grid, job->first);
 }
 
 static void read_block(void *argument, size_t number, unsigned worker) {
   const struct band_job *job = argument;
   size_t tile = tiles_before(job, job->first + number);
-  struct tile_block block = block_at(job, job->first + number);
+  struct tile_block block = tile_grid_block(&job->grid, job->first + number);
   block.end_channel = job->x.channels;
   float *scratch = job->scratch + worker * job->worker_floats;
   tiles_read(&job->x, &block, scratch, job->x_points + tile * job->in, job->x_step, job->in);
@@ -137,8 +121,8 @@ static void add_part(void *argument, size_t number, unsigned worker) {
 
 static void run_bands(struct band_job *job, const struct exec *exec) {
   size_t out = (size_t)job->gradient->shape->out_channels;
-  size_t blocks = (size_t)job->gradient->input->images * job->down * job->across;
-  size_t most = BAND_TILES / (size_t)(job->block_rows * job->block_columns);
+  size_t blocks = (size_t)job->gradient->input->images * tile_grid_blocks(&job->grid);
+  size_t most = BAND_TILES / (size_t)(job->grid.block_rows * job->grid.block_columns);
   size_t parts = (out + PART_ROWS - 1) / PART_ROWS * simd_panels(job->gradient->simd, job->in);
   for (job->first = 0; job->first < blocks; job->first += job->count) {
     job->count = blocks - job->first < most ? blocks - job->first : most;
@@ -169,8 +153,9 @@ static bool take_memory(struct band_job *job, const struct exec *exec) {
   const struct simd *simd = job->gradient->simd;
   bool keep = job->in <= KEPT_CHANNELS && job->out <= KEPT_CHANNELS;
   size_t sums = WINOGRAD_POINTS * simd_panels(simd, job->in) * simd->panel * job->out;
-  job->worker_floats = largest(tiles_scratch(&job->x, job->block_rows, job->block_columns),
-                               tiles_scratch(&job->dy, job->block_rows, job->block_columns));
+  job->worker_floats =
+      largest(tiles_scratch(&job->x, job->grid.block_rows, job->grid.block_columns),
+              tiles_scratch(&job->dy, job->grid.block_rows, job->grid.block_columns));
   if (!keep)
     job->worker_floats = largest(job->worker_floats, WINOGRAD_POINTS * PART_ROWS * simd->panel);
   job->scratch =
@@ -184,6 +169,7 @@ static bool take_memory(struct band_job *job, const struct exec *exec) {
 
 enum vqct_status gradient_winograd(const struct gradient *g, const struct exec *exec) {
   const struct conv_shape *s = g->shape;
+  int down = tiles_in(g->height), across = tiles_in(g->width);
   struct conv_input dy = {
       .x = g->dy, .images = g->input->images, .height = g->height, .width = g->width};
   struct band_job job = {
@@ -191,13 +177,10 @@ enum vqct_status gradient_winograd(const struct gradient *g, const struct exec *
       .x = {g->simd, g->input, (size_t)s->in_channels, s->pad_before, s->pad_before,
             WINOGRAD_WINDOW - WINOGRAD_TILE, g->simd->winograd_input},
       .dy = {g->simd, &dy, (size_t)s->out_channels, 0, 0, 0, g->simd->winograd_gradient},
-      .block_rows = least(tiles_in(g->height), BLOCK_SIDE),
-      .block_columns = least(tiles_in(g->width), BLOCK_SIDE),
+      .grid = {down, across, least(down, BLOCK_SIDE), least(across, BLOCK_SIDE)},
       .in = simd_round(g->simd, (size_t)s->in_channels),
       .out = simd_round(g->simd, (size_t)s->out_channels),
   };
-  job.down = (size_t)((tiles_in(g->height) + job.block_rows - 1) / job.block_rows);
-  job.across = (size_t)((tiles_in(g->width) + job.block_columns - 1) / job.block_columns);
   struct arena_mark mark = arena_mark(exec->arena);
   enum vqct_status status = VQCT_MEMORY;
   if (take_memory(&job, exec)) {

@@ -6,6 +6,34 @@ static size_t least(size_t a, size_t b) {
   return a < b ? a : b;
 }
 
+static int blocks_across(const struct tile_grid *grid) {
+  return (grid->across + grid->block_columns - 1) / grid->block_columns;
+}
+
+size_t tile_grid_blocks(const struct tile_grid *grid) {
+  int down = (grid->down + grid->block_rows - 1) / grid->block_rows;
+  return (size_t)down * (size_t)blocks_across(grid);
+}
+
+struct tile_block tile_grid_block(const struct tile_grid *grid, size_t number) {
+  size_t blocks = tile_grid_blocks(grid);
+  int place = (int)(number % blocks), across = blocks_across(grid);
+  struct tile_block block = {.image = number / blocks,
+                             .row = place / across * grid->block_rows,
+                             .column = place % across * grid->block_columns};
+  int down_left = grid->down - block.row, across_left = grid->across - block.column;
+  block.rows = down_left < grid->block_rows ? down_left : grid->block_rows;
+  block.columns = across_left < grid->block_columns ? across_left : grid->block_columns;
+  return block;
+}
+
+size_t tile_grid_before(const struct tile_grid *grid, size_t number) {
+  struct tile_block block = tile_grid_block(grid, number);
+  size_t across = (size_t)grid->across;
+  return (block.image * (size_t)grid->down + (size_t)block.row) * across +
+         (size_t)block.rows * (size_t)block.column;
+}
+
 size_t tiles_scratch(const struct tile_reader *reader, int rows, int columns) {
   size_t high = (size_t)(rows * WINOGRAD_TILE + reader->border);
   size_t wide = (size_t)(columns * WINOGRAD_TILE + reader->border);

@@ -26,6 +26,22 @@ struct tile_block {
   size_t first_channel, end_channel;
 };
 
+/** The tiles of pictures cut into blocks, which are numbered picture after picture and, in one, row
+ * after row. Those at the edges are cut. */
+struct tile_grid {
+  int down, across;              /* tiles of a picture */
+  int block_rows, block_columns; /* tiles of a block */
+};
+
+/** Blocks of one picture. */
+size_t tile_grid_blocks(const struct tile_grid *grid);
+
+/** Block number `number`, without channels. */
+struct tile_block tile_grid_block(const struct tile_grid *grid, size_t number);
+
+/** Tiles of all blocks before block number `number`. */
+size_t tile_grid_before(const struct tile_grid *grid, size_t number);
+
 /** Floats of scratch that tiles_read needs for blocks of rows x columns tiles. */
 size_t tiles_scratch(const struct tile_reader *reader, int rows, int columns);
 

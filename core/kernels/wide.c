@@ -11,6 +11,7 @@
 struct wide_job {
   struct layer_job job;
   struct tile_reader reader;
+  struct tile_grid grid;
   size_t first, count;                       /* blocks of this band */
   size_t tiles;                              /* of this band */
   size_t chunks;                             /* of input channels, to read */
@@ -25,12 +26,7 @@ static struct layer_task block_at(const struct wide_job *wide, size_t number) {
 
 /* Tiles of the band's blocks before block `number`. */
 static size_t tiles_before(const struct wide_job *wide, size_t number) {
-  size_t tiles = 0;
-  for (size_t i = wide->first; i < number; i++) {
-    struct layer_task block = block_at(wide, i);
-    tiles += (size_t)(block.rows * block.columns);
-  }
-  return tiles;
+  return tile_grid_before(&wide->grid, number) - tile_grid_before(&wide->grid, wide->first);
 }
 
 static void read_block(void *argument, size_t number, unsigned worker) {
@@ -38,14 +34,9 @@ static void read_block(void *argument, size_t number, unsigned worker) {
   size_t index = wide->first + number / wide->chunks;
   size_t channel = number % wide->chunks * READ_CHANNELS;
   size_t left = wide->reader.channels - channel;
-  struct layer_task task = block_at(wide, index);
-  struct tile_block block = {task.image,
-                             task.row,
-                             task.column,
-                             task.rows,
-                             task.columns,
-                             channel,
-                             channel + (left < READ_CHANNELS ? left : READ_CHANNELS)};
+  struct tile_block block = tile_grid_block(&wide->grid, index);
+  block.first_channel = channel;
+  block.end_channel = channel + (left < READ_CHANNELS ? left : READ_CHANNELS);
   tiles_read(&wide->reader, &block, wide->job.scratch + worker * wide->job.worker_floats,
              wide->input + tiles_before(wide, index) * wide->input_row, wide->input_step,
              wide->input_row);
@@ -117,6 +108,8 @@ enum vqct_status wide_run(const struct layer *layer, const struct conv_input *in
   layer_split(layer, tiles_in(target->rows), tiles_in(target->columns), BLOCK_SIDE * BLOCK_SIDE,
               BLOCK_SIDE, split);
   split->slices = 1;
+  wide.grid = (struct tile_grid){tiles_in(target->rows), tiles_in(target->columns),
+                                 split->block_rows, split->block_columns};
   wide.reader = layer_tile_reader(&wide.job);
   wide.chunks = (layer->in_channels + READ_CHANNELS - 1) / READ_CHANNELS;
   wide.input_row = simd_round(simd, layer->in_channels);
