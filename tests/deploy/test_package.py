@@ -119,10 +119,7 @@ class Installed(unittest.TestCase):
                 }""")
         run(VQCT, "init", "--preset", "vqct-tiny", "-o", model)
         libraries = run("pkg-config", "--libs", *self.requirements()).split()
-        sanitizer = os.path.basename(BUILD)
-        flags = {"asan": ["-fsanitize=address"], "ubsan": ["-fsanitize=undefined"],
-                 "tsan": ["-fsanitize=thread"]}.get(sanitizer, [])
-        run("cc", *flags, source, "-o", program, f"-I{self.path('usr/include')}",
+        run("cc", source, "-o", program, f"-I{self.path('usr/include')}",
             self.path("usr/lib/libvqct.a"), *libraries, "-lm", "-pthread")
         run(program, model)
 
