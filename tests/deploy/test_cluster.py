@@ -1,6 +1,6 @@
 """Three replicas behind a balancer under load: the recording rules against the replicas' own
 statistics, every panel of the dashboards, a replica that is told to stop and one that is killed."""
-import base64
+import contextlib
 import json
 import math
 import os
@@ -9,7 +9,6 @@ import sys
 import tempfile
 import time
 import unittest
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -19,6 +18,7 @@ import dashboards  # noqa: E402
 from cluster import serving  # noqa: E402
 
 ADJECTIVES, NOUNS = serving.TINY["adjectives"], serving.TINY["nouns"]
+QUEUE_IMAGES = 16  # that a replica takes on
 PARTS = {"adjective": slice(0, ADJECTIVES), "noun": slice(ADJECTIVES, ADJECTIVES + NOUNS)}
 
 
@@ -49,7 +49,8 @@ class Cluster(unittest.TestCase):
         record_training(cls.model)
         cls.replicas = []
         for _ in range(3):
-            replica = serving.Server(cls.model, "--threads", "1", "--queue-images", "16",
+            replica = serving.Server(cls.model, "--threads", "1", "--queue-images",
+                                     str(QUEUE_IMAGES),
                                      drain_delay=f"{cluster.DRAIN_DELAY}s")
             cls.addClassCleanup(cls.end, replica)
             cls.replicas.append(replica)
@@ -117,13 +118,15 @@ class Cluster(unittest.TestCase):
                                    delta=1e-9)
 
     def overload_one(self):
-        """Sends one replica more pictures at once than it takes on, so that it refuses some."""
-        picture = base64.b64encode(serving.photo()).decode()
-        body = json.dumps({"images": [picture] * 12}).encode()
-        with ThreadPoolExecutor(4) as clients:
-            answers = list(clients.map(lambda _: self.replicas[2].post(
-                "/v1/encode?size=128", body, "application/json").status, range(4)))
-        self.assertEqual(set(answers), {200, 429})
+        """Holds all that one replica takes on by requests whose bodies do not come."""
+        replica = self.replicas[2]
+        with contextlib.ExitStack() as held:
+            for _ in range(QUEUE_IMAGES):
+                link = held.enter_context(replica.connect())
+                link.sendall(b"POST /v1/encode HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+            serving.wait_until(
+                lambda: replica.metric("vqct_requests_in_flight") >= QUEUE_IMAGES, "a full queue")
+            self.assertEqual(replica.post("/v1/encode", serving.photo()).status, 429)
 
     def test_2_every_panel_has_an_answer(self):
         self.overload_one()
