@@ -18,7 +18,7 @@
 #define MEMORY_BYTES                                                                               \
   ((size_t)64 << 10)     /* of one connection: uploads like it, small requests bear it */
 #define SWEEP_PERIOD 50  /* milliseconds between looks at the deadlines */
-#define RUNS_MAX     32  /* of libmicrohttpd in a row */
+#define RUNS_MAX     8   /* of libmicrohttpd in a row */
 #define SURPLUS_MIN  64  /* connections over the limit that are still answered 503 */
 #define SURPLUS_TIME 1.0 /* seconds until a surplus connection is closed */
 #define HURRY_TIME   1.0 /* seconds that a client still has for its answer at the end */
