@@ -33,6 +33,8 @@ class OpenApi(serving.ModelCase):
         """The answer's status, type and body against the document; JSON bodies only by schema."""
         responses = self.document["paths"][path][method]["responses"]
         described = self.resolve(responses.get(str(answer.status), responses["default"]))
+        named = {name.lower() for name in described.get("headers", {})}
+        self.assertLessEqual({name for name in answer.headers if name.startswith("x-vqct-")}, named)
         kind = answer.headers["content-type"]
         self.assertIn(kind, described["content"], (method, path, answer.body[:200]))
         if kind.endswith("json"):
