@@ -190,7 +190,7 @@ static bool digits_suffice(int digits, double value) {
 static size_t digits_needed(const struct train_options *values) {
   int digits = 15;
   for (size_t i = 0; i < train_table.count; i++) {
-    const char *at = (const char *)values + options[i].offset;
+    const void *at = (const char *)values + options[i].offset;
     while (digits < 17 && options[i].type == OPTION_NUMBER &&
            !digits_suffice(digits, *(const double *)at))
       digits++;
