@@ -48,7 +48,9 @@ def count(output, code):
     figures = dict(re.findall(r"(failures|errors|skipped)=(\d+)", closing))
     failed = int(figures.get("failures", 0)) + int(figures.get("errors", 0))
     skipped = int(figures.get("skipped", 0))
-    return int(ran[1]) - failed - skipped, failed, skipped
+    # What fails for a whole class is an error, but not among the tests that ran.
+    whole = len(re.findall(r"^ERROR: (?:setUp|tearDown)(?:Class|Module) ", output, re.M))
+    return int(ran[1]) - (failed - whole) - skipped, failed, skipped
 
 
 def run(label, argv, environment):
