@@ -25,7 +25,9 @@ static enum vqct_status read_rows(struct embeddings_store *store, const struct t
   struct text_line line;
   for (;;) {
     enum vqct_status status = byte_stream_line(words, &line, error);
-    if (status != VQCT_OK || !line.text)
+    if (status != VQCT_OK)
+      return status;
+    if (!line.text)
       break;
     if (store->result->rows == matrix->shape[0])
       return error_set(error, VQCT_DATA, "%s:%llu: more words than the %zu rows of %s", list,

@@ -211,6 +211,8 @@ class Matrices(Files):
         self.refused("DATA", "words.txt: 4 words for the 5 rows of vectors", None, "a\nb\nc\nd\n")
         self.refused("DATA", "words.txt:6: more words than the 5 rows of vectors", None,
                      "a\nb\nc\nd\ne\nf\n")
+        self.refused("READ", "words.txt: the gzip data end too early", None,
+                     gzip.compress(self.WORDS.encode())[:-4])
         for array, text in ((table[0], "F32 [7]"), (table.astype(np.int32), "I32 [5, 7]"),
                             (table[None], "F32 [1, 5, 7]")):
             with open(self.path, "wb") as file:
