@@ -41,6 +41,7 @@ struct walk {
   const uint8_t *data;
   size_t size, at;
   char name[TAR_NAME_MAX + 1]; /* that an L or x header gave the next file; "" for none */
+  bool awaits_file;            /* the header before was one of these */
   struct vqct_error *error;
 };
 
@@ -164,6 +165,7 @@ static enum vqct_status read_entry(struct walk *walk) {
   if (size > walk->size - walk->at - BLOCK)
     return fault(walk, "a size beyond the end of the archive");
   char type = (char)header[TYPE_AT];
+  walk->awaits_file = type == 'L' || type == 'x';
   if (type == 'L') {
     if (!set_name(walk, data, (size_t)size))
       return fault(walk, "a name too long");
@@ -202,6 +204,8 @@ enum vqct_status tar_parse(const char *name, const void *data, size_t size, stru
     status = read_entry(walk);
   if (status == VQCT_OK && walk->at < walk->size && walk->size - walk->at < BLOCK)
     status = error_set(error, VQCT_DATA, "%s: the archive ends within a header", name);
+  if (status == VQCT_OK && walk->awaits_file)
+    status = error_set(error, VQCT_DATA, "%s: the archive ends before a file that it names", name);
   free(walk);
   if (status == VQCT_OK)
     *result = tar;

@@ -69,6 +69,15 @@ class Tar(unittest.TestCase):
                 self.assertEqual(status, 11)
                 self.assertIn(b"x.tar", message)
 
+    def test_a_name_without_its_file(self):
+        for form, kind in (tarfile.PAX_FORMAT, b"x"), (tarfile.GNU_FORMAT, b"L"):
+            data = archive(form, LONG)
+            self.assertEqual(data[512 + 156:][:1], kind)  # after the folder
+            for size in (1400, 1536):
+                status, message, _ = parse(data[:size])
+                self.assertEqual((status, message),
+                                 (11, b"x.tar: the archive ends before a file that it names"))
+
     def test_hostile_headers(self):
         whole = bytearray(archive(tarfile.USTAR_FORMAT, [("a", b"x" * 600)]))
 
