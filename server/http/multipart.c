@@ -14,12 +14,17 @@ bool multipart_begin(struct multipart *multipart, const char *boundary, const ch
   memcpy(multipart->delimiter, "\r\n--", 4);
   memcpy(multipart->delimiter + 4, boundary, length + 1);
   multipart->delimiter_size = length + 4;
-  /* The first delimiter has no line break before it where nothing comes before. */
-  const char *first = multipart->delimiter + 2;
-  if (size < length + 2 || memcmp(body, first, length + 2))
-    return false;
-  multipart->at = body + length + 2;
   multipart->end = body + size;
+  /* The first delimiter has no line break before it where nothing comes before. */
+  if (size >= length + 2 && !memcmp(body, multipart->delimiter + 2, length + 2)) {
+    multipart->at = body + length + 2;
+    return true;
+  }
+  const char *first =
+      size ? memmem(body, size, multipart->delimiter, multipart->delimiter_size) : NULL;
+  if (!first)
+    return false;
+  multipart->at = first + multipart->delimiter_size;
   return true;
 }
 
@@ -71,6 +76,8 @@ enum multipart_step multipart_next(struct multipart *multipart, struct multipart
   size_t left = (size_t)(multipart->end - multipart->at);
   if (left >= 2 && !memcmp(multipart->at, "--", 2))
     return MULTIPART_END;
+  for (; left && (*multipart->at == ' ' || *multipart->at == '\t'); left--)
+    multipart->at++; /* padding that transport may add (RFC 2046, section 5.1.1) */
   if (left < 4 || memcmp(multipart->at, "\r\n", 2) || !read_headers(multipart, part))
     return MULTIPART_BROKEN;
   const char *close = memmem(multipart->at, (size_t)(multipart->end - multipart->at),

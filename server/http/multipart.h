@@ -21,8 +21,8 @@ struct multipart_part {
 
 enum multipart_step { MULTIPART_PART, MULTIPART_END, MULTIPART_BROKEN };
 
-/** Starts at the first delimiter; false where the boundary is not 1 to 70 characters or the body
- * does not begin with it. */
+/** Starts at the first delimiter, whatever comes before it; false where the boundary is not 1 to 70
+ * characters or there is no delimiter. */
 bool multipart_begin(struct multipart *multipart, const char *boundary, const char *body,
                      size_t size);
 
