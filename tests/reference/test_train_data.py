@@ -66,7 +66,7 @@ class Loader(unittest.TestCase):
         self.assertEqual(status, 0, error.message)
         samples = []
         for _ in range(count):
-            picture = np.full(24 * 24 * chosen.channels, np.nan, np.float32)
+            picture = np.full(chosen.largest ** 2 * chosen.channels, np.nan, np.float32)
             status = LIB.loader_next(handle, floats(picture), ctypes.byref(error))
             if status:
                 break
@@ -129,6 +129,10 @@ class Loader(unittest.TestCase):
         slopes = [(crop[:, -1, 1] - crop[:, 0, 1]).mean() for _, crop in small]
         widths = np.abs(slopes) * 127.5 / 200 * 48
         self.assertTrue(17 < widths.min() < 22 and 26 < widths.max() < 31, widths)
+        large, _, _ = self.read(100, sides=lambda n: 32, largest=32)  # nothing is enlarged
+        slopes = [(crop[:, -1, 1] - crop[:, 0, 1]).mean() for _, crop in large]
+        widths = np.abs(slopes) * 127.5 / 200 * 48
+        self.assertTrue(28 < widths.min() < 33 and 35 < widths.max() < 41, widths)
 
     def test_grey(self):
         samples, _, _ = self.read(5, channels=1)

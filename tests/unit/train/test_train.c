@@ -211,6 +211,129 @@ START_TEST(a_run_stops_goes_on_and_makes_a_model) {
 }
 END_TEST
 
+/* ---- every setting counts ---------------------------------------------------------------------
+ */
+
+static const struct {
+  const char *option;
+  double value;
+  enum vqct_train_codes codes; /* of the runs that are compared */
+} changes[] = {
+    {"standardize", 0, VQCT_CODES_GCN},
+    {"dropout", 0.1, VQCT_CODES_GCN},
+    {"parts", VQCT_PARTS_NOUNS, VQCT_CODES_GCN},
+    {"beta", 0.5, VQCT_CODES_FREE},
+    {"beta-placement", VQCT_BETA_CORRECTED, VQCT_CODES_FREE},
+    {"codebook-weight", 2, VQCT_CODES_FREE},
+    {"ema-decay", 0.9, VQCT_CODES_EMA},
+    {"ema-threshold", 2, VQCT_CODES_EMA},
+    {"pixel", VQCT_PIXEL_L2, VQCT_CODES_FREE},
+    {"pixel-weight", 2, VQCT_CODES_FREE},
+    {"discriminator-start", 2, VQCT_CODES_FREE},
+    {"discriminator-weight", 0.4, VQCT_CODES_FREE},
+    {"discriminator-rate", 1e-4, VQCT_CODES_FREE},
+    {"discriminator-channels", 5, VQCT_CODES_FREE},
+    {"discriminator-layers", 1, VQCT_CODES_FREE},
+    {"learning-rate", 2e-3, VQCT_CODES_FREE},
+    {"cosine", 0, VQCT_CODES_FREE},
+    {"final-learning-rate", 5e-4, VQCT_CODES_FREE},
+    {"warmup-steps", 3, VQCT_CODES_FREE},
+    {"beta1", 0.4, VQCT_CODES_FREE},
+    {"beta2", 0.8, VQCT_CODES_FREE},
+    {"clip-norm", 1e-3, VQCT_CODES_FREE},
+    {"average-decay", 0.05, VQCT_CODES_FREE},
+    {"batch", 3, VQCT_CODES_FREE},
+    {"accumulate", 1, VQCT_CODES_FREE},
+    {"crop", 36, VQCT_CODES_FREE},
+    {"crop-min", 0.95, VQCT_CODES_FREE},
+    {"crop-max", 0.8, VQCT_CODES_FREE},
+    {"flip", 0, VQCT_CODES_FREE},
+    {"late-start", 2, VQCT_CODES_FREE},
+    {"late-crop", 32, VQCT_CODES_FREE},
+    {"late-batch", 2, VQCT_CODES_FREE},
+    {"seed", 1, VQCT_CODES_FREE},
+    {"held-out", 2, VQCT_CODES_FREE},
+};
+
+static void change(const char *name, double value) {
+  for (size_t i = 0; i < train_table.count; i++) {
+    const struct option *option = &train_table.options[i];
+    char *at = (char *)&settings + option->offset;
+    if (strcmp(option->name, name) != 0)
+      continue;
+    if (option->type == OPTION_INTEGER)
+      *(int64_t *)at = (int64_t)value;
+    else if (option->type == OPTION_NUMBER)
+      *(double *)at = value;
+    else if (option->type == OPTION_SWITCH)
+      *(bool *)at = value != 0;
+    else if (option->type == OPTION_CHOICE)
+      *(int *)at = (int)value;
+    else
+      break;
+    return;
+  }
+  ck_abort_msg("%s", name);
+}
+
+/* Trains in a folder of its own and reads the checkpoint. */
+static struct vqct_bytes checkpoint_of(size_t number, const char *name) {
+  struct vqct_bytes bytes = {0};
+  char path[96];
+  snprintf(run, sizeof run, "%s/%zu-%.24s", folder, number, name);
+  snprintf(path, sizeof path, "%s/last.safetensors", run);
+  ck_assert_msg(vqct_train(&settings, NULL, &error) == VQCT_OK, "%s: %s", name, error.message);
+  FILE *file = fopen(path, "rb");
+  ck_assert_ptr_nonnull(file);
+  ck_assert_int_eq(fseek(file, 0, SEEK_END), 0);
+  bytes.size = (size_t)ftell(file);
+  rewind(file);
+  ck_assert_ptr_nonnull(bytes.data = malloc(bytes.size));
+  ck_assert_uint_eq(fread(bytes.data, 1, bytes.size, file), bytes.size);
+  fclose(file);
+  return bytes;
+}
+
+static bool same(const struct vqct_bytes *a, const struct vqct_bytes *b) {
+  return a->size == b->size && memcmp(a->data, b->data, a->size) == 0;
+}
+
+START_TEST(every_setting_counts) {
+  struct vqct_bytes first[VQCT_CODES_EMA + 1] = {{0}};
+  settings.threads = 1;
+  settings.discriminator_start = 1;
+  settings.discriminator_channels = 4;
+  settings.discriminator_layers = 2;
+  settings.learning_rate = 1e-3;
+  settings.cosine = true;
+  settings.average_decay = 0.9;
+  settings.accumulate = 2;
+  settings.steps = 4;
+  settings.late_start = 3;
+  settings.late_crop = 36;
+  settings.late_batch = 1;
+  const struct vqct_train_settings unchanged = settings;
+  for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+    enum vqct_train_codes codes = changes[i].codes;
+    settings = unchanged;
+    settings.codes = codes;
+    settings.prior = codes == VQCT_CODES_GCN ? "models/prior-glove-100d.safetensors" : NULL;
+    if (!first[codes].data) {
+      struct vqct_bytes second = checkpoint_of(i, "second");
+      first[codes] = checkpoint_of(i, "first");
+      ck_assert_msg(same(&first[codes], &second), "the same run gave another checkpoint");
+      free(second.data);
+    }
+    change(changes[i].option, changes[i].value);
+    struct vqct_bytes changed = checkpoint_of(i, changes[i].option);
+    ck_assert_msg(!same(&first[codes], &changed), "%s changes nothing", changes[i].option);
+    free(changed.data);
+  }
+  for (int i = 0; i <= VQCT_CODES_EMA; i++)
+    free(first[i].data);
+}
+END_TEST
+
 START_TEST(hooks_may_be_missing) {
   struct vqct_train_hooks none = {0};
   settings.steps = 1;
@@ -224,11 +347,12 @@ END_TEST
 int main(void) {
   TCase *cases = tcase_create("train");
   tcase_add_checked_fixture(cases, set_up, tear_down);
-  tcase_set_timeout(cases, 120);
+  tcase_set_timeout(cases, 600); /* of a sanitizer on a busy machine */
   tcase_add_test(cases, defaults_are_the_commands);
   tcase_add_test(cases, ranges_are_the_commands);
   tcase_add_test(cases, what_is_missing_is_named);
   tcase_add_test(cases, a_run_stops_goes_on_and_makes_a_model);
+  tcase_add_test(cases, every_setting_counts);
   tcase_add_test(cases, hooks_may_be_missing);
   return suite_run("train", cases);
 }
