@@ -87,10 +87,17 @@ static enum vqct_status add_members(struct pictures *list, const char *path,
   return status;
 }
 
+/* A directory, whatever it is called. */
+struct place {
+  dev_t device;
+  ino_t inode;
+};
+
 /* A directory still to be searched. */
 struct folder {
   char *path;
   int depth;
+  struct place trail[PICTURES_DEPTH_MAX]; /* the directories that lead here, and itself at depth */
 };
 
 struct search {
@@ -102,21 +109,37 @@ struct search {
   struct vqct_error *error;
 };
 
-/* Takes path, which may be NULL. */
-static enum vqct_status push_folder(struct search *search, char *path, int depth) {
-  if (path && search->count == search->capacity) {
-    size_t capacity = search->capacity ? 2 * search->capacity : 16;
-    struct folder *folder = realloc(search->folder, capacity * sizeof *folder);
-    if (folder) {
-      search->folder = folder;
-      search->capacity = capacity;
-    }
-  }
-  if (!path || search->count == search->capacity) {
+/* Whether a link leads back to a directory that is being searched. */
+static bool is_circle(const struct folder *parent, const struct place *here) {
+  for (int i = 0; parent && i <= parent->depth; i++)
+    if (parent->trail[i].device == here->device && parent->trail[i].inode == here->inode)
+      return true;
+  return false;
+}
+
+/* Takes path. */
+static enum vqct_status push_folder(struct search *search, char *path, const struct folder *parent,
+                                    const struct stat *facts) {
+  struct folder folder = {.path = path, .depth = parent ? parent->depth + 1 : 0};
+  const struct place here = {facts->st_dev, facts->st_ino};
+  if (folder.depth == PICTURES_DEPTH_MAX || is_circle(parent, &here)) {
     free(path);
-    return error_set(search->error, VQCT_MEMORY, "no memory to search directories");
+    return VQCT_OK;
   }
-  search->folder[search->count++] = (struct folder){path, depth};
+  if (parent)
+    memcpy(folder.trail, parent->trail, sizeof folder.trail);
+  folder.trail[folder.depth] = here;
+  if (search->count == search->capacity) {
+    size_t capacity = search->capacity ? 2 * search->capacity : 16;
+    struct folder *stack = realloc(search->folder, capacity * sizeof *stack);
+    if (!stack) {
+      free(path);
+      return error_set(search->error, VQCT_MEMORY, "no memory to search directories");
+    }
+    search->folder = stack;
+    search->capacity = capacity;
+  }
+  search->folder[search->count++] = folder;
   return VQCT_OK;
 }
 
@@ -136,18 +159,18 @@ static enum vqct_status add_archive(struct search *search, char *path) {
   return status;
 }
 
-/* Puts a path on the list or, for a directory, on the stack. `given` by the user: what is neither a
- * picture nor an archive is then an error. Takes path. */
-static enum vqct_status visit(struct search *search, char *path, int depth, bool given) {
+/* Puts a path on the list or, for a directory, on the stack. parent: NULL for what the user gave,
+ * which is an error where it is neither a picture nor an archive. Takes path. */
+static enum vqct_status visit(struct search *search, char *path, const struct folder *parent) {
   struct stat facts;
+  bool given = !parent;
   enum vqct_status status = VQCT_OK;
   if (path && stat(path, &facts) != 0) {
     if (given && search->bad == PICTURES_BAD_LISTED)
       return add_bad(search, path);
     status = given ? error_set(search->error, VQCT_READ, "%s: %s", path, strerror(errno)) : VQCT_OK;
   } else if (path && S_ISDIR(facts.st_mode)) {
-    if (depth < PICTURES_DEPTH_MAX) /* deeper ones may be a circle of links */
-      return push_folder(search, path, depth);
+    return push_folder(search, path, parent, &facts);
   } else if (path && is_archive(path)) {
     return add_archive(search, path);
   } else if (!path || is_picture(path)) {
@@ -168,7 +191,7 @@ static enum vqct_status search_folder(struct search *search, const struct folder
   struct dirent *entry;
   while (status == VQCT_OK && (entry = readdir(directory)))
     if (entry->d_name[0] != '.')
-      status = visit(search, join(folder->path, '/', entry->d_name), folder->depth + 1, false);
+      status = visit(search, join(folder->path, '/', entry->d_name), folder);
   closedir(directory);
   return status;
 }
@@ -186,7 +209,7 @@ enum vqct_status pictures_open(const char *const *paths, size_t count, enum pict
     return error_set(error, VQCT_MEMORY, "no memory to list pictures");
   enum vqct_status status = VQCT_OK;
   for (size_t i = 0; i < count && status == VQCT_OK; i++)
-    status = visit(&search, strdup(paths[i]), 0, true);
+    status = visit(&search, strdup(paths[i]), NULL);
   while (search.count) {
     struct folder folder = search.folder[--search.count];
     if (status == VQCT_OK)

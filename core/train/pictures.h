@@ -1,8 +1,8 @@
 /* The pictures of a data set: PNG and JPEG files of directories, and those in tar shards.
  *
- * A path may be a directory (searched to PICTURES_DEPTH_MAX levels), a picture, or a .tar archive.
- * The list is ordered by name, so it is the same on every machine. It is read only once it is
- * made; any number of threads may decode.
+ * A path may be a directory (searched to PICTURES_DEPTH_MAX levels, through links that do not lead
+ * in circles), a picture, or a .tar archive. The list is ordered by name, so it is the same on
+ * every machine. It is read only once it is made; any number of threads may decode.
  */
 #ifndef TRAIN_PICTURES_H
 #define TRAIN_PICTURES_H

@@ -17,6 +17,8 @@ from torch_vqct import TINY, halves
 SIDE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint64)
 REPORT = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p)
 
+LIB.pictures_name.restype = ctypes.c_char_p
+
 
 class LoaderSettings(ctypes.Structure):
     _fields_ = [("pictures", ctypes.c_void_p), ("held_out", ctypes.c_size_t),
@@ -168,6 +170,30 @@ class Loader(unittest.TestCase):
             status, message = self.read(1, folder=folder, held_out=0)
             self.assertEqual(status, 11)
             self.assertIn(b".jpg", message)
+
+
+class Links(unittest.TestCase):
+    def test_circles_of_links(self):
+        """Each picture is listed once for each name that does not go in a circle."""
+        with tempfile.TemporaryDirectory() as folder:
+            os.makedirs(f"{folder}/top/sub")
+            for name in ("top/0.png", "top/sub/1.png"):
+                with open(f"{folder}/{name}", "w"):
+                    pass
+            for link, to in (("top/other", "sub"), ("top/self", "."), ("top/sub/up", ".."),
+                             ("top/sub/far", folder), ("top/sub/there", "../sub"),
+                             ("top/broken", "nowhere")):
+                os.symlink(to, f"{folder}/{link}")
+            handle, error = ctypes.c_void_p(), Error()
+            paths = (ctypes.c_char_p * 1)(f"{folder}/top".encode())
+            self.assertEqual(LIB.pictures_open(paths, ctypes.c_size_t(1), 0, ctypes.byref(handle),
+                                               ctypes.byref(error)), 0, error.message)
+            names = [LIB.pictures_name(handle, ctypes.c_size_t(i)).decode()
+                     for i in range(LIB.pictures_count(handle))]
+            LIB.pictures_close(handle)
+            # "far" leads above the top, from where the only way on is a circle.
+            self.assertEqual([os.path.relpath(name, f"{folder}/top") for name in names],
+                             ["0.png", "other/1.png", "sub/1.png"])
 
 
 class EmaCodebook(ctypes.Structure):
