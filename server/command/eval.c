@@ -126,12 +126,23 @@ static enum vqct_status measure(struct run *run, const struct vqct_image *pictur
   const uint32_t *chosen = tokens;
   if (status == VQCT_OK)
     status = vqct_decode(run->session, &chosen, 1, height, width, &made.pixels, error);
-  if (status == VQCT_OK) {
-    evaluation_count(&run->sums, tokens, run->info->planes, positions);
+  if (status == VQCT_OK)
     status = compare(run, picture, &made, error);
-  }
+  if (status == VQCT_OK)
+    evaluation_count(&run->sums, tokens, run->info->planes, positions);
   arena_release(run->arena, mark);
   return status;
+}
+
+/* A picture that is too small for a measure fails alone, as a damaged one does. */
+static enum vqct_status measure_item(struct run *run, struct feed_item *item,
+                                     struct vqct_error *error) {
+  enum vqct_status status = measure(run, &item->image, error);
+  if (status != VQCT_INVALID)
+    return status;
+  error_prefix(error, "%s", pictures_name(run->pictures, item->index));
+  item->error = *error;
+  return VQCT_OK;
 }
 
 static enum vqct_status measure_all(struct run *run, struct vqct_error *error) {
@@ -141,9 +152,9 @@ static enum vqct_status measure_all(struct run *run, struct vqct_error *error) {
   enum vqct_status status = VQCT_OK;
   progress_start(&progress, "eval", run->limit, 0);
   while (status == VQCT_OK && !signals_stop() && seen < run->limit && feed_next(run->feed, &item)) {
-    if (item.error.status == VQCT_OK) {
-      status = measure(run, &item.image, error);
-    } else {
+    if (item.error.status == VQCT_OK)
+      status = measure_item(run, &item, error);
+    if (item.error.status != VQCT_OK) {
       progress_clear(&progress);
       fprintf(stderr, "vqct eval: %s\n", item.error.message);
       run->bad++;

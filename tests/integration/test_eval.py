@@ -78,6 +78,28 @@ class Eval(CommandCase):
         self.assertFalse({"frechet", "lpips"} & set(result))
         self.assertNotIn("distance", text)
 
+    def test_pictures_of_their_own_sizes(self):
+        """One that is too small for SSIM fails alone; the sheet has cells of the largest size."""
+        draw, pictures, sizes = np.random.default_rng(2), [], [(64, 16), (16, 32), (8, 8), (40, 24)]
+        for i, (width, height) in enumerate(sizes):
+            pictures.append(draw.integers(0, 255, (height, width, 3), dtype=np.uint8))
+            Image.fromarray(pictures[-1]).save(self.path(f"{i}.png"))
+        done = vqct("eval", self.model, self.folder, "--resize", "none", "--columns", 1, "--sheet",
+                    self.path("s.sheet"), "--json", self.path("r.json"))
+        self.assertEqual(done.returncode, 10, done.stderr)
+        self.assertIn("2.png: a picture of 8 x 8 pixels", done.stderr)
+        with open(self.path("r.json")) as file:
+            result = json.load(file)
+        self.assertEqual((result["pictures"], result["failed"]), (3, 1))
+        self.assertEqual(result["positions"], (64 * 16 + 16 * 32 + 40 * 24) // 16)
+        with Image.open(self.path("s.sheet")) as image:
+            sheet = np.asarray(image)
+        self.assertEqual(sheet.shape, (3 * 32 + 2 * GAP, 2 * 64 + GAP, 3))
+        for row, i in enumerate((0, 1, 3)):
+            (width, height), top = sizes[i], row * (32 + GAP)
+            np.testing.assert_array_equal(sheet[top:top + height, :width], pictures[i])
+            self.assertTrue((sheet[top + height:top + 32, :64] == 255).all())
+
     def test_wrong_use(self):
         missing = self.path("missing")
         self.assertFails(self.eval("--features", missing), 3, missing)
