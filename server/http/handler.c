@@ -131,10 +131,18 @@ static void reply_options(struct exchange *exchange, const struct route_match *m
   reply_header(reply, "Access-Control-Max-Age", "600");
 }
 
+/* The path of a request line that names the whole address, which a server must take as well (RFC
+ * 9112, section 3.2.2). */
+static const char *path_of(const char *url) {
+  size_t scheme = !strncasecmp(url, "http://", 7) ? 7 : !strncasecmp(url, "https://", 8) ? 8 : 0;
+  const char *path = scheme ? strchr(url + scheme, '/') : url;
+  return path ? path : "/";
+}
+
 static bool find_route(struct exchange *exchange, const char *method, const char *url) {
   const struct listener_options *options = &exchange->listener->options;
   struct route_match match;
-  router_match(options->routes, options->route_count, method, url, &match);
+  router_match(options->routes, options->route_count, method, path_of(url), &match);
   exchange->route = match.route;
   exchange->method = match.method;
   memcpy(exchange->parameter, match.parameter, sizeof match.parameter);

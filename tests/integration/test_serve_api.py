@@ -368,6 +368,13 @@ class Routes(serving.ModelCase):
         for path in ("/v1/model%", "/v1/model%6", "/v1/model%zz", "/v1/%4dodel"):
             self.assertEqual(self.server.get(path).status, 404, path)
 
+    def test_the_whole_address_may_be_asked_for(self):
+        for address, status in (("http://x/v1/model", 200), ("HTTPS://x:1/v1/model?", 200),
+                                ("http://x", 200), ("http:/v1/model", 404),
+                                ("http://v1/model", 404), ("/http://x/v1/model", 404)):
+            answer = self.server.raw(f"GET {address} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            self.assertEqual(answer.status, status, address)
+
     def test_head_has_no_body(self):
         answer = self.server.request("HEAD", "/v1/model")
         whole = self.server.get("/v1/model")
