@@ -121,6 +121,7 @@ enum vqct_status history_add(struct history *history, const struct vqct_train_pr
   put(object, "seconds", row->seconds);
   put(object, "images_per_second", row->rate);
   put(object, "learning_rate", row->learning_rate);
+  json_object_set_new(object, "bad_pictures", json_integer((json_int_t)row->bad_pictures));
   put(object, "pixel", l->pixel);
   put(object, "perceptual", l->perceptual);
   put(object, "codebook", l->codebook);

@@ -1,8 +1,8 @@
 /* The metrics of a run: one JSON object a line, and the curves drawn from them.
  *
- * A line of training has "step", "seconds", "images_per_second", losses and, for each codebook,
- * NAME_usage and NAME_perplexity over the "window" positions since the line before. A line of
- * validation has "step" and an object "validation".
+ * A line of training has "step", "seconds", "images_per_second", "bad_pictures", losses and, for
+ * each codebook, NAME_usage and NAME_perplexity over the "window" positions since the line before.
+ * A line of validation has "step" and an object "validation".
  */
 #ifndef TRAIN_HISTORY_H
 #define TRAIN_HISTORY_H

@@ -342,6 +342,7 @@ static enum vqct_status log_line(struct run *run, struct interval *interval) {
       .remaining = (double)(run->settings->steps - t->step) * elapsed / (double)interval->steps,
       .waited = loader_waited(run->loader) / (now - run->started),
       .seconds = now - run->started,
+      .bad_pictures = loader_bad(run->loader),
       .rate = (double)interval->pictures * ranks / elapsed,
       .learning_rate = optimizer_rate(&t->settings.generator_optimizer, t->generator.steps - 1),
       .losses = interval->sum,

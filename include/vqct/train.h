@@ -135,11 +135,12 @@ struct vqct_train_losses {
 
 /** One line of the log. */
 struct vqct_train_progress {
-  uint64_t step, steps; /* done; of the whole run */
-  double seconds;       /* of this process since it started */
-  double rate;          /* pictures a second since the line before */
-  double remaining;     /* seconds, by that rate */
-  double waited;        /* share of the time since the start that computing waited for data */
+  uint64_t step, steps;  /* done; of the whole run */
+  double seconds;        /* of this process since it started */
+  double rate;           /* pictures a second since the line before */
+  double remaining;      /* seconds, by that rate */
+  double waited;         /* share of the time since the start that computing waited for data */
+  uint64_t bad_pictures; /* that this process could not decode, each counted once */
   double learning_rate;
   struct vqct_train_losses losses;
   uint64_t window;     /* positions that the codebooks' health is over */

@@ -63,6 +63,8 @@ static void show_progress(void *context, const struct vqct_train_progress *progr
   show_health(progress->codebooks, progress->name, progress->health);
   if (progress->waited > 0.01)
     printf("  waited %.0f%% for data", 100 * progress->waited);
+  if (progress->bad_pictures)
+    printf("  %llu bad pictures", (unsigned long long)progress->bad_pictures);
   printf("\n");
   fflush(stdout);
 }

@@ -18,6 +18,7 @@ enum {
   RATE,
   REMAINING,
   WAITED,
+  BAD,
   LOSS,
   GRADIENT,
   USAGE,
@@ -34,6 +35,8 @@ static const struct metric table[METRICS] = {
     [REMAINING] = {"vqct_train_remaining_seconds", METRIC_GAUGE, "Time to the last step.", NULL, 0},
     [WAITED] = {"vqct_train_waited_ratio", METRIC_GAUGE,
                 "Share of the time that computing waited for data.", NULL, 0},
+    [BAD] = {"vqct_train_bad_pictures", METRIC_GAUGE,
+             "Pictures that could not be decoded, each counted once.", NULL, 0},
     [LOSS] = {"vqct_train_loss", METRIC_GAUGE, "Losses, means since the log's last line.", NULL, 0},
     [GRADIENT] = {"vqct_train_gradient_norm", METRIC_GAUGE, "Euclidean norm of the gradients.",
                   NULL, 0},
@@ -144,6 +147,7 @@ void train_metrics_log(struct train_metrics *metrics, const struct vqct_train_pr
   set(metrics, RATE, NULL, NULL, progress->rate);
   set(metrics, REMAINING, NULL, NULL, progress->remaining);
   set(metrics, WAITED, NULL, NULL, progress->waited);
+  set(metrics, BAD, NULL, NULL, (double)progress->bad_pictures);
   set(metrics, LOSS, "loss", "pixel", l->pixel);
   set(metrics, LOSS, "loss", "perceptual", l->perceptual);
   set(metrics, LOSS, "loss", "codebook", l->codebook);

@@ -300,9 +300,16 @@ class Train(unittest.TestCase):
                 tar.add(f"{data}/{name}", name)
         done = self.train("with-damaged", "--data", data, "--data", shard)
         self.assertEqual(done.returncode, 0, done.stdout)
-        for name in ("damaged/1.png", "damaged/empty.jpg", "shard.tar:1.png"):
+        names = ("damaged/1.png", "damaged/empty.jpg", "shard.tar:1.png")
+        for name in names:
             self.assertLessEqual(done.stdout.count(name), 2, done.stdout)  # training, validation
             self.assertGreaterEqual(done.stdout.count(name), 1, done.stdout)
+        with open(f"{self.folder.name}/with-damaged/held-out.txt") as file:
+            held_out = file.read()
+        trained = [name for name in names if name not in held_out]
+        last = [line for line in self.metrics("with-damaged") if "validation" not in line][-1]
+        self.assertEqual(last["bad_pictures"], len(trained))
+        self.assertRegex(done.stdout, rf"(?m)^step 8 .*  {len(trained)} bad pictures$")
 
     def test_stops_at_nan(self):
         done = self.train("nan", "--steps", "2")
@@ -345,7 +352,7 @@ class Train(unittest.TestCase):
         process.terminate()
         output = process.communicate(timeout=120)[0]
         self.assertEqual(process.returncode, 0, output)
-        for line in ("vqct_train_steps 1000000", 'vqct_train_codebook_usage_ratio{codebook="noun"} 0.',
+        for line in ("vqct_train_steps 1000000", "vqct_train_bad_pictures 0", 'vqct_train_codebook_usage_ratio{codebook="noun"} 0.',
                      'vqct_train_loss{loss="pixel"} 0.',
                      'vqct_train_validation{measure="psnr_decibels"}'):
             self.assertIn(line, page)
