@@ -73,7 +73,7 @@ class Train(unittest.TestCase):
     @classmethod
     def train(cls, run, *more):
         return subprocess.run(cls.command(run, *more), stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=120)
+                              stderr=subprocess.STDOUT, text=True, timeout=600)
 
     @classmethod
     def state(cls, run, name="last"):
@@ -110,7 +110,7 @@ class Train(unittest.TestCase):
                     break
                 time.sleep(0.001)
             process.send_signal(sign)
-            output = process.communicate(timeout=120)[0]
+            output = process.communicate(timeout=600)[0]
             if int(self.state(run)[0]["step"]) < self.STEPS:
                 return process.returncode
         self.fail(f"{run} always ends before the signal: {output}")
@@ -350,7 +350,7 @@ class Train(unittest.TestCase):
                 pass
             time.sleep(0.02)
         process.terminate()
-        output = process.communicate(timeout=120)[0]
+        output = process.communicate(timeout=600)[0]
         self.assertEqual(process.returncode, 0, output)
         for line in ("vqct_train_steps 1000000", "vqct_train_bad_pictures 0", 'vqct_train_codebook_usage_ratio{codebook="noun"} 0.',
                      'vqct_train_loss{loss="pixel"} 0.',
@@ -364,7 +364,7 @@ class Train(unittest.TestCase):
                 break
         second = self.train("shared", "--resume")
         first.terminate()
-        output = first.communicate(timeout=120)[0]
+        output = first.communicate(timeout=600)[0]
         self.assertEqual(first.returncode, 0, output)
         self.assertEqual(second.returncode, 7, second.stdout)
         self.assertIn("shared: another process is training here", second.stdout)

@@ -28,7 +28,7 @@ class Mpi(unittest.TestCase):
             "--validation-size", "32", "--late-start", "2", "--late-crop", "40", "--late-batch",
             str(batch // 2), *more]
         return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              timeout=200)
+                              timeout=600)
 
     def setUp(self):
         temporary = tempfile.TemporaryDirectory()
