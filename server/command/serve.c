@@ -79,14 +79,16 @@ static enum vqct_status read_files(struct server *server, struct vqct_error *err
   return status;
 }
 
-/* What the process needs before its first thread: a closed socket must not kill it, connections
- * need descriptors, libuv reads the size of its pool once, and few malloc arenas keep memory that
- * one thread frees for the next one. */
+/* What the process needs before its first thread: neither a closed socket nor a reload that is
+ * asked for before there is anything to reload must kill it, connections need descriptors, libuv
+ * reads the size of its pool once, and few malloc arenas keep memory that one thread frees for the
+ * next one. */
 static void set_up_process(const struct serve_options *options) {
   char count[16];
   snprintf(count, sizeof count, "%d", (int)options->codec_threads);
   setenv("UV_THREADPOOL_SIZE", count, 1);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGHUP, SIG_IGN);
   struct rlimit files;
   if (!getrlimit(RLIMIT_NOFILE, &files)) {
     files.rlim_cur = files.rlim_max;

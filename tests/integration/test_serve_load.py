@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -323,6 +324,26 @@ class Ending(LoadCase):
             self.assertIn("retry-after", answer.headers)
             self.assertIsNone(serving.read_answer(half))
             self.assertEqual(server.process.wait(serving.PATIENCE), 0)
+
+    def test_a_reload_before_the_first_model_is_there(self):
+        process = subprocess.Popen([serving.VQCT, "serve", "--model", self.model, "--listen",
+                                    "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
+                                    "--drain-delay", "0"], stderr=subprocess.PIPE)
+
+        def ignores_broken_pipes():  # set up, and not ready yet if this test is quick enough
+            with open(f"/proc/{process.pid}/status") as file:
+                ignored = int(re.search(r"SigIgn:\s*(\w+)", file.read())[1], 16)
+            return ignored >> (signal.SIGPIPE - 1) & 1
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        with process.stderr:
+            while process.poll() is None and not ignores_broken_pipes():
+                pass
+            process.send_signal(signal.SIGHUP)
+            self.assertTrue(any(b'"ready"' in line for line in process.stderr))
+            process.send_signal(signal.SIGTERM)
+            process.stderr.read()
+            self.assertEqual(process.wait(serving.PATIENCE), 0)
 
     def test_signals_at_the_very_end(self):
         with serving.Server(self.model) as server:
