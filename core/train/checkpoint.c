@@ -79,8 +79,7 @@ enum vqct_status checkpoint_save(const char *path, const struct trainer *t,
   return status;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 struct reading {
   const char *path;

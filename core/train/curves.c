@@ -113,8 +113,7 @@ static enum vqct_status read_lines(const char *path, struct drawing *drawing,
   return status;
 }
 
-/* ---- drawing ----------------------------------------------------------------------------------
- */
+/* ---- drawing --------------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 2, 3))) static void put(struct drawing *drawing, const char *format,
                                                       ...) {

@@ -142,8 +142,7 @@ enum vqct_status discriminator_load(struct discriminator *d, const float *block,
   return VQCT_OK;
 }
 
-/* ---- LeakyReLU --------------------------------------------------------------------------------
- */
+/* ---- LeakyReLU ------------------------------------------------------------------------------- */
 
 #define LEAKY_BLOCK ((size_t)1 << 14) /* numbers a task */
 
@@ -175,8 +174,7 @@ static void leaky(const float *value, float *result, size_t count, bool backward
   pool_run(exec->pool, (count + LEAKY_BLOCK - 1) / LEAKY_BLOCK, leaky_block, &job);
 }
 
-/* ---- forward ----------------------------------------------------------------------------------
- */
+/* ---- forward --------------------------------------------------------------------------------- */
 
 static size_t kept_positions(const struct discriminator_pass *pass, int i) {
   return (size_t)pass->images * (size_t)pass->kept[i].height * (size_t)pass->kept[i].width;
@@ -279,8 +277,7 @@ enum vqct_status discriminator_forward(const struct discriminator *d, const floa
   return VQCT_OK;
 }
 
-/* ---- backward ---------------------------------------------------------------------------------
- */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 static float *gradient(const struct discriminator *d, float *gradients, int parameter) {
   return !gradients || parameter == NONE ? NULL : gradients + d->parameter[parameter].offset;

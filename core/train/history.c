@@ -17,8 +17,7 @@ struct history {
   FILE *file;
 };
 
-/* ---- opening ----------------------------------------------------------------------------------
- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 /* The step of a line; UINT64_MAX where it is not whole JSON, as after a crash while writing. */
 static uint64_t line_step(const char *line, size_t length) {
@@ -83,8 +82,7 @@ void history_close(struct history *history) {
   free(history);
 }
 
-/* ---- lines ------------------------------------------------------------------------------------
- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 /* Takes object, which may be NULL, and writes it as one line. */
 static enum vqct_status write_line(struct history *history, json_t *object,

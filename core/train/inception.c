@@ -34,8 +34,7 @@ static size_t channels_of(const struct inception_block *block, const struct ince
   return (size_t)(layer->channels ? layer->channels : block->width);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* Weight O,I,H,W with its BatchNorm as D,O and a bias. */
 static enum vqct_status fold(const struct inception_layer *layer, const float *weight,
@@ -137,8 +136,7 @@ size_t inception_pool_size(void) {
   return INCEPTION_FEATURES;
 }
 
-/* ---- layers -----------------------------------------------------------------------------------
- */
+/* ---- layers ---------------------------------------------------------------------------------- */
 
 /* PICTURES,height,width,channels; rows of `stride` numbers, where it is a part of the channels of a
  * block's output. */
@@ -267,8 +265,7 @@ static enum vqct_status convolve(const struct folded *folded, struct layer_job *
   return status;
 }
 
-/* ---- blocks -----------------------------------------------------------------------------------
- */
+/* ---- blocks ---------------------------------------------------------------------------------- */
 
 static struct grid grid_after(const struct inception_block *block,
                               const struct inception_layer *layer, const struct grid *in) {
@@ -333,8 +330,7 @@ static enum vqct_status run_block(const struct inception_block *block, const str
   return status;
 }
 
-/* ---- pictures ---------------------------------------------------------------------------------
- */
+/* ---- pictures -------------------------------------------------------------------------------- */
 
 /* Where an output position lies between two input positions: PyTorch's align_corners=False. */
 static size_t between(size_t at, size_t size, float *part) {

@@ -46,8 +46,7 @@ static float *take(const struct run *run, size_t count) {
   return arena_alloc(run->exec->arena, count * sizeof(float));
 }
 
-/* ---- elementwise steps, row by row ------------------------------------------------------------
- */
+/* ---- elementwise steps, row by row ----------------------------------------------------------- */
 
 /* Forward (value NULL): wide = relu(first | second), rows of both next to each other. Backward:
  * first and second get their parts of wide where value, which has wide's shape, is above 0. */
@@ -82,8 +81,7 @@ static void relu(const struct run *run, struct rows rows) {
   pool_run(run->exec->pool, (rows.count + ROWS_A_TASK - 1) / ROWS_A_TASK, relu_rows, &rows);
 }
 
-/* ---- forward ----------------------------------------------------------------------------------
- */
+/* ---- forward --------------------------------------------------------------------------------- */
 
 static enum vqct_status convolve(const struct run *run,
                                  const struct perceptual_convolution *convolution, const float *x,
@@ -190,8 +188,7 @@ static enum vqct_status forward(struct run *run, const float *x, const float *y,
   return VQCT_OK;
 }
 
-/* ---- comparing --------------------------------------------------------------------------------
- */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 struct tap {
   const struct kept *kept;
@@ -262,8 +259,7 @@ static enum vqct_status compare(const struct run *run, int index, float scale, f
   return VQCT_OK;
 }
 
-/* ---- backward ---------------------------------------------------------------------------------
- */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 static enum vqct_status convolve_backward(const struct run *run,
                                           const struct perceptual_convolution *convolution,
@@ -387,8 +383,7 @@ enum vqct_status perceptual_loss(const struct perceptual *perceptual, const floa
   return status;
 }
 
-/* ---- pooled features --------------------------------------------------------------------------
- */
+/* ---- pooled features ------------------------------------------------------------------------- */
 
 size_t perceptual_pool_size(const struct perceptual *perceptual) {
   return (size_t)perceptual->stage[perceptual->stages - 1].channels;

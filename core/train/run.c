@@ -28,8 +28,7 @@ static void say(const struct run *run, const char *message) {
     run->hooks->message(run->hooks->context, message);
 }
 
-/* ---- the crops' sizes over the run ------------------------------------------------------------
- */
+/* ---- the crops' sizes over the run ----------------------------------------------------------- */
 
 static bool is_late(const struct run_settings *s, uint64_t step) {
   return step >= s->late_start;
@@ -60,8 +59,7 @@ static int sample_side(const void *context, uint64_t number) {
   return number < place_of(s, s->late_start) * ranks ? s->crop : s->late_crop;
 }
 
-/* ---- opening ----------------------------------------------------------------------------------
- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static enum vqct_status check_settings(const struct run *run) {
   const struct run_settings *s = run->settings;
@@ -269,8 +267,7 @@ static void close_run(struct run *run) {
   free(run->batch);
 }
 
-/* ---- the loop ---------------------------------------------------------------------------------
- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 /* What has happened since the last line of the log. */
 struct interval {

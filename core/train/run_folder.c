@@ -12,8 +12,7 @@
 #include "mapped_file.h"
 #include "run_inner.h"
 
-/* ---- opening ----------------------------------------------------------------------------------
- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 /* The lock is the directory's own, so it leaves nothing behind. A file system that has no such
  * locks (some that are shared by machines) goes without. */
@@ -57,8 +56,7 @@ void run_folder_close(struct run *run) {
     close(run->folder);
 }
 
-/* ---- pictures held out ------------------------------------------------------------------------
- */
+/* ---- pictures held out ----------------------------------------------------------------------- */
 
 /* The names of the pictures that validate and are not trained on, a line for each; from malloc. */
 static char *held_out_text(const struct run *run, size_t *size) {

@@ -14,8 +14,7 @@ _Static_assert((int)VQCT_BETA_CORRECTED == (int)BETA_CORRECTED, "placements of b
 _Static_assert((int)VQCT_PIXEL_L2 == (int)PIXEL_L2, "losses of pixels");
 _Static_assert(VQCT_TRAIN_LAYERS_MAX == DISCRIMINATOR_LAYERS_MAX, "layers of the discriminator");
 
-/* ---- ranges -----------------------------------------------------------------------------------
- */
+/* ---- ranges ---------------------------------------------------------------------------------- */
 
 struct range {
   const char *name;
@@ -95,8 +94,7 @@ static enum vqct_status check_settings(const struct vqct_train_settings *s,
   return status;
 }
 
-/* ---- meaning ----------------------------------------------------------------------------------
- */
+/* ---- meaning --------------------------------------------------------------------------------- */
 
 static enum vqct_status make_architecture(const struct vqct_train_settings *s,
                                           struct model_config *config, struct vqct_error *error) {

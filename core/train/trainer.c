@@ -26,8 +26,7 @@ static struct parameter_source source_of(struct flat *block) {
   return (struct parameter_source){.get = get_values, .context = block};
 }
 
-/* ---- making -----------------------------------------------------------------------------------
- */
+/* ---- making ---------------------------------------------------------------------------------- */
 
 static enum vqct_status new_transfer(struct trainer *t, const struct prior *prior,
                                      struct vqct_error *error) {
@@ -167,8 +166,7 @@ void trainer_free(struct trainer *t) {
   free(t);
 }
 
-/* ---- weights ----------------------------------------------------------------------------------
- */
+/* ---- weights --------------------------------------------------------------------------------- */
 
 const float *trainer_weights(const struct trainer *t, bool average) {
   return average && t->generator.average ? t->generator.average : t->generator.parameters;

@@ -51,8 +51,7 @@ static enum vqct_status check_finite(const struct batch *b, double value, const 
                                      (unsigned long long)b->t->step, what);
 }
 
-/* ---- forward ----------------------------------------------------------------------------------
- */
+/* ---- forward --------------------------------------------------------------------------------- */
 
 static void count_tokens(struct trainer *t, const uint32_t *tokens, size_t positions) {
   for (size_t i = 0; i < t->quantizer.planes * positions; i++)
@@ -88,8 +87,7 @@ static enum vqct_status forward(struct batch *b) {
   return status;
 }
 
-/* ---- losses of the picture --------------------------------------------------------------------
- */
+/* ---- losses of the picture ------------------------------------------------------------------- */
 
 static enum vqct_status reconstruction(struct batch *b) {
   const struct trainer *t = b->t;
@@ -200,8 +198,7 @@ static enum vqct_status adversary(const struct batch *b) {
   return status;
 }
 
-/* ---- backward ---------------------------------------------------------------------------------
- */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 static enum vqct_status backward(const struct batch *b) {
   struct trainer *t = b->t;
@@ -228,8 +225,7 @@ static enum vqct_status backward(const struct batch *b) {
   return status;
 }
 
-/* ---- a step -----------------------------------------------------------------------------------
- */
+/* ---- a step ---------------------------------------------------------------------------------- */
 
 /* The codebook of this step, from the transfer's weights. */
 static enum vqct_status begin_step(struct trainer *t, struct vqct_error *error) {

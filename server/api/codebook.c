@@ -25,8 +25,7 @@ static bool has_training(const uint64_t *counts, size_t codes) {
   return false;
 }
 
-/* ---- JSON parts -------------------------------------------------------------------------------
- */
+/* ---- JSON parts ------------------------------------------------------------------------------ */
 
 static void add_code(struct text *text, const struct engine *engine, uint32_t token) {
   struct vqct_code code;
@@ -115,8 +114,7 @@ void codebook_handle(void *context, struct exchange *exchange) {
   free(counts);
 }
 
-/* ---- the histogram ----------------------------------------------------------------------------
- */
+/* ---- the histogram --------------------------------------------------------------------------- */
 
 static bool read_window(struct exchange *exchange, enum usage_window *window) {
   static const char *const names[] = {"window", NULL};
@@ -176,8 +174,7 @@ void codebook_usage_handle(void *context, struct exchange *exchange) {
   free(counts);
 }
 
-/* ---- one code ---------------------------------------------------------------------------------
- */
+/* ---- one code -------------------------------------------------------------------------------- */
 
 static bool read_token(struct exchange *exchange, uint32_t codes, uint32_t *token) {
   const char *given = exchange->parameter;

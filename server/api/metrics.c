@@ -10,8 +10,7 @@
 
 #define PROMETHEUS_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
-/* ---- the process ------------------------------------------------------------------------------
- */
+/* ---- the process ----------------------------------------------------------------------------- */
 
 double service_resident_bytes(void) {
   FILE *file = fopen("/proc/self/statm", "r");
@@ -34,8 +33,7 @@ static double open_files(void) {
   return count - 1; /* without the folder itself */
 }
 
-/* ---- gauges that are read when asked for ------------------------------------------------------
- */
+/* ---- gauges that are read when asked for ----------------------------------------------------- */
 
 static void read_queue(struct service *service, const struct listener *api) {
   struct registry *registry = service->registry;
@@ -116,8 +114,7 @@ void metrics_handle(void *context, struct exchange *exchange) {
   registry_write(service->registry, &exchange->reply.body);
 }
 
-/* ---- every code -------------------------------------------------------------------------------
- */
+/* ---- every code ------------------------------------------------------------------------------ */
 
 static void add_label_value(struct text *text, const char *value) {
   for (; *value; value++) {

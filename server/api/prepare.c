@@ -11,8 +11,7 @@
 #include "multipart.h"
 #include "work.h"
 
-/* ---- one picture ------------------------------------------------------------------------------
- */
+/* ---- one picture ----------------------------------------------------------------------------- */
 
 static void fail_image(struct work_item *item, const struct vqct_error *error) {
   if (error->status == VQCT_LIMIT)
@@ -117,8 +116,7 @@ void prepare_picture(struct work *work, struct work_item *item) {
   admission_return(&work->service->admission, &work->reserved, less);
 }
 
-/* ---- the body ---------------------------------------------------------------------------------
- */
+/* ---- the body -------------------------------------------------------------------------------- */
 
 static void read_multipart(struct work *work) {
   struct multipart multipart;

@@ -37,8 +37,7 @@ static bool item_make(struct work *work, struct work_item *item, uint64_t rows, 
   return item->image.pixels != NULL;
 }
 
-/* ---- JSON -------------------------------------------------------------------------------------
- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 static bool read_plane(struct work_item *item, const json_t *plane, size_t index, size_t count) {
   if (!json_is_array(plane) || json_array_size(plane) != count) {
@@ -99,8 +98,7 @@ static void read_json(struct work *work) {
   json_decref(root);
 }
 
-/* ---- npy and packed ---------------------------------------------------------------------------
- */
+/* ---- npy and packed -------------------------------------------------------------------------- */
 
 static uint64_t number_at(const struct tensor *tensor, size_t index) {
   const uint8_t *bytes = tensor->data;

@@ -70,8 +70,7 @@ const struct metric service_metrics[SERVICE_METRICS] = {
     [METRIC_BUILD_INFO] = {"vqct_build_info", METRIC_GAUGE, "The program, as labels.", NULL, 0},
 };
 
-/* ---- refusing ---------------------------------------------------------------------------------
- */
+/* ---- refusing -------------------------------------------------------------------------------- */
 
 unsigned service_retry_after(const struct service *service) {
   struct queue_status queue;
@@ -90,8 +89,7 @@ void service_refuse(struct service *service, struct reply *reply, enum refusal r
   reply_problem(reply, PROBLEM_QUEUE_FULL, "the bound on %s is reached", refusal_name(refusal));
 }
 
-/* ---- after a request --------------------------------------------------------------------------
- */
+/* ---- after a request ------------------------------------------------------------------------- */
 
 static void log_request(struct service *service, const struct exchange *exchange, unsigned status,
                         double seconds) {
@@ -133,8 +131,7 @@ void service_finished(void *context, const struct exchange *exchange) {
   log_request(service, exchange, status, seconds);
 }
 
-/* ---- readiness --------------------------------------------------------------------------------
- */
+/* ---- readiness ------------------------------------------------------------------------------- */
 
 const char *service_not_ready(const struct service *service) {
   struct queue_status queue;

@@ -107,8 +107,7 @@ const char *service_not_ready(const struct service *service);
 /** Resident memory of this process, in bytes. */
 double service_resident_bytes(void);
 
-/* ---- the handlers, one file each --------------------------------------------------------------
- */
+/* ---- the handlers, one file each ------------------------------------------------------------- */
 
 bool encode_admit(void *context, struct exchange *exchange);
 bool decode_admit(void *context, struct exchange *exchange);

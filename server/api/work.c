@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- items (any thread that has the work) -----------------------------------------------------
- */
+/* ---- items (any thread that has the work) ---------------------------------------------------- */
 
 void work_fail(struct work *work, enum problem problem, const char *format, ...) {
   char detail[512];
@@ -84,8 +83,7 @@ bool item_set_shape(struct work *work, struct work_item *item, uint32_t height, 
   return item->tokens != NULL;
 }
 
-/* ---- the end ----------------------------------------------------------------------------------
- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void work_free(struct work *work) {
   struct service *service = work->service;
@@ -169,8 +167,7 @@ static void hand_items(struct work *work, uv_work_cb task, uv_after_work_cb done
   }
 }
 
-/* ---- rendering --------------------------------------------------------------------------------
- */
+/* ---- rendering ------------------------------------------------------------------------------- */
 
 static void render_one(uv_work_t *task) {
   struct work_item *item = task->data;
@@ -229,8 +226,7 @@ static void item_rendered(uv_work_t *task, int status) {
   render_more(work);
 }
 
-/* ---- computing --------------------------------------------------------------------------------
- */
+/* ---- computing ------------------------------------------------------------------------------- */
 
 static void push_item(struct work *work, struct work_item *item, enum job_operation operation) {
   const struct vqct_model_info *info = work->engine->info;
@@ -325,8 +321,7 @@ void service_job_done(void *context, struct job *job) {
   finish(work);
 }
 
-/* ---- preparing --------------------------------------------------------------------------------
- */
+/* ---- preparing ------------------------------------------------------------------------------- */
 
 static void prepare_item(uv_work_t *task) {
   struct work_item *item = task->data;
@@ -417,8 +412,7 @@ static void work_cancel(void *argument, enum exchange_end end) {
     work_free(work);
 }
 
-/* ---- what the routes call ---------------------------------------------------------------------
- */
+/* ---- what the routes call -------------------------------------------------------------------- */
 
 bool work_grow(void *context, struct exchange *exchange, uint64_t bytes) {
   struct service *service = context;

@@ -72,8 +72,7 @@ struct run {
   size_t shown_count;
 };
 
-/* ---- measuring --------------------------------------------------------------------------------
- */
+/* ---- measuring ------------------------------------------------------------------------------- */
 
 /* A picture of the model's channels with three of them, in memory of its own. */
 static enum vqct_status to_three_channels(const struct vqct_image *picture,
@@ -171,8 +170,7 @@ static enum vqct_status measure_all(struct run *run, struct vqct_error *error) {
   return status;
 }
 
-/* ---- telling ----------------------------------------------------------------------------------
- */
+/* ---- telling --------------------------------------------------------------------------------- */
 
 /* A covariance of no more pictures than features lacks rank, and the distance is far too large. */
 static bool is_small(const struct run *run) {
@@ -258,8 +256,7 @@ static enum vqct_status tell(struct run *run, struct vqct_error *error) {
   return status;
 }
 
-/* ---- running ----------------------------------------------------------------------------------
- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static enum vqct_status prepare_features(struct run *run, struct vqct_error *error) {
   enum vqct_status status = features_open(run->settings.features, &run->features, error);

@@ -22,8 +22,7 @@
   4 /* at most: more would make each picture slow long before all are busy                         \
      */
 
-/* ---- settings ---------------------------------------------------------------------------------
- */
+/* ---- settings -------------------------------------------------------------------------------- */
 
 /* A whole small text file, from malloc. */
 static enum vqct_status read_text_file(const char *path, char **text, struct vqct_error *error) {
@@ -115,8 +114,7 @@ static unsigned fit_connections(const struct server *server) {
   return fitting;
 }
 
-/* ---- start ------------------------------------------------------------------------------------
- */
+/* ---- start ----------------------------------------------------------------------------------- */
 
 static enum vqct_status start_service(struct server *server, struct vqct_error *error) {
   const struct serve_options *options = &server->options;
@@ -226,8 +224,7 @@ static void log_start(const struct server *server) {
   log_end(&server->service.log, &line, LOG_INFO);
 }
 
-/* ---- end --------------------------------------------------------------------------------------
- */
+/* ---- end ------------------------------------------------------------------------------------- */
 
 /* Undoes a start that failed; a server that ran has stopped its listeners and workers itself. */
 static void stop_early(struct server *server) {

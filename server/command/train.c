@@ -15,8 +15,7 @@
 #include "train_metrics.h"
 #include "train_settings.h"
 
-/* ---- what the run tells -----------------------------------------------------------------------
- */
+/* ---- what the run tells ---------------------------------------------------------------------- */
 
 /* Of the hooks. */
 struct telling {
@@ -82,8 +81,7 @@ static void show_validation(void *context, uint64_t step, const struct vqct_eval
   fflush(stdout);
 }
 
-/* ---- running ----------------------------------------------------------------------------------
- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 /* RUN/name, from the arena; NULL where memory is exhausted. */
 static char *run_path(const char *folder, const char *name, struct arena *arena) {

@@ -129,8 +129,7 @@ const struct option_table train_table = {
     .layered = true,
 };
 
-/* ---- meaning ----------------------------------------------------------------------------------
- */
+/* ---- meaning --------------------------------------------------------------------------------- */
 
 enum vqct_status train_settings_finish(struct train_options *o, struct vqct_error *error) {
   struct vqct_train_settings *settings = &o->training;
@@ -145,8 +144,7 @@ enum vqct_status train_settings_finish(struct train_options *o, struct vqct_erro
   return VQCT_OK;
 }
 
-/* ---- JSON -------------------------------------------------------------------------------------
- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 /* Word number `index` of choices divided by bars. */
 static json_t *choice_json(const char *choices, int index) {

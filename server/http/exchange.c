@@ -19,8 +19,7 @@ const char *exchange_query(const struct exchange *exchange, const char *name) {
   return MHD_lookup_connection_value(exchange->mhd, MHD_GET_ARGUMENT_KIND, name);
 }
 
-/* ---- query ------------------------------------------------------------------------------------
- */
+/* ---- query ----------------------------------------------------------------------------------- */
 
 struct query_check {
   const char *const *names;
@@ -62,8 +61,7 @@ bool exchange_check_query(struct exchange *exchange, const char *const *names) {
   return false;
 }
 
-/* ---- sending ----------------------------------------------------------------------------------
- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static bool closes(const struct exchange *exchange) {
   return exchange->reply.close || exchange->listener->draining || exchange->connection->surplus;
@@ -124,8 +122,7 @@ bool exchange_send(struct exchange *exchange) {
   return queued;
 }
 
-/* ---- waiting for work -------------------------------------------------------------------------
- */
+/* ---- waiting for work ------------------------------------------------------------------------ */
 
 void exchange_suspend(struct exchange *exchange) {
   struct connection *connection = exchange->connection;
@@ -167,8 +164,7 @@ void exchange_end(struct exchange *exchange, enum exchange_end end) {
   exchange_answer(exchange);
 }
 
-/* ---- answers by hand --------------------------------------------------------------------------
- */
+/* ---- answers by hand ------------------------------------------------------------------------- */
 
 static void write_socket(struct exchange *exchange, const struct text *text) {
   const union MHD_ConnectionInfo *tls =

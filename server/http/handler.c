@@ -16,8 +16,7 @@
 #define LINGER_BYTES_MAX ((uint64_t)16 << 20) /* of an aborted body that are read and dropped */
 #define FIRST_BODY_BYTES ((uint64_t)1 << 20)  /* room made for a body before it has come */
 
-/* ---- who asks ---------------------------------------------------------------------------------
- */
+/* ---- who asks -------------------------------------------------------------------------------- */
 
 static void random_hex(char *text, size_t digits) {
   unsigned char bytes[16] = {0};
@@ -114,8 +113,7 @@ static bool set_deadline(struct exchange *exchange) {
   return true;
 }
 
-/* ---- headers ----------------------------------------------------------------------------------
- */
+/* ---- headers --------------------------------------------------------------------------------- */
 
 /* Answers OPTIONS: what is allowed, and a browser's question before a call from another origin. */
 static void reply_options(struct exchange *exchange, const struct route_match *match) {
@@ -252,8 +250,7 @@ static enum MHD_Result take_headers(struct listener *listener, struct MHD_Connec
   return MHD_YES;
 }
 
-/* ---- body -------------------------------------------------------------------------------------
- */
+/* ---- body ------------------------------------------------------------------------------------ */
 
 static void take_body(struct exchange *exchange, const char *data, size_t size) {
   const struct listener *listener = exchange->listener;

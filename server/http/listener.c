@@ -23,8 +23,7 @@
 #define SURPLUS_TIME 1.0 /* seconds until a surplus connection is closed */
 #define HURRY_TIME   1.0 /* seconds that a client still has for its answer at the end */
 
-/* ---- connections ------------------------------------------------------------------------------
- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 void connection_enter(struct connection *connection, enum connection_state state, double seconds) {
   connection->state = state;
@@ -157,8 +156,7 @@ static void on_sweep(uv_timer_t *timer) {
   listener_wake(listener);
 }
 
-/* ---- libmicrohttpd in the loop ----------------------------------------------------------------
- */
+/* ---- libmicrohttpd in the loop --------------------------------------------------------------- */
 
 static void on_timer(uv_timer_t *timer);
 
@@ -194,8 +192,7 @@ void listener_wake(struct listener *listener) {
   uv_timer_start(&listener->timer, on_timer, 0, 0);
 }
 
-/* ---- starting ---------------------------------------------------------------------------------
- */
+/* ---- starting -------------------------------------------------------------------------------- */
 
 /* "HOST:PORT" or "[HOST]:PORT" in two. */
 static bool split_address(const char *address, char host[256], char port[8]) {
@@ -306,8 +303,7 @@ enum vqct_status listener_start(struct listener *listener, uv_loop_t *loop,
   return VQCT_OK;
 }
 
-/* ---- stopping ---------------------------------------------------------------------------------
- */
+/* ---- stopping -------------------------------------------------------------------------------- */
 
 void listener_close(struct listener *listener) {
   if (listener->closed)

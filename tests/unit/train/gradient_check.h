@@ -81,8 +81,7 @@ static inline float *take(struct subject *subject, size_t count) {
   return memory;
 }
 
-/* ---- the comparison ---------------------------------------------------------------------------
- */
+/* ---- the comparison -------------------------------------------------------------------------- */
 
 static inline double length_of(const float *v, size_t count) {
   double sum = 0;

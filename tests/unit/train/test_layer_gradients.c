@@ -9,8 +9,7 @@
 #include "norm_backward.h"
 #include "presets.h"
 
-/* ---- convolutions -----------------------------------------------------------------------------
- */
+/* ---- convolutions ---------------------------------------------------------------------------- */
 
 struct conv_case {
   const char *name;
@@ -97,8 +96,7 @@ START_TEST(convolutions) {
 }
 END_TEST
 
-/* ---- norm, swish, attention -------------------------------------------------------------------
- */
+/* ---- norm, swish, attention ------------------------------------------------------------------ */
 
 enum { NORM_POSITIONS = 30, NORM_CHANNELS = 12, NORM_GROUPS = 4 };
 #define NORM_COUNT ((size_t)IMAGES * NORM_POSITIONS * NORM_CHANNELS)
@@ -197,8 +195,7 @@ START_TEST(attention) {
 }
 END_TEST
 
-/* ---- whole networks: residual blocks, attention blocks, down- and upsampling ------------------
- */
+/* ---- whole networks: residual blocks, attention blocks, down- and upsampling ----------------- */
 
 struct network_state {
   struct parameter_list list;

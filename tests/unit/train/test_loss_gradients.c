@@ -12,8 +12,7 @@
 #include "safetensors.h"
 #include "transfer.h"
 
-/* ---- quantizer: straight-through, commitment and codes ----------------------------------------
- */
+/* ---- quantizer: straight-through, commitment and codes --------------------------------------- */
 
 enum { POSITIONS = 24 };
 
@@ -97,8 +96,7 @@ START_TEST(codebook) {
 }
 END_TEST
 
-/* ---- transfers --------------------------------------------------------------------------------
- */
+/* ---- transfers ------------------------------------------------------------------------------- */
 
 enum { ADJECTIVES = 5, NOUNS = 8, WORDS = ADJECTIVES + NOUNS, EMBEDDING = 6, CODE = 10 };
 
@@ -157,8 +155,7 @@ START_TEST(transfers) {
 }
 END_TEST
 
-/* ---- pixels, hinge ----------------------------------------------------------------------------
- */
+/* ---- pixels, hinge --------------------------------------------------------------------------- */
 
 enum { PIXELS = 40000 }; /* more than one block of the work */
 
@@ -229,8 +226,7 @@ START_TEST(hinge_losses) {
 }
 END_TEST
 
-/* ---- discriminator ----------------------------------------------------------------------------
- */
+/* ---- discriminator --------------------------------------------------------------------------- */
 
 enum { JUDGED = 24, JUDGED_COUNT = IMAGES * JUDGED * JUDGED * 3 };
 
@@ -278,8 +274,7 @@ START_TEST(patchgan) {
 }
 END_TEST
 
-/* ---- LPIPS ------------------------------------------------------------------------------------
- */
+/* ---- LPIPS ----------------------------------------------------------------------------------- */
 
 enum { SEEN = 40, SEEN_COUNT = IMAGES * SEEN * SEEN * 3, TENSORS_MAX = 64 };
 

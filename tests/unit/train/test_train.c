@@ -70,8 +70,7 @@ static void tear_down(void) {
   ck_assert_int_eq(system(command), 0);
 }
 
-/* ---- defaults and ranges ----------------------------------------------------------------------
- */
+/* ---- defaults and ranges --------------------------------------------------------------------- */
 
 START_TEST(defaults_are_the_commands) {
   static const struct train_options expected = {.training = VQCT_TRAIN_SETTINGS_DEFAULT};
@@ -150,8 +149,7 @@ START_TEST(what_is_missing_is_named) {
 }
 END_TEST
 
-/* ---- a run ------------------------------------------------------------------------------------
- */
+/* ---- a run ----------------------------------------------------------------------------------- */
 
 struct seen {
   struct vqct_train_progress last;
@@ -211,8 +209,7 @@ START_TEST(a_run_stops_goes_on_and_makes_a_model) {
 }
 END_TEST
 
-/* ---- every setting counts ---------------------------------------------------------------------
- */
+/* ---- every setting counts -------------------------------------------------------------------- */
 
 static const struct {
   const char *option;
