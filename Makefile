@@ -156,17 +156,14 @@ serve: deps ## build, and run the service with the model that ships
 	@$(MAKE) --no-print-directory all
 	$(B)/vqct serve --model $(MODEL)
 
-# The model that ships, in six stages. What is interrupted goes on where it was.
+# The model that ships, in three stages. What is interrupted goes on where it was.
 PRIOR := models/prior-glove-100d.safetensors
 RUN   ?= runs/vqct-small
 STAGE_1 = --config config/train/small.json $(DATA:%=--data %) --prior $(PRIOR) --perceptual $(PERCEPTUAL) \
           $(if $(wildcard $(RUN)/last.safetensors),--resume)
-STAGE_2 = --resume --steps 9000 --until 5000 --cosine --crop 128 --crop-min 0.44 --crop-max 1 --batch 4 --average-decay 0.999 \
-          --perceptual-weight 0.2 --discriminator-start 4000 --discriminator-weight 0.05 --discriminator-channels 32
-STAGE_3 = --resume --until 6500 --perceptual-weight 0.1 --discriminator-weight 0.01
-STAGE_4 = --resume --until 7000 --dropout 0
-STAGE_5 = --resume --until 7500 --learning-rate 7e-4 --perceptual-weight 0.05 --crop-min 0.7
-STAGE_6 = --resume --steps 9300 --learning-rate 1.2e-3 --perceptual-weight 0.03 --average-decay 0
+STAGE_2 = --resume --steps 10500 --cosine --crop 128 --crop-min 0.6 --crop-max 1 --batch 4 --average-decay 0.999 --dropout 0 \
+          --perceptual-weight 0.05 --discriminator-start 3000 --discriminator-weight 0.02 --discriminator-channels 32
+STAGE_3 = --resume --steps 12800 --learning-rate 1.3e-3 --perceptual-weight 0.03
 
 # Trains stage $(1) unless the run has a line of its last step, $(2), already.
 define stage
@@ -178,12 +175,9 @@ endef
 .PHONY: model
 model: all ## train the model that ships (hours): DATA="FOLDER..." PERCEPTUAL=lpips_squeeze.safetensors [RUN=FOLDER]
 	@test -n "$(DATA)" && test -n "$(PERCEPTUAL)" || { echo 'give DATA="FOLDER..." and PERCEPTUAL=FILE'; exit 2; }
-	$(call stage,1,4000)
-	$(call stage,2,5000)
-	$(call stage,3,6500)
-	$(call stage,4,7000)
-	$(call stage,5,7500)
-	$(call stage,6,9300)
+	$(call stage,1,3000)
+	$(call stage,2,10500)
+	$(call stage,3,12800)
 	cp $(RUN)/model.safetensors models/vqct-small.safetensors
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
