@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define DECIMAL_LENGTH_MAX                                                                         \
-  ((size_t)512) /* bytes; longer numbers are refused: no writer makes them */
+/* In bytes; longer numbers are refused: no writer makes them. */
+#define DECIMAL_LENGTH_MAX ((size_t)512)
 
 /** Reads the whole of `length` bytes as one decimal number: an optional sign, digits with at most
  * one point among them, an optional exponent. The result is the nearest double; a number too large

@@ -18,9 +18,8 @@
 #define PEM_BYTES_MAX     ((size_t)1 << 20)
 #define ADMIN_CONNECTIONS 64 /* of the second port */
 #define OTHER_FILES       64 /* open beside connections: libraries, logs, a model being loaded */
-#define WORKERS_DEFAULT                                                                            \
-  4 /* at most: more would make each picture slow long before all are busy                         \
-     */
+/* At most: more would make each picture slow long before all are busy. */
+#define WORKERS_DEFAULT 4
 
 /* ---- settings -------------------------------------------------------------------------------- */
 

@@ -11,10 +11,10 @@
 #include "headers.h"
 #include "router.h"
 
-#define DISCARD_BYTES_MAX                                                                          \
-  ((uint64_t)1 << 20) /* of a refused body that is read to keep the connection */
-#define LINGER_BYTES_MAX ((uint64_t)16 << 20) /* of an aborted body that are read and dropped */
-#define FIRST_BODY_BYTES ((uint64_t)1 << 20)  /* room made for a body before it has come */
+/* Of a refused body that is read to keep the connection. */
+#define DISCARD_BYTES_MAX ((uint64_t)1 << 20)
+#define LINGER_BYTES_MAX  ((uint64_t)16 << 20) /* of an aborted body that are read and dropped */
+#define FIRST_BODY_BYTES  ((uint64_t)1 << 20)  /* room made for a body before it has come */
 
 /* ---- who asks -------------------------------------------------------------------------------- */
 

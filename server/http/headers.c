@@ -5,9 +5,8 @@
 
 #include <microhttpd.h>
 
-#define FOLDS_UNTIL                                                                                \
-  0x00097700 /* later versions of libmicrohttpd refuse folded lines themselves                     \
-              */
+/* Later versions of libmicrohttpd refuse folded lines themselves. */
+#define FOLDS_UNTIL 0x00097700
 
 struct census {
   unsigned hosts, lengths, encodings;
