@@ -34,28 +34,32 @@ ALL_LIBS   = $(LIB_LIBS) $(shell pkg-config --libs $(SERVER_PACKAGES))
 
 # Which rooms a room's files may include: what is not on its path does not compile.
 ROOMS_base      := core/base
-ROOMS_kernels   := core/kernels core/base
-ROOMS_image     := core/image core/base
 ROOMS_io        := core/io core/base
-ROOMS_transfer  := core/transfer core/kernels core/io core/base
-ROOMS_model     := core/model core/transfer core/kernels core/io core/base
-ROOMS_eval      := core/eval core/base
-ROOMS_train     := core/train core/model core/transfer core/image core/eval core/kernels core/io core/base
-ROOMS_CORE      := $(ROOMS_train)
-ROOMS_SERVER    := config core/io core/base server/http server/api server/sched server/metrics server/web
-ROOMS_EVERY     := $(ROOMS_CORE) $(ROOMS_SERVER) server/command
+ROOMS_image     := core/image core/base
+ROOMS_kernels   := core/kernels core/kernels/conv core/base
+ROOMS_data      := core/data core/image core/io core/base
+ROOMS_network   := core/network $(ROOMS_kernels) core/io
+ROOMS_model     := core/model $(ROOMS_network) core/image
+ROOMS_transfer  := core/transfer $(ROOMS_kernels) core/io
+ROOMS_language  := core/language $(ROOMS_transfer)
+ROOMS_import    := core/import core/model $(ROOMS_network) core/transfer
+ROOMS_eval      := core/eval $(ROOMS_kernels) core/image core/io
+ROOMS_train     := core/train core/data core/eval core/model core/network core/transfer $(ROOMS_kernels) core/image core/io
+ROOMS_config    := config core/base
+ROOMS_http      := server/http server/sched core/base
+ROOMS_sched     := server/sched server/metrics core/base
+ROOMS_metrics   := server/metrics core/base
+ROOMS_api       := server/api server/http server/sched server/metrics core/io core/base
+ROOMS_CORE      := core/import core/language $(ROOMS_train)
+ROOMS_EVERY     := command server/api $(ROOMS_CORE) config server/http server/sched server/metrics
 rooms           = $(addprefix -I,$(1))
-ROOM_FLAGS      = $(call rooms,$(or \
-    $(if $(filter core/%,$<),$(ROOMS_$(word 2,$(subst /, ,$<)))), \
-    $(if $(filter config/%,$<),config core/base), \
-    $(if $(filter server/main.c server/command/%,$<),$(ROOMS_EVERY)), \
-    $(if $(filter server/%,$<),$(ROOMS_SERVER)), \
-    $(ROOMS_EVERY)))
+room            = $(or $(filter command config tests,$(firstword $(1))),$(word 2,$(1)))
+ROOM_FLAGS      = $(call rooms,$(or $(ROOMS_$(call room,$(subst /, ,$<))),$(ROOMS_EVERY)))
 
 # ---- what there is ----------------------------------------------------------------------------
-LIB_SOURCES    := $(wildcard core/*/*.c)
+LIB_SOURCES    := $(wildcard core/*/*.c core/kernels/conv/*.c)
 SIMD_SOURCES   := $(wildcard core/kernels/simd/*.c)
-SERVER_SOURCES := $(wildcard config/*.c server/*/*.c)
+COMMAND_SOURCES := $(filter-out command/main.c,$(wildcard config/*.c server/*/*.c command/*.c))
 UNIT_SOURCES   := $(wildcard tests/unit/*/test_*.c)
 
 # A file of core/kernels/simd is compiled once for each instruction set, chosen at run time.
@@ -68,7 +72,7 @@ ISA_FLAGS_avx512 := -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mpr
 SIMD_OBJECTS := $(foreach isa,$(ISAS),$(SIMD_SOURCES:%.c=$(B)/%.$(isa).o))
 
 LIB_OBJECTS    := $(LIB_SOURCES:%.c=$(B)/%.o) $(SIMD_OBJECTS)
-SERVER_OBJECTS := $(SERVER_SOURCES:%.c=$(B)/%.o)
+COMMAND_OBJECTS := $(COMMAND_SOURCES:%.c=$(B)/%.o)
 UNIT_TESTS     := $(UNIT_SOURCES:%.c=$(B)/%)
 
 .PHONY: all help serve docs test check-test fuzz run-fuzzers bench bench-kernels bench-peers bench-serve asan ubsan tsan lint lint-deploy format install deps deps-test clean
@@ -101,7 +105,7 @@ endef
 $(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
 
 # Files embedded in objects, which the compiler's dependency lists do not name.
-$(B)/server/command/language.o $(B)/tests/fuzz/fuzz_language.o: models/wordnet.lexicon models/english.tagger
+$(B)/command/language.o $(B)/tests/fuzz/fuzz_language.o: models/wordnet.lexicon models/english.tagger
 $(B)/server/api/pages.o: server/api/openapi.json $(wildcard server/web/* server/web/vendor/*)
 
 $(B)/libvqct.a: $(LIB_OBJECTS)
@@ -129,7 +133,7 @@ $(B)/libvqct-internal.so: $(LIB_OBJECTS)
 	$(call say,LD)
 	$(Q)$(CC) $(SANITIZE) -shared -o $@ $(LIB_OBJECTS) $(LIB_LIBS)
 
-$(B)/vqct: $(B)/server/main.o $(SERVER_OBJECTS) $(B)/libvqct.a
+$(B)/vqct: $(B)/command/main.o $(COMMAND_OBJECTS) $(B)/libvqct.a
 	$(call say,LD)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(ALL_LIBS)
 
@@ -137,7 +141,7 @@ $(B)/vqct: $(B)/server/main.o $(SERVER_OBJECTS) $(B)/libvqct.a
 # archive's core/train/distributed.o.
 MPI_OBJECT := $(B)/core/train/mpi/distributed.o
 $(MPI_OBJECT): LIB_PACKAGES += ompi-c
-$(B)/vqct-mpi: $(MPI_OBJECT) $(B)/server/main.o $(SERVER_OBJECTS) $(B)/libvqct.a
+$(B)/vqct-mpi: $(MPI_OBJECT) $(B)/command/main.o $(COMMAND_OBJECTS) $(B)/libvqct.a
 	$(call say,LD)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(ALL_LIBS) $(shell pkg-config --libs ompi-c)
 ifneq ($(MPI),)
@@ -147,7 +151,7 @@ endif
 # tests/unit/failing_memory.h tells what these are for.
 WRAP_MEMORY := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc
 
-$(B)/tests/%: $(B)/tests/%.o $(SERVER_OBJECTS) $(B)/libvqct.a
+$(B)/tests/%: $(B)/tests/%.o $(COMMAND_OBJECTS) $(B)/libvqct.a
 	$(call say,LD)
 	$(Q)$(CC) $(SANITIZE) $(if $(filter %_memory,$@),$(WRAP_MEMORY)) -o $@ $^ $(ALL_LIBS) \
 	  $(shell pkg-config --libs check)
@@ -208,7 +212,7 @@ $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libvqct.a
 	$(CC) $(SANITIZE) -fsanitize=fuzzer -o $@ $^ $(LIB_LIBS)
 
 # The server's readers of text are in no archive.
-$(B)/fuzz/fuzz_http: $(addprefix $(B)/server/,http/accept.o http/base64.o http/multipart.o metrics/text.o)
+$(B)/fuzz/fuzz_http: $(addprefix $(B)/server/,http/accept.o http/base64.o http/multipart.o)
 
 fuzz: ## run each fuzzer for FUZZ_SECONDS
 	@config/install-packages $(BUILD_DEBS) clang
@@ -273,7 +277,7 @@ lint: ## compile with warnings as errors and run the linters
 	@config/install-packages $(BUILD_DEBS) $(LINT_DEBS)
 	$(MAKE) CI=1 CONFIG=lint all
 	cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 \
-	  -Iinclude $(addprefix -I,$(ROOMS_EVERY)) core server config
+	  -Iinclude $(addprefix -I,$(ROOMS_EVERY)) core server command config
 	clang-format --dry-run --Werror $(shell git ls-files '*.c' '*.h')
 	shellcheck $(shell git grep -lE '^#!.*(sh|bash)$$')
 	$(MAKE) --no-print-directory lint-deploy

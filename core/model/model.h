@@ -1,7 +1,7 @@
 /* What an open model consists of, for the files that implement include/vqct/model.h and
  * codebook.h. Immutable once vqct_model_open returned. */
-#ifndef MODEL_MODEL_H
-#define MODEL_MODEL_H
+#ifndef MODEL_H
+#define MODEL_H
 
 #include "model_file.h"
 #include "network.h"

@@ -5,7 +5,7 @@
 
 #include "error.h"
 #include "model_names.h"
-#include "tokenize.h"
+#include "utf8.h"
 
 /* A file being opened: what is known so far, and how it is called in messages. */
 struct reading {
@@ -119,7 +119,7 @@ static enum vqct_status check_words(const struct reading *r, const struct tensor
                        "bytes long",
                        r->name, code, MODEL_WORD_BYTES_MAX);
     size_t length = (size_t)(end - begin) - 1;
-    if (model->words[end - 1] != '\0' || !text_is_printable(model->words + begin, length))
+    if (model->words[end - 1] != '\0' || !utf8_is_printable(model->words + begin, length))
       return error_set(r->error, VQCT_MODEL,
                        "%s: tensor \"" MODEL_WORDS "\": the word of code %zu is not UTF-8 text "
                        "without control characters, ended by a zero byte",

@@ -5,7 +5,7 @@
 #include "error.h"
 #include "model_file.h"
 #include "model_names.h"
-#include "tokenize.h"
+#include "utf8.h"
 
 /* A file being put together: its tensors, and the arena that holds what was made for them. */
 struct writing {
@@ -62,7 +62,7 @@ static enum vqct_status add_words(struct writing *w, size_t codes) {
     return exhausted(w);
   for (size_t code = 0; code < codes; code++) {
     size_t length = words ? strlen(words[code]) : 0;
-    if (length > MODEL_WORD_BYTES_MAX || (length && !text_is_printable(words[code], length)))
+    if (length > MODEL_WORD_BYTES_MAX || (length && !utf8_is_printable(words[code], length)))
       return error_set(w->error, VQCT_INVALID,
                        "the word of code %zu is longer than %d bytes or not UTF-8 text without "
                        "control characters",

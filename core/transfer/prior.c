@@ -17,7 +17,7 @@
 #include "error.h"
 #include "safetensors.h"
 #include "size.h"
-#include "tokenize.h"
+#include "utf8.h"
 #include "vqct/codebook.h"
 #include "word_table.h"
 
@@ -32,7 +32,7 @@ static enum vqct_status check_word(const struct prior *prior, size_t row, struct
   if (length == 0 || length > PRIOR_WORD_BYTES_MAX)
     return error_set(error, VQCT_MODEL, "word %zu of the prior has %zu bytes, not 1 to %zu", row,
                      length, PRIOR_WORD_BYTES_MAX);
-  if (!text_is_printable(word, length))
+  if (!utf8_is_printable(word, length))
     return error_set(error, VQCT_MODEL,
                      "word %zu of the prior is not UTF-8 text without control characters", row);
   memcpy(lower, word, length);

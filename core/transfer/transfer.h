@@ -14,8 +14,8 @@
  * dimension of the word embeddings. Results do not depend on the number of threads. A transfer
  * keeps what the forward pass leaves for the backward pass, so one thread at a time uses it.
  */
-#ifndef TRANSFER_TRANSFER_H
-#define TRANSFER_TRANSFER_H
+#ifndef TRANSFER_H
+#define TRANSFER_H
 
 #include <stdbool.h>
 #include <stdint.h>

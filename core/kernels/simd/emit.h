@@ -1,7 +1,7 @@
 /* The last step of a convolution: one vector of channels of a pixel goes to memory, with bias and
  * residual, and is counted in the statistics. */
-#ifndef KERNELS_SIMD_EMIT_H
-#define KERNELS_SIMD_EMIT_H
+#ifndef KERNELS_EMIT_H
+#define KERNELS_EMIT_H
 
 #include "vector.h"
 

@@ -1,6 +1,6 @@
 /* The exponential function of a vector. */
-#ifndef KERNELS_SIMD_EXPONENTIAL_H
-#define KERNELS_SIMD_EXPONENTIAL_H
+#ifndef KERNELS_EXPONENTIAL_H
+#define KERNELS_EXPONENTIAL_H
 
 #include "vector.h"
 

@@ -1,7 +1,7 @@
 /* Vectors of the instruction set that a file is being compiled for, through GCC's vector
  * extensions, so that one text serves SSE2, AVX2, AVX-512 and NEON. */
-#ifndef KERNELS_SIMD_VECTOR_H
-#define KERNELS_SIMD_VECTOR_H
+#ifndef KERNELS_VECTOR_H
+#define KERNELS_VECTOR_H
 
 #include <stddef.h>
 #include <string.h>

@@ -1,0 +1,18 @@
+/* Whether bytes are text, as UTF-8 defines it: what files of words and models may hold. */
+#ifndef BASE_UTF8_H
+#define BASE_UTF8_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/** Bytes of the character that begins with this byte, 1 to 4, by UTF-8's table; 0 where none does.
+ */
+size_t utf8_character_bytes(unsigned char first);
+
+/** Whether length bytes are well-formed UTF-8 without a zero byte. */
+bool utf8_is_valid(const char *text, size_t length);
+
+/** Whether they are such UTF-8 without ASCII control characters, which a terminal can be given. */
+bool utf8_is_printable(const char *text, size_t length);
+
+#endif

@@ -1,0 +1,58 @@
+/* Checkpoints of other programs as the content of a model file.
+ *
+ *   struct import_request request = {.path = "vqgan.safetensors", .name = "vqgan"};
+ *   if (import_read(&request, &exec, &import, &error) == VQCT_OK)
+ *     model_file_save("model.safetensors", &import.content, TENSOR_F32, &error);
+ *   else
+ *     for (size_t i = 0; i < import.issues; i++)
+ *       fprintf(stderr, "%s\n", import.issue[i].message);
+ *   import_free(&import);
+ *
+ * Read are safetensors state dicts of taming VQGAN, VQCT, diffusers VQModel and LlamaGen's VQ
+ * tokenizer, told apart by their names. The architecture comes from the shapes where it is not
+ * given; what shapes do not show is assumed as the family has it: 32 groups, and L2 normalisation
+ * for LlamaGen.
+ */
+#ifndef IMPORT_H
+#define IMPORT_H
+
+#include "exec.h"
+#include "import_names.h"
+#include "model_file.h"
+#include "prior.h"
+
+struct import_request {
+  const char *path;                  /* of the checkpoint */
+  const char *name;                  /* of the model; printable ASCII of 1 to 63 characters */
+  const struct model_config *config; /* NULL: inferred */
+  const struct prior *prior;         /* words and graph of a VQCT checkpoint, else NULL */
+  int adjective_k;                   /* 1 or 2; used where a VQCT configuration is inferred */
+};
+
+struct import {
+  enum import_family family;
+  struct model_config config;
+  struct model_content content; /* points into this record and the prior */
+  size_t dropped;               /* tensors that are not needed, such as the training loss */
+  struct vqct_error *issue;     /* after an error of MODEL: one for every tensor to blame */
+  size_t issues;
+  float *weights, *codebook;
+};
+
+/** Reads a checkpoint. Issues are kept after a failure, so import_free must follow in any case; the
+ * content's words belong to the prior. Errors: READ, MODEL (a damaged file, an unknown family, a
+ * configuration that cannot be, or tensors that are missing, unexpected or of a wrong shape or
+ * type), INVALID (a prior is needed or does not fit, or it is a model file already), MEMORY. */
+enum vqct_status import_read(const struct import_request *request, const struct exec *exec,
+                             struct import *import, struct vqct_error *error);
+
+/** Frees; may be called again. */
+void import_free(struct import *import);
+
+/** The architecture that the shapes of a checkpoint's network show. What is not there counts as
+ * absent; whether all fits is for import_read to say. Errors: MODEL. */
+enum vqct_status import_infer(const struct import_request *request,
+                              const struct import_entries *entries, struct model_config *config,
+                              struct vqct_error *error);
+
+#endif

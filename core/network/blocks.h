@@ -1,0 +1,96 @@
+/* The three kinds of block that an encoder or decoder of the taming family is a chain of.
+ *
+ *   convolution  y = conv(x), conv(swish(norm(x))) or conv(upsample(x))
+ *   residual     h = conv1(swish(norm1(x)));  y = conv2(swish(norm2(h))) + shortcut(x)
+ *   attention    y = x + proj(softmax(q k^T C^-1/2) v),  q, k, v from norm(x)
+ *
+ * Every activation is written by a convolution, which also leaves the sums that the next GroupNorm
+ * needs, and every normalisation is applied while the next convolution reads. So no block passes
+ * over memory only to normalise.
+ *
+ * Shapes: N images, H rows, W columns, C channels, G groups. Activations are N,H,W,C.
+ */
+#ifndef NETWORK_BLOCKS_H
+#define NETWORK_BLOCKS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conv.h"
+#include "exec.h"
+#include "vqct/status.h"
+
+/** One activation. The memory belongs to an arena. */
+struct activation {
+  float *data; /* N,H,W,C */
+  int images, height, width, channels;
+  double *sums, *squares; /* N,G each: of data and of its squares over a group; NULL: not asked */
+};
+
+/** One convolution of a block with the numbers of its weight and bias in the parameter list. */
+struct layer {
+  struct conv_shape shape;
+  int weight, bias;
+  struct conv *conv; /* packed weights */
+};
+
+/** One GroupNorm with the numbers of its weight and bias in the parameter list. */
+struct norm {
+  int channels; /* 0: there is none */
+  int weight, bias;
+  float *gamma, *beta; /* C each */
+};
+
+enum block_kind { BLOCK_CONVOLUTION, BLOCK_RESIDUAL, BLOCK_ATTENTION };
+
+#define BLOCK_LAYERS_MAX 4
+#define BLOCK_NORMS_MAX  2
+
+/* Where the layers of a block stand in struct block. */
+enum { RESIDUAL_CONV1, RESIDUAL_CONV2, RESIDUAL_SHORTCUT };
+enum { ATTENTION_QUERY, ATTENTION_KEY, ATTENTION_VALUE, ATTENTION_OUTPUT };
+
+struct block {
+  enum block_kind kind;
+  int groups;      /* G of every GroupNorm of the network */
+  bool upsample;   /* convolution: reads each position of x twice along each side */
+  bool statistics; /* a GroupNorm reads y */
+  int norms, layers;
+  struct norm norm[BLOCK_NORMS_MAX];
+  struct layer layer[BLOCK_LAYERS_MAX]; /* a residual block without shortcut has two */
+};
+
+/** What the backward pass of one block needs beside its parameters. */
+struct block_tape {
+  struct activation input;            /* x */
+  struct activation hidden;           /* residual: h */
+  float *query, *key, *value, *mixed; /* attention: N,H*W,C each; mixed is what proj reads */
+};
+
+/** Channels of a block's input and output. */
+int block_in_channels(const struct block *block);
+int block_out_channels(const struct block *block);
+
+/** Sets the shape of a block's output for an input of that shape; data and sums are untouched. */
+void block_output_shape(const struct block *block, const struct activation *x,
+                        struct activation *y);
+
+/** Floating-point operations of one image of height x width, two a multiply-add, without
+ * normalisation and softmax. */
+uint64_t block_flops(const struct block *block, int height, int width);
+
+/** y from x. y has its shape and memory, and memory for sums where block->statistics; x has sums
+ * where the block starts with a norm. With a tape, what is kept stays in the arena; without, all is
+ * given back. Errors: MEMORY. */
+enum vqct_status block_forward(const struct block *block, const struct activation *x,
+                               const struct activation *y, struct block_tape *tape,
+                               const struct exec *exec, struct vqct_error *error);
+
+/** Memory for data and, with groups > 0, for sums, from the arena. Errors: MEMORY. */
+enum vqct_status activation_allocate(struct activation *activation, int groups, struct arena *arena,
+                                     struct vqct_error *error);
+
+/** Positions times channels of one image. */
+size_t activation_image_size(const struct activation *activation);
+
+#endif

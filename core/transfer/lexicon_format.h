@@ -1,9 +1,0 @@
-/* The numbers of the lexicon's form that its reader and its writer share. */
-#ifndef TRANSFER_LEXICON_FORMAT_H
-#define TRANSFER_LEXICON_FORMAT_H
-
-#define LEXICON_MAGIC    "VQCTLEX1"
-#define LEXICON_HEADER   ((size_t)16)  /* bytes before the first entry */
-#define LEXICON_WORD_MAX ((size_t)255) /* bytes of a word */
-
-#endif
