@@ -15,4 +15,9 @@ bool utf8_is_valid(const char *text, size_t length);
 /** Whether they are such UTF-8 without ASCII control characters, which a terminal can be given. */
 bool utf8_is_printable(const char *text, size_t length);
 
+/** Puts well-formed UTF-8 into lower case in place: ASCII and the Latin letters up to U+017F whose
+ * lower case is as long. A typographic apostrophe becomes a plain one. Returns the new length,
+ * which is never larger. */
+size_t utf8_lower(char *text, size_t length);
+
 #endif

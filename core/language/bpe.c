@@ -8,7 +8,6 @@
 #include "bpe_split.h"
 #include "error.h"
 #include "json_stream.h"
-#include "tokenize.h"
 #include "utf8.h"
 #include "word_table.h"
 
@@ -308,7 +307,7 @@ enum vqct_status bpe_encode(const struct bpe *bpe, const char *text, uint32_t *t
   if (!utf8_is_valid(text, length))
     return error_set(error, VQCT_INVALID, "'%.40s' is not UTF-8", text);
   memcpy(lower, text, length);
-  length = text_lower(lower, length);
+  length = utf8_lower(lower, length);
   if (used < most)
     tokens[used] = bpe->start;
   used++;

@@ -4,6 +4,7 @@
 #include "byte_stream.h"
 #include "error.h"
 #include "pos_train.h"
+#include "utf8.h"
 
 #define LINE_MAX_BYTES ((size_t)4096)
 
@@ -63,7 +64,7 @@ static enum vqct_status read_word(struct pos_corpus *corpus, struct draft *draft
     return error_set(error, VQCT_DATA, "%s, line %llu: not a UTF-8 word, a tab and a tag", path,
                      (unsigned long long)line->number);
   memcpy(text, line->text, length);
-  length = text_lower(text, length);
+  length = utf8_lower(text, length);
   uint8_t tag = tag_number(corpus, tab + 1);
   if (tag == POS_TAGS_MAX)
     return error_set(error, VQCT_DATA,

@@ -4,42 +4,6 @@
 
 #include "utf8.h"
 
-/* The lower case of a letter of Latin-1 or Latin Extended-A; other characters are unchanged. */
-static unsigned latin_lower(unsigned character) {
-  if (character >= 0xc0 && character <= 0xde && character != 0xd7)
-    return character + 0x20;
-  bool even_is_upper = (character >= 0x100 && character <= 0x12f) ||
-                       (character >= 0x132 && character <= 0x137) ||
-                       (character >= 0x14a && character <= 0x177);
-  bool odd_is_upper =
-      (character >= 0x139 && character <= 0x148) || (character >= 0x179 && character <= 0x17e);
-  if ((even_is_upper && character % 2 == 0) || (odd_is_upper && character % 2 == 1))
-    return character + 1;
-  return character == 0x178 ? 0xff : character;
-}
-
-size_t text_lower(char *text, size_t length) {
-  size_t to = 0;
-  for (size_t from = 0; from < length;) {
-    unsigned char first = (unsigned char)text[from];
-    size_t bytes = utf8_character_bytes(first);
-    if (bytes == 1) {
-      text[to++] = (char)(first >= 'A' && first <= 'Z' ? first + 0x20 : first);
-    } else if (bytes == 2 && first <= 0xc5) {
-      unsigned lower = latin_lower((first & 0x1fu) << 6 | ((unsigned char)text[from + 1] & 0x3fu));
-      text[to++] = (char)(0xc0 | lower >> 6);
-      text[to++] = (char)(0x80 | (lower & 0x3f));
-    } else if (bytes == 3 && !memcmp(text + from, "\xe2\x80\x99", 3)) {
-      text[to++] = '\'';
-    } else {
-      memmove(text + to, text + from, bytes);
-      to += bytes;
-    }
-    from += bytes;
-  }
-  return to;
-}
-
 static bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }

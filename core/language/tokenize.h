@@ -18,11 +18,6 @@ struct word {
   size_t length; /* bytes */
 };
 
-/** Puts well-formed UTF-8 into lower case in place: ASCII and the Latin letters up to U+017F whose
- * lower case is as long. A typographic apostrophe becomes a plain one. Returns the new length,
- * which is never larger. */
-size_t text_lower(char *text, size_t length);
-
 /** Splits lower-case text into at most `most` words, which point into it; returns how many. `most`
  * of length always suffices. */
 size_t tokenize(const char *text, size_t length, struct word *words, size_t most);

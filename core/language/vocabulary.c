@@ -5,6 +5,7 @@
 
 #include "hash.h"
 #include "lemma.h"
+#include "utf8.h"
 
 #define WORD_BYTES_MAX (LEMMA_MAX - 2)
 
@@ -106,7 +107,7 @@ bool vocabulary_tag(const struct pos_model *tagger, const struct lexicon *lexico
   if (!scratch_reserve(scratch, length))
     return false;
   memcpy(scratch->text, caption, length);
-  length = text_lower(scratch->text, length);
+  length = utf8_lower(scratch->text, length);
   *count = tokenize(scratch->text, length, scratch->words, scratch->capacity);
   return pos_tag(tagger, lexicon, scratch->words, *count, &scratch->pos, scratch->tags);
 }

@@ -36,7 +36,7 @@ static enum vqct_status check_word(const struct prior *prior, size_t row, struct
     return error_set(error, VQCT_MODEL,
                      "word %zu of the prior is not UTF-8 text without control characters", row);
   memcpy(lower, word, length);
-  if (text_lower(lower, length) != length || memcmp(lower, word, length))
+  if (utf8_lower(lower, length) != length || memcmp(lower, word, length))
     return error_set(error, VQCT_MODEL, "word %zu of the prior, '%.80s', is not in lower case", row,
                      word);
   uint32_t id, before = seen->count;

@@ -82,7 +82,7 @@ START_TEST(text_becomes_lower_case) {
   char text[64];
   size_t length = strlen(cases[_i].text);
   memcpy(text, cases[_i].text, length);
-  length = text_lower(text, length);
+  length = utf8_lower(text, length);
   text[length] = '\0';
   ck_assert_str_eq(text, cases[_i].lower);
 }
