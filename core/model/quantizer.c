@@ -31,59 +31,58 @@ static void normalize(const float *vector, size_t dimension, float *result) {
     result[i] = (float)(vector[i] * factor);
 }
 
-static void part_load(struct quantizer_part *part, size_t dimension, const float *codes) {
+static void codebook_load(struct codebook *codebook, size_t dimension, const float *codes) {
   double largest = 0;
-  part->codes = codes;
-  for (size_t i = 0; i < part->count; i++) {
+  codebook->codes = codes;
+  for (size_t i = 0; i < codebook->count; i++) {
     double square = squared_length(codes + i * dimension, dimension);
-    part->squares[i] = (float)square;
+    codebook->squares[i] = (float)square;
     largest = square > largest ? square : largest;
   }
-  part->largest = (float)sqrt(largest);
+  codebook->largest = (float)sqrt(largest);
 }
 
-void quantizer_load(struct quantizer *quantizer, const float *codebook) {
+void quantizer_load(struct quantizer *quantizer, const float *codes) {
   size_t d = quantizer->dimension;
-  const float *codes = codebook;
   if (quantizer->normalized) {
-    for (size_t i = 0; i < quantizer->part[0].count; i++)
-      normalize(codebook + i * d, d, quantizer->normalized + i * d);
+    for (size_t i = 0; i < quantizer->codebook[0].count; i++)
+      normalize(codes + i * d, d, quantizer->normalized + i * d);
     codes = quantizer->normalized;
   }
-  for (size_t i = 0; i < quantizer->parts; i++)
-    part_load(&quantizer->part[i], d, codes + quantizer->part[i].first * d);
+  for (size_t i = 0; i < quantizer->codebooks; i++)
+    codebook_load(&quantizer->codebook[i], d, codes + quantizer->codebook[i].first * d);
 }
 
-static void parts_init(struct quantizer *quantizer, const struct model_config *config) {
+static void codebooks_init(struct quantizer *quantizer, const struct model_config *config) {
   uint32_t adjectives = (uint32_t)config->adjectives, nouns = (uint32_t)config->nouns;
   size_t k = (size_t)config->adjective_k;
   if (config->quantizer == QUANTIZER_PLAIN) {
-    quantizer->parts = 1;
-    quantizer->part[0] = (struct quantizer_part){.k = 1, .count = nouns};
+    quantizer->codebooks = 1;
+    quantizer->codebook[0] = (struct codebook){.k = 1, .count = nouns};
     return;
   }
-  quantizer->parts = 2;
-  quantizer->part[0] = (struct quantizer_part){.k = k, .count = adjectives};
-  quantizer->part[1] = (struct quantizer_part){
+  quantizer->codebooks = 2;
+  quantizer->codebook[0] = (struct codebook){.k = k, .count = adjectives};
+  quantizer->codebook[1] = (struct codebook){
       .channel = quantizer->dimension, .plane = k, .k = 1, .first = adjectives, .count = nouns};
 }
 
 enum vqct_status quantizer_init(struct quantizer *quantizer, const struct model_config *config,
-                                const float *codebook, struct vqct_error *error) {
+                                const float *codes, struct vqct_error *error) {
   *quantizer = (struct quantizer){.dimension = (size_t)config->code_dimension,
                                   .channels = (size_t)model_config_code_channels(config),
                                   .planes = (size_t)model_config_planes(config),
                                   .normalize = config->l2_normalize};
-  parts_init(quantizer, config);
+  codebooks_init(quantizer, config);
   bool complete = true;
-  for (size_t i = 0; i < quantizer->parts; i++) {
-    struct quantizer_part *part = &quantizer->part[i];
-    part->squares = calloc(part->count, sizeof *part->squares);
-    complete = complete && part->squares;
+  for (size_t i = 0; i < quantizer->codebooks; i++) {
+    struct codebook *codebook = &quantizer->codebook[i];
+    codebook->squares = calloc(codebook->count, sizeof *codebook->squares);
+    complete = complete && codebook->squares;
   }
   size_t bytes;
   if (quantizer->normalize) {
-    if (size_multiply(quantizer->part[0].count, quantizer->dimension * sizeof(float), &bytes))
+    if (size_multiply(quantizer->codebook[0].count, quantizer->dimension * sizeof(float), &bytes))
       quantizer->normalized = malloc(bytes);
     complete = complete && quantizer->normalized;
   }
@@ -92,13 +91,13 @@ enum vqct_status quantizer_init(struct quantizer *quantizer, const struct model_
     return error_set(error, VQCT_MEMORY, "no memory for a codebook of %d codes",
                      model_config_codes(config));
   }
-  quantizer_load(quantizer, codebook);
+  quantizer_load(quantizer, codes);
   return VQCT_OK;
 }
 
 void quantizer_free(struct quantizer *quantizer) {
-  for (size_t i = 0; i < quantizer->parts; i++)
-    free(quantizer->part[i].squares);
+  for (size_t i = 0; i < quantizer->codebooks; i++)
+    free(quantizer->codebook[i].squares);
   free(quantizer->normalized);
   *quantizer = (struct quantizer){0};
 }
@@ -111,13 +110,13 @@ struct choice {
   uint32_t code[QUANTIZER_K_MAX];
 };
 
-/* Rows of one part that are compared with all its codes. */
+/* Vectors that are compared with all codes of a codebook. */
 struct comparison {
-  const struct quantizer_part *part;
+  const struct codebook *codebook;
   size_t dimension, stride; /* of vectors: d numbers, the next vector `stride` numbers on */
   const float *vectors;
   float *scores;    /* rows,count: -2 z e, then |e|^2 - 2 z e */
-  uint32_t *tokens; /* of the first row, in the part's first plane */
+  uint32_t *tokens; /* of the first row, in the first of its planes */
   size_t plane;     /* numbers from one plane to the next */
 };
 
@@ -187,61 +186,61 @@ static bool any_at_most(const float *scores, size_t count, float limit) {
 /* How far a score may be from the true |e|^2 - 2 z e: a product of d terms in fp32 is off by at
  * most d roundings of |z| |e|, and squaring and adding round three times more. */
 static double score_error(const struct comparison *c, const float *vector) {
-  double length = sqrt(squared_length(vector, c->dimension)), largest = c->part->largest;
+  double length = sqrt(squared_length(vector, c->dimension)), largest = c->codebook->largest;
   return HALF_UNIT * ((2 * (double)c->dimension + 4) * length * largest + 3 * largest * largest);
 }
 
 static void choose_row(void *argument, size_t row, unsigned worker) {
   (void)worker;
   const struct comparison *c = argument;
-  const struct quantizer_part *part = c->part;
+  const struct codebook *codebook = c->codebook;
   const float *vector = c->vectors + row * c->stride;
-  float *scores = c->scores + row * part->count, least[2];
-  finish_scores(scores, part->squares, part->count, least);
-  double bound = least[part->k - 1] + 2 * score_error(c, vector);
+  float *scores = c->scores + row * codebook->count, least[2];
+  finish_scores(scores, codebook->squares, codebook->count, least);
+  double bound = least[codebook->k - 1] + 2 * score_error(c, vector);
   float limit = nextafterf((float)bound, INFINITY);
   struct choice choice = {.distance = {INFINITY, INFINITY}};
-  for (size_t i = 0; i < part->count; i += LANES) {
-    size_t lanes = part->count - i < LANES ? part->count - i : LANES;
+  for (size_t i = 0; i < codebook->count; i += LANES) {
+    size_t lanes = codebook->count - i < LANES ? codebook->count - i : LANES;
     if (!any_at_most(scores + i, lanes, limit))
       continue;
     for (size_t j = i; j < i + lanes; j++)
       if (scores[j] <= limit)
-        choice_offer(&choice, part->k,
-                     exact_distance(vector, part->codes + j * c->dimension, c->dimension),
+        choice_offer(&choice, codebook->k,
+                     exact_distance(vector, codebook->codes + j * c->dimension, c->dimension),
                      (uint32_t)j);
   }
-  for (size_t j = 0; j < part->k; j++)
-    c->tokens[j * c->plane + row] = part->first + choice.code[j];
+  for (size_t j = 0; j < codebook->k; j++)
+    c->tokens[j * c->plane + row] = codebook->first + choice.code[j];
 }
 
-static enum vqct_status choose_part(const struct quantizer *quantizer,
-                                    const struct quantizer_part *part, const float *z,
-                                    size_t positions, uint32_t *tokens, const struct exec *exec) {
+static enum vqct_status choose_codes(const struct quantizer *quantizer,
+                                     const struct codebook *codebook, const float *z,
+                                     size_t positions, uint32_t *tokens, const struct exec *exec) {
   struct arena_mark mark = arena_mark(exec->arena);
   enum vqct_status status = VQCT_OK;
-  size_t rows = SCORES_MAX / part->count;
+  size_t rows = SCORES_MAX / codebook->count;
   rows = rows < 1 ? 1 : rows > ROWS_MAX ? ROWS_MAX : rows;
-  float *scores = arena_alloc(exec->arena, rows * part->count * sizeof *scores);
+  float *scores = arena_alloc(exec->arena, rows * codebook->count * sizeof *scores);
   if (!scores)
     return VQCT_MEMORY;
   for (size_t first = 0; first < positions && status == VQCT_OK; first += rows) {
     size_t left = positions - first, count = left < rows ? left : rows;
-    struct comparison comparison = {.part = part,
+    struct comparison comparison = {.codebook = codebook,
                                     .dimension = quantizer->dimension,
                                     .stride = quantizer->channels,
-                                    .vectors = z + first * quantizer->channels + part->channel,
+                                    .vectors = z + first * quantizer->channels + codebook->channel,
                                     .scores = scores,
-                                    .tokens = tokens + part->plane * positions + first,
+                                    .tokens = tokens + codebook->plane * positions + first,
                                     .plane = positions};
     struct gemm product = {.rows = count,
-                           .columns = part->count,
+                           .columns = codebook->count,
                            .depth = quantizer->dimension,
                            .a = {comparison.vectors, quantizer->channels, false},
-                           .b = {part->codes, quantizer->dimension, true},
+                           .b = {codebook->codes, quantizer->dimension, true},
                            .scale = -2,
                            .c = scores,
-                           .c_stride = part->count};
+                           .c_stride = codebook->count};
     status = gemm_run(&product, exec);
     if (status == VQCT_OK)
       pool_run(exec->pool, count, choose_row, &comparison);
@@ -272,8 +271,8 @@ enum vqct_status quantizer_encode(const struct quantizer *quantizer, const float
     status = unit ? VQCT_OK : VQCT_MEMORY;
     z = unit;
   }
-  for (size_t i = 0; i < quantizer->parts && status == VQCT_OK; i++)
-    status = choose_part(quantizer, &quantizer->part[i], z, positions, tokens, exec);
+  for (size_t i = 0; i < quantizer->codebooks && status == VQCT_OK; i++)
+    status = choose_codes(quantizer, &quantizer->codebook[i], z, positions, tokens, exec);
   arena_release(exec->arena, mark);
   if (status != VQCT_OK)
     return error_set(error, status, "no memory to compare %zu vectors with the codebook",
@@ -288,19 +287,19 @@ static void add_code(float *value, const float *code, size_t dimension, float we
     value[i] += weight * code[i];
 }
 
-static enum vqct_status decode_part(const struct quantizer *quantizer,
-                                    const struct quantizer_part *part, const uint32_t *tokens,
-                                    size_t positions, float *values, struct vqct_error *error) {
+static enum vqct_status add_values(const struct quantizer *quantizer,
+                                   const struct codebook *codebook, const uint32_t *tokens,
+                                   size_t positions, float *values, struct vqct_error *error) {
   size_t d = quantizer->dimension;
-  for (size_t plane = part->plane; plane < part->plane + part->k; plane++)
+  for (size_t plane = codebook->plane; plane < codebook->plane + codebook->k; plane++)
     for (size_t t = 0; t < positions; t++) {
       uint32_t token = tokens[plane * positions + t];
-      if (token < part->first || token - part->first >= part->count)
+      if (token < codebook->first || token - codebook->first >= codebook->count)
         return error_set(error, VQCT_TOKENS,
                          "token %u at position %zu of plane %zu is outside its codes, %u to %u",
-                         token, t, plane, part->first, part->first + part->count - 1);
-      add_code(values + t * quantizer->channels + part->channel,
-               part->codes + (token - part->first) * d, d, 1.0F / (float)part->k);
+                         token, t, plane, codebook->first, codebook->first + codebook->count - 1);
+      add_code(values + t * quantizer->channels + codebook->channel,
+               codebook->codes + (token - codebook->first) * d, d, 1.0F / (float)codebook->k);
     }
   return VQCT_OK;
 }
@@ -309,7 +308,7 @@ enum vqct_status quantizer_decode(const struct quantizer *quantizer, const uint3
                                   size_t positions, float *values, struct vqct_error *error) {
   memset(values, 0, positions * quantizer->channels * sizeof *values);
   enum vqct_status status = VQCT_OK;
-  for (size_t i = 0; i < quantizer->parts && status == VQCT_OK; i++)
-    status = decode_part(quantizer, &quantizer->part[i], tokens, positions, values, error);
+  for (size_t i = 0; i < quantizer->codebooks && status == VQCT_OK; i++)
+    status = add_values(quantizer, &quantizer->codebook[i], tokens, positions, values, error);
   return status;
 }

@@ -1,11 +1,11 @@
 /* Vectors to tokens and back: the nearest codes of one or two codebooks.
  *
- * A plane of tokens belongs to one part of the codebook: with adjective and noun halves the first d
+ * A plane of tokens belongs to one codebook: with adjective and noun halves the first d
  * channels of a vector choose k adjectives, whose mean is the value, and the other d choose a noun;
- * a plain codebook has one part for all d channels.
+ * a plain codebook has one for all d channels.
  *
- * Shapes: T positions, d code dimension, Z channels (2d or d), P planes. A quantizer is read only
- * and may be shared by threads.
+ * Shapes: N codes, T positions, d code dimension, Z channels (2d or d), P planes. A quantizer is
+ * read only and may be shared by threads.
  */
 #ifndef MODEL_QUANTIZER_H
 #define MODEL_QUANTIZER_H
@@ -16,15 +16,15 @@
 #include "config.h"
 #include "exec.h"
 
-#define QUANTIZER_PARTS_MAX 2
-#define QUANTIZER_K_MAX     2
+#define QUANTIZER_CODEBOOKS_MAX 2
+#define QUANTIZER_K_MAX         2
 
 /** The codes that one group of channels chooses from. */
-struct quantizer_part {
+struct codebook {
   size_t channel;     /* the first of d channels of a vector */
   size_t plane;       /* the first of k planes */
   size_t k;           /* codes chosen for a position */
-  uint32_t first;     /* row of the whole codebook */
+  uint32_t first;     /* row among all codes */
   uint32_t count;     /* rows */
   const float *codes; /* count,d */
   float *squares;     /* count: |code|^2 */
@@ -35,25 +35,25 @@ struct quantizer {
   size_t dimension; /* d */
   size_t channels;  /* Z */
   size_t planes;    /* P */
-  size_t parts;
+  size_t codebooks;
   bool normalize; /* vectors are scaled to length 1; codes are so already */
-  struct quantizer_part part[QUANTIZER_PARTS_MAX];
+  struct codebook codebook[QUANTIZER_CODEBOOKS_MAX];
   float *normalized; /* codes of length 1, or NULL */
 };
 
-/** Sets up for a codebook of codes,d rows (adjectives first), which must outlive the quantizer
- * where it is not L2-normalised. quantizer_load may be called again with other rows, as after a
+/** Sets up for the codes N,d of all codebooks (adjectives first), which must outlive the quantizer
+ * where it is not L2-normalised. quantizer_load may be called again with other codes, as after a
  * step of training. Errors: MEMORY. */
 enum vqct_status quantizer_init(struct quantizer *quantizer, const struct model_config *config,
-                                const float *codebook, struct vqct_error *error);
+                                const float *codes, struct vqct_error *error);
 
-/** Takes other rows of the same shape. */
-void quantizer_load(struct quantizer *quantizer, const float *codebook);
+/** Takes other codes of the same shape. */
+void quantizer_load(struct quantizer *quantizer, const float *codes);
 
 /** Frees; may be called again. */
 void quantizer_free(struct quantizer *quantizer);
 
-/** Tokens of the vectors z (T,Z) of one image: P,T rows of the whole codebook. For each part the k
+/** Tokens of the vectors z (T,Z) of one image: P,T rows of all codes. For each codebook the k
  * nearest codes by squared Euclidean distance, nearest first, ties by the lower row. A fast product
  * in fp32 finds the candidates and double precision, in a fixed order, decides among them, so the
  * result depends on z alone. Errors: NOT_FINITE (z has NaN or infinity), MEMORY (scratch). */
@@ -61,8 +61,8 @@ enum vqct_status quantizer_encode(const struct quantizer *quantizer, const float
                                   size_t positions, uint32_t *tokens, const struct exec *exec,
                                   struct vqct_error *error);
 
-/** Values of the tokens (P,T): T,Z, for each part the mean of its k codes. Errors: TOKENS (one is
- * outside its plane's part, naming it). */
+/** Values of the tokens (P,T): T,Z, for each codebook the mean of its k codes. Errors: TOKENS (one
+ * is outside its plane's codebook, naming it). */
 enum vqct_status quantizer_decode(const struct quantizer *quantizer, const uint32_t *tokens,
                                   size_t positions, float *values, struct vqct_error *error);
 

@@ -7,7 +7,7 @@ struct job {
   const struct quantizer *quantizer;
   const float *z, *zq;
   const uint32_t *tokens;
-  size_t positions, slices;     /* slices of a part's channels */
+  size_t positions, slices;     /* slices of a codebook's channels */
   float commitment, attraction; /* gradient per difference, for z and for the codes */
   float *dz, *dcodes;
   double *sums; /* one a task of the first pass */
@@ -33,15 +33,15 @@ static void codes_slice(void *argument, size_t task, unsigned worker) {
   (void)worker;
   const struct job *job = argument;
   const struct quantizer *q = job->quantizer;
-  const struct quantizer_part *part = &q->part[task / job->slices];
+  const struct codebook *codebook = &q->codebook[task / job->slices];
   size_t begin = task % job->slices * COLUMNS;
   size_t end = begin + COLUMNS < q->dimension ? begin + COLUMNS : q->dimension;
-  float each = job->attraction / (float)part->k;
-  for (size_t choice = 0; choice < part->k; choice++) {
-    const uint32_t *tokens = job->tokens + (part->plane + choice) * job->positions;
+  float each = job->attraction / (float)codebook->k;
+  for (size_t choice = 0; choice < codebook->k; choice++) {
+    const uint32_t *tokens = job->tokens + (codebook->plane + choice) * job->positions;
     for (size_t t = 0; t < job->positions; t++) {
-      const float *z = job->z + t * q->channels + part->channel;
-      const float *zq = job->zq + t * q->channels + part->channel;
+      const float *z = job->z + t * q->channels + codebook->channel;
+      const float *zq = job->zq + t * q->channels + codebook->channel;
       float *code = job->dcodes + (size_t)tokens[t] * q->dimension;
       for (size_t c = begin; c < end; c++)
         code[c] += each * (zq[c] - z[c]);
@@ -76,7 +76,7 @@ enum vqct_status codebook_loss(const struct quantizer *quantizer,
     return VQCT_MEMORY;
   pool_run(exec->pool, blocks, vectors_block, &job);
   if (dcodes)
-    pool_run(exec->pool, quantizer->parts * job.slices, codes_slice, &job);
+    pool_run(exec->pool, quantizer->codebooks * job.slices, codes_slice, &job);
   double sum = 0;
   for (size_t i = 0; i < blocks; i++)
     sum += job.sums[i];

@@ -16,11 +16,11 @@ void ema_codebook_start(struct ema_codebook *codebook) {
 /* Counts and sums of this step's vectors. */
 static void gather(const struct quantizer *q, const float *z, const uint32_t *tokens,
                    size_t positions, float *count, float *sum) {
-  for (size_t i = 0; i < q->parts; i++) {
-    const struct quantizer_part *part = &q->part[i];
-    for (size_t row = 0; row < part->k * positions; row++) {
-      size_t code = tokens[part->plane * positions + row];
-      const float *vector = z + row % positions * q->channels + part->channel;
+  for (size_t i = 0; i < q->codebooks; i++) {
+    const struct codebook *from = &q->codebook[i];
+    for (size_t row = 0; row < from->k * positions; row++) {
+      size_t code = tokens[from->plane * positions + row];
+      const float *vector = z + row % positions * q->channels + from->channel;
       count[code] += 1;
       for (size_t c = 0; c < q->dimension; c++)
         sum[code * q->dimension + c] += vector[c];
@@ -35,12 +35,12 @@ static void restart(struct ema_codebook *codebook, const struct quantizer *q, co
   size_t d = codebook->dimension;
   struct rng rng;
   rng_seed(&rng, codebook->settings.seed, STREAM + step);
-  for (size_t i = 0; i < q->parts; i++) {
-    const struct quantizer_part *part = &q->part[i];
-    for (size_t code = part->first; code < part->first + part->count; code++) {
+  for (size_t i = 0; i < q->codebooks; i++) {
+    const struct codebook *from = &q->codebook[i];
+    for (size_t code = from->first; code < from->first + from->count; code++) {
       size_t row = (size_t)rng_below(&rng, positions);
       if (dead[code])
-        memcpy(chosen + code * d, z + row * q->channels + part->channel, d * sizeof(float));
+        memcpy(chosen + code * d, z + row * q->channels + from->channel, d * sizeof(float));
     }
   }
 }

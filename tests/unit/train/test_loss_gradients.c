@@ -25,14 +25,14 @@ struct codebook_state {
   float *zq, *stopped_z, *stopped_zq; /* what the gradient is stopped at */
 };
 
-/* Mean squared difference over one part's channels. */
-static double part_distance(const struct codebook_state *s, size_t part, const float *a,
-                            const float *b) {
+/* Mean squared difference over one codebook's channels. */
+static double codebook_distance(const struct codebook_state *s, size_t codebook, const float *a,
+                                const float *b) {
   const struct quantizer *q = &s->quantizer;
   double sum = 0;
   for (size_t t = 0; t < POSITIONS; t++)
     for (size_t c = 0; c < q->dimension; c++) {
-      size_t at = t * q->channels + q->part[part].channel + c;
+      size_t at = t * q->channels + q->codebook[codebook].channel + c;
       sum += ((double)a[at] - (double)b[at]) * ((double)a[at] - (double)b[at]);
     }
   return sum / (double)(POSITIONS * q->dimension);
@@ -50,9 +50,9 @@ static double codebook_value(struct subject *subject) {
   for (size_t i = 0; i < s->count; i++)
     value += (double)subject->weights[i] *
              ((double)z[i] + (double)s->stopped_zq[i] - (double)s->stopped_z[i]);
-  for (size_t part = 0; part < s->quantizer.parts; part++)
-    value += 0.7 * ((released ? 1 : beta) * part_distance(s, part, z, s->stopped_zq) +
-                    (released ? beta : 1) * part_distance(s, part, s->zq, s->stopped_z));
+  for (size_t codebook = 0; codebook < s->quantizer.codebooks; codebook++)
+    value += 0.7 * ((released ? 1 : beta) * codebook_distance(s, codebook, z, s->stopped_zq) +
+                    (released ? beta : 1) * codebook_distance(s, codebook, s->zq, s->stopped_z));
   return value;
 }
 
