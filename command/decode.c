@@ -38,8 +38,8 @@ static const struct option_table table = {
     .operands_max = 2,
 };
 
-/* All that one run holds. */
-struct run {
+/* All that one decoding holds. */
+struct decoding {
   const struct settings *settings;
   struct vqct_model *model;
   struct vqct_session *session;
@@ -51,69 +51,70 @@ struct run {
 };
 
 /* Pictures from `first` on that have one size, at most a batch. */
-static size_t same_size(const struct run *run, size_t first) {
+static size_t same_size(const struct decoding *decoding, size_t first) {
   uint32_t height, width, h, w;
-  size_t count = 1, all = token_file_count(run->file);
-  token_file_grid(run->file, first, &height, &width);
-  for (; count < run->batch && first + count < all; count++) {
-    token_file_grid(run->file, first + count, &h, &w);
+  size_t count = 1, all = token_file_count(decoding->file);
+  token_file_grid(decoding->file, first, &height, &width);
+  for (; count < decoding->batch && first + count < all; count++) {
+    token_file_grid(decoding->file, first + count, &h, &w);
     if (h != height || w != width)
       break;
   }
   return count;
 }
 
-static enum vqct_status reserve(struct run *run, size_t count, size_t tokens, size_t bytes,
-                                struct vqct_error *error) {
+static enum vqct_status reserve(struct decoding *decoding, size_t count, size_t tokens,
+                                size_t bytes, struct vqct_error *error) {
   for (size_t i = 0; i < count; i++) {
-    free(run->tokens[i]);
-    free(run->pixels[i]);
-    run->tokens[i] = malloc(tokens * sizeof *run->tokens[i]);
-    run->pixels[i] = malloc(bytes);
-    if (!run->tokens[i] || !run->pixels[i])
+    free(decoding->tokens[i]);
+    free(decoding->pixels[i]);
+    decoding->tokens[i] = malloc(tokens * sizeof *decoding->tokens[i]);
+    decoding->pixels[i] = malloc(bytes);
+    if (!decoding->tokens[i] || !decoding->pixels[i])
       return error_set(error, VQCT_MEMORY, "no memory for %zu pictures", count);
   }
   return VQCT_OK;
 }
 
-static enum vqct_status write_picture(const struct run *run, size_t picture, uint32_t height,
-                                      uint32_t width, uint8_t *pixels, struct vqct_error *error) {
+static enum vqct_status write_picture(const struct decoding *decoding, size_t picture,
+                                      uint32_t height, uint32_t width, uint8_t *pixels,
+                                      struct vqct_error *error) {
   struct vqct_image image = {.pixels = pixels,
                              .height = height,
                              .width = width,
-                             .channels = vqct_model_info(run->model)->channels};
+                             .channels = vqct_model_info(decoding->model)->channels};
   char name[32];
   snprintf(name, sizeof name, "%06zu", picture);
-  return output_folder_write(&run->folder, name, &image, (int)run->settings->jpeg, error);
+  return output_folder_write(&decoding->folder, name, &image, (int)decoding->settings->jpeg, error);
 }
 
-static enum vqct_status decode_group(struct run *run, size_t first, size_t count,
+static enum vqct_status decode_group(struct decoding *decoding, size_t first, size_t count,
                                      struct vqct_error *error) {
-  const struct vqct_model_info *info = vqct_model_info(run->model);
+  const struct vqct_model_info *info = vqct_model_info(decoding->model);
   uint32_t height, width;
-  token_file_grid(run->file, first, &height, &width);
+  token_file_grid(decoding->file, first, &height, &width);
   size_t positions = (size_t)height * width, factor = info->downsampling;
-  enum vqct_status status = reserve(run, count, positions * info->planes,
+  enum vqct_status status = reserve(decoding, count, positions * info->planes,
                                     positions * factor * factor * info->channels, error);
   for (size_t i = 0; i < count && status == VQCT_OK; i++)
-    token_file_read(run->file, first + i, run->tokens[i]);
+    token_file_read(decoding->file, first + i, decoding->tokens[i]);
   if (status == VQCT_OK)
-    status = vqct_decode(run->session, (const uint32_t *const *)run->tokens, count, height, width,
-                         run->pixels, error);
+    status = vqct_decode(decoding->session, (const uint32_t *const *)decoding->tokens, count,
+                         height, width, decoding->pixels, error);
   for (size_t i = 0; i < count && status == VQCT_OK; i++)
-    status = write_picture(run, first + i, height * info->downsampling, width * info->downsampling,
-                           run->pixels[i], error);
+    status = write_picture(decoding, first + i, height * info->downsampling,
+                           width * info->downsampling, decoding->pixels[i], error);
   return status;
 }
 
-static enum vqct_status decode_all(struct run *run, struct vqct_error *error) {
-  size_t all = token_file_count(run->file), done = 0;
+static enum vqct_status decode_all(struct decoding *decoding, struct vqct_error *error) {
+  size_t all = token_file_count(decoding->file), done = 0;
   struct progress progress;
   enum vqct_status status = VQCT_OK;
   progress_start(&progress, "decode", all, 0);
   while (done < all && status == VQCT_OK && !signals_stop()) {
-    size_t count = same_size(run, done);
-    status = decode_group(run, done, count, error);
+    size_t count = same_size(decoding, done);
+    status = decode_group(decoding, done, count, error);
     done += count;
     progress_set(&progress, done);
   }
@@ -123,48 +124,50 @@ static enum vqct_status decode_all(struct run *run, struct vqct_error *error) {
   return status;
 }
 
-static enum vqct_status prepare(struct run *run, char **operands, struct vqct_error *error) {
-  if (!run->settings->output)
+static enum vqct_status prepare(struct decoding *decoding, char **operands,
+                                struct vqct_error *error) {
+  if (!decoding->settings->output)
     return error_set(error, VQCT_INVALID, "--output DIR is missing");
-  enum vqct_status status = vqct_model_open(operands[0], &run->model, error);
+  enum vqct_status status = vqct_model_open(operands[0], &decoding->model, error);
   if (status != VQCT_OK)
     return status;
-  unsigned threads = run->settings->threads ? (unsigned)run->settings->threads : cpu_count();
-  run->batch = run->settings->batch ? (size_t)run->settings->batch : threads;
-  if (vqct_model_info(run->model)->channels == 2)
+  unsigned threads =
+      decoding->settings->threads ? (unsigned)decoding->settings->threads : cpu_count();
+  decoding->batch = decoding->settings->batch ? (size_t)decoding->settings->batch : threads;
+  if (vqct_model_info(decoding->model)->channels == 2)
     return error_set(error, VQCT_INVALID,
                      "the model gives two channels, pictures have one or "
                      "three");
-  status = token_file_open(operands[1], vqct_model_info(run->model), &run->file, error);
+  status = token_file_open(operands[1], vqct_model_info(decoding->model), &decoding->file, error);
   if (status == VQCT_OK)
-    status = vqct_session_new(run->model, threads, &run->session, error);
-  run->tokens = calloc(run->batch, sizeof *run->tokens);
-  run->pixels = calloc(run->batch, sizeof *run->pixels);
-  if (status == VQCT_OK && !(run->tokens && run->pixels))
-    status = error_set(error, VQCT_MEMORY, "no memory for %zu pictures", run->batch);
+    status = vqct_session_new(decoding->model, threads, &decoding->session, error);
+  decoding->tokens = calloc(decoding->batch, sizeof *decoding->tokens);
+  decoding->pixels = calloc(decoding->batch, sizeof *decoding->pixels);
+  if (status == VQCT_OK && !(decoding->tokens && decoding->pixels))
+    status = error_set(error, VQCT_MEMORY, "no memory for %zu pictures", decoding->batch);
   if (status == VQCT_OK)
-    status = output_folder_open(run->settings->output, &run->folder, error);
+    status = output_folder_open(decoding->settings->output, &decoding->folder, error);
   return status;
 }
 
 static enum vqct_status decode(const void *values, const struct options_found *found,
                                struct arena *arena, struct vqct_error *error) {
-  struct run run = {.settings = values};
+  struct decoding decoding = {.settings = values};
   (void)arena;
   signals_catch();
-  enum vqct_status status = prepare(&run, found->operands, error);
+  enum vqct_status status = prepare(&decoding, found->operands, error);
   if (status == VQCT_OK)
-    status = decode_all(&run, error);
-  output_folder_close(&run.folder);
-  for (size_t i = 0; i < run.batch; i++) {
-    free(run.tokens ? run.tokens[i] : NULL);
-    free(run.pixels ? run.pixels[i] : NULL);
+    status = decode_all(&decoding, error);
+  output_folder_close(&decoding.folder);
+  for (size_t i = 0; i < decoding.batch; i++) {
+    free(decoding.tokens ? decoding.tokens[i] : NULL);
+    free(decoding.pixels ? decoding.pixels[i] : NULL);
   }
-  free(run.tokens);
-  free(run.pixels);
-  vqct_session_free(run.session);
-  token_file_close(run.file);
-  vqct_model_close(run.model);
+  free(decoding.tokens);
+  free(decoding.pixels);
+  vqct_session_free(decoding.session);
+  token_file_close(decoding.file);
+  vqct_model_close(decoding.model);
   return status;
 }
 

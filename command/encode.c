@@ -56,8 +56,8 @@ static const struct option_table table = {
     .operands_max = -1,
 };
 
-/* All that one run holds. */
-struct run {
+/* All that one encoding holds. */
+struct encoding {
   struct settings settings;
   struct vqct_model *model;
   const struct vqct_model_info *info;
@@ -76,238 +76,245 @@ struct run {
   size_t tokens_room; /* numbers, each */
 };
 
-static enum vqct_status read_shard(struct run *run, struct vqct_error *error) {
+static enum vqct_status read_shard(struct encoding *encoding, struct vqct_error *error) {
   unsigned index = 0, count = 1;
   char rest;
-  if (run->settings.shard &&
-      (sscanf(run->settings.shard, "%9u/%9u%c", &index, &count, &rest) != 2 || index >= count))
+  if (encoding->settings.shard &&
+      (sscanf(encoding->settings.shard, "%9u/%9u%c", &index, &count, &rest) != 2 || index >= count))
     return error_set(error, VQCT_INVALID,
                      "--shard '%s': it must be I/N with I from 0 to N - 1, such as 0/4",
-                     run->settings.shard);
-  run->shard = index;
-  run->shards = count;
+                     encoding->settings.shard);
+  encoding->shard = index;
+  encoding->shards = count;
   return VQCT_OK;
 }
 
-static size_t shard_pictures(const struct run *run) {
-  size_t all = pictures_count(run->pictures);
-  return run->shard < all ? (all - run->shard + run->shards - 1) / run->shards : 0;
+static size_t shard_pictures(const struct encoding *encoding) {
+  size_t all = pictures_count(encoding->pictures);
+  return encoding->shard < all ? (all - encoding->shard + encoding->shards - 1) / encoding->shards
+                               : 0;
 }
 
-static bool is_wide(const struct run *run) {
-  return run->settings.number == NUMBER_UINT32 ||
-         (run->settings.number == NUMBER_AUTO && run->info->codes > UINT16_MAX + 1U);
+static bool is_wide(const struct encoding *encoding) {
+  return encoding->settings.number == NUMBER_UINT32 ||
+         (encoding->settings.number == NUMBER_AUTO && encoding->info->codes > UINT16_MAX + 1U);
 }
 
 /* The sidecar's first line: what the tokens are, and all that a run must share with an interrupted
  * one to go on with it, down to the list of its pictures. */
-static char *describe(const struct run *run) {
+static char *describe(const struct encoding *encoding) {
   static const char *const modes[] = {"cover", "contain", "none"};
-  const struct preparation *p = &run->settings.preparation;
+  const struct preparation *p = &encoding->settings.preparation;
   uLong names = crc32(0, NULL, 0);
-  for (size_t i = 0; i < pictures_count(run->pictures); i++) {
-    const char *name = pictures_name(run->pictures, i);
+  for (size_t i = 0; i < pictures_count(encoding->pictures); i++) {
+    const char *name = pictures_name(encoding->pictures, i);
     names = crc32_z(names, (const Bytef *)name, strlen(name) + 1);
   }
   json_t *planes = json_array();
-  for (uint32_t i = 0; i < run->info->planes; i++)
-    json_array_append_new(planes, json_pack("{s:s, s:I, s:I}", "name", run->info->plane[i].name,
-                                            "first", (json_int_t)run->info->plane[i].first, "count",
-                                            (json_int_t)run->info->plane[i].count));
-  json_t *record = json_pack(
-      "{s:s, s:s, s:s, s:I, s:o?, s:s, s:I, s:I, s:[I, I], s:{s:I, s:I}}", "tokens",
-      is_wide(run) ? "uint32" : "uint16", "model", run->info->name, "checksum", run->info->checksum,
-      "downsampling", (json_int_t)run->info->downsampling, "planes", planes, "resize",
-      modes[p->resize], "width", (json_int_t)p->width, "height", (json_int_t)p->height, "shard",
-      (json_int_t)run->shard, (json_int_t)run->shards, "pictures", "count",
-      (json_int_t)pictures_count(run->pictures), "crc32", (json_int_t)names);
+  for (uint32_t i = 0; i < encoding->info->planes; i++)
+    json_array_append_new(planes,
+                          json_pack("{s:s, s:I, s:I}", "name", encoding->info->plane[i].name,
+                                    "first", (json_int_t)encoding->info->plane[i].first, "count",
+                                    (json_int_t)encoding->info->plane[i].count));
+  json_t *record =
+      json_pack("{s:s, s:s, s:s, s:I, s:o?, s:s, s:I, s:I, s:[I, I], s:{s:I, s:I}}", "tokens",
+                is_wide(encoding) ? "uint32" : "uint16", "model", encoding->info->name, "checksum",
+                encoding->info->checksum, "downsampling", (json_int_t)encoding->info->downsampling,
+                "planes", planes, "resize", modes[p->resize], "width", (json_int_t)p->width,
+                "height", (json_int_t)p->height, "shard", (json_int_t)encoding->shard,
+                (json_int_t)encoding->shards, "pictures", "count",
+                (json_int_t)pictures_count(encoding->pictures), "crc32", (json_int_t)names);
   char *line = record ? json_dumps(record, JSON_ENSURE_ASCII) : NULL;
   json_decref(record);
   return line;
 }
 
-static enum vqct_status check_numbers(const struct run *run, struct vqct_error *error) {
-  size_t length = strlen(run->settings.output);
-  bool array = length > 4 && !strcmp(run->settings.output + length - 4, ".npy");
-  if (array && run->settings.preparation.resize != VQCT_RESIZE_COVER)
+static enum vqct_status check_numbers(const struct encoding *encoding, struct vqct_error *error) {
+  size_t length = strlen(encoding->settings.output);
+  bool array = length > 4 && !strcmp(encoding->settings.output + length - 4, ".npy");
+  if (array && encoding->settings.preparation.resize != VQCT_RESIZE_COVER)
     return error_set(error, VQCT_INVALID,
                      "an .npy file holds pictures of one size only: use --resize cover, or a .bin");
-  if (run->settings.number == NUMBER_UINT16 && run->info->codes > UINT16_MAX + 1U)
+  if (encoding->settings.number == NUMBER_UINT16 && encoding->info->codes > UINT16_MAX + 1U)
     return error_set(error, VQCT_INVALID, "--numbers uint16: the model has %u codes",
-                     run->info->codes);
+                     encoding->info->codes);
   return VQCT_OK;
 }
 
-static enum vqct_status open_writer(struct run *run, struct vqct_error *error) {
-  const struct preparation *p = &run->settings.preparation;
-  char *description = describe(run);
+static enum vqct_status open_writer(struct encoding *encoding, struct vqct_error *error) {
+  const struct preparation *p = &encoding->settings.preparation;
+  char *description = describe(encoding);
   if (!description)
     return error_set(error, VQCT_MEMORY, "no memory to write tokens");
   struct token_writer_settings settings = {
-      .path = run->settings.output,
+      .path = encoding->settings.output,
       .description = description,
-      .planes = run->info->planes,
-      .wide = is_wide(run),
-      .grid_height = (size_t)p->height / run->info->downsampling,
-      .grid_width = (size_t)p->width / run->info->downsampling};
-  enum vqct_status status = token_writer_open(&settings, &run->writer, &run->done, error);
+      .planes = encoding->info->planes,
+      .wide = is_wide(encoding),
+      .grid_height = (size_t)p->height / encoding->info->downsampling,
+      .grid_width = (size_t)p->width / encoding->info->downsampling};
+  enum vqct_status status = token_writer_open(&settings, &encoding->writer, &encoding->done, error);
   free(description);
   return status;
 }
 
-static enum vqct_status open_feed(struct run *run, struct vqct_error *error) {
+static enum vqct_status open_feed(struct encoding *encoding, struct vqct_error *error) {
   unsigned processors = cpu_count();
-  struct feed_settings settings = {.pictures = run->pictures,
-                                   .preparation = run->settings.preparation,
-                                   .model = run->info,
-                                   .first = run->shard + run->done * run->shards,
-                                   .step = run->shards,
+  struct feed_settings settings = {.pictures = encoding->pictures,
+                                   .preparation = encoding->settings.preparation,
+                                   .model = encoding->info,
+                                   .first = encoding->shard + encoding->done * encoding->shards,
+                                   .step = encoding->shards,
                                    .threads = processors < DECODERS_MAX ? processors : DECODERS_MAX,
-                                   .ahead = 2 * run->batch};
-  return feed_new(&settings, &run->feed, error);
+                                   .ahead = 2 * encoding->batch};
+  return feed_new(&settings, &encoding->feed, error);
 }
 
-static enum vqct_status prepare(struct run *run, char **operands, int count,
+static enum vqct_status prepare(struct encoding *encoding, char **operands, int count,
                                 struct vqct_error *error) {
-  struct settings *settings = &run->settings;
+  struct settings *settings = &encoding->settings;
   if (!settings->output)
     return error_set(error, VQCT_INVALID, "--output FILE is missing");
-  enum vqct_status status = read_shard(run, error);
+  enum vqct_status status = read_shard(encoding, error);
   if (status == VQCT_OK)
     status = pictures_open((const char *const *)operands + 1, (size_t)count - 1,
-                           PICTURES_BAD_LISTED, &run->pictures, error);
+                           PICTURES_BAD_LISTED, &encoding->pictures, error);
   if (status == VQCT_OK)
-    status = vqct_model_open(operands[0], &run->model, error);
+    status = vqct_model_open(operands[0], &encoding->model, error);
   if (status != VQCT_OK)
     return status;
-  run->info = vqct_model_info(run->model);
+  encoding->info = vqct_model_info(encoding->model);
   unsigned threads = settings->threads ? (unsigned)settings->threads : cpu_count();
-  run->batch = settings->batch ? (size_t)settings->batch : threads;
-  status = preparation_check(&settings->preparation, run->info, error);
+  encoding->batch = settings->batch ? (size_t)settings->batch : threads;
+  status = preparation_check(&settings->preparation, encoding->info, error);
   if (status == VQCT_OK)
-    status = check_numbers(run, error);
+    status = check_numbers(encoding, error);
   if (status == VQCT_OK)
-    status = vqct_session_new(run->model, threads, &run->session, error);
-  run->item = calloc(run->batch, sizeof *run->item);
-  run->pixels = calloc(run->batch, sizeof *run->pixels);
-  run->tokens = calloc(run->batch, sizeof *run->tokens);
-  if (status == VQCT_OK && !(run->item && run->pixels && run->tokens))
-    status = error_set(error, VQCT_MEMORY, "no memory for %zu pictures", run->batch);
+    status = vqct_session_new(encoding->model, threads, &encoding->session, error);
+  encoding->item = calloc(encoding->batch, sizeof *encoding->item);
+  encoding->pixels = calloc(encoding->batch, sizeof *encoding->pixels);
+  encoding->tokens = calloc(encoding->batch, sizeof *encoding->tokens);
+  if (status == VQCT_OK && !(encoding->item && encoding->pixels && encoding->tokens))
+    status = error_set(error, VQCT_MEMORY, "no memory for %zu pictures", encoding->batch);
   if (status == VQCT_OK)
-    status = open_writer(run, error);
+    status = open_writer(encoding, error);
   if (status == VQCT_OK)
-    status = open_feed(run, error);
+    status = open_feed(encoding, error);
   return status;
 }
 
 /* Room for `count` tokens of every picture of a batch. */
-static enum vqct_status reserve_tokens(struct run *run, size_t count, struct vqct_error *error) {
-  for (size_t i = 0; count > run->tokens_room && i < run->batch; i++) {
-    free(run->tokens[i]);
-    run->tokens[i] = malloc(count * sizeof *run->tokens[i]);
-    if (!run->tokens[i])
+static enum vqct_status reserve_tokens(struct encoding *encoding, size_t count,
+                                       struct vqct_error *error) {
+  for (size_t i = 0; count > encoding->tokens_room && i < encoding->batch; i++) {
+    free(encoding->tokens[i]);
+    encoding->tokens[i] = malloc(count * sizeof *encoding->tokens[i]);
+    if (!encoding->tokens[i])
       return error_set(error, VQCT_MEMORY, "no memory for tokens");
   }
-  if (count > run->tokens_room)
-    run->tokens_room = count;
+  if (count > encoding->tokens_room)
+    encoding->tokens_room = count;
   return VQCT_OK;
 }
 
 /* Encodes and writes the batch in hand. */
-static enum vqct_status flush(struct run *run, struct vqct_error *error) {
-  if (!run->filled)
+static enum vqct_status flush(struct encoding *encoding, struct vqct_error *error) {
+  if (!encoding->filled)
     return VQCT_OK;
-  const struct vqct_image *first = &run->item[0].image;
-  uint32_t factor = run->info->downsampling;
+  const struct vqct_image *first = &encoding->item[0].image;
+  uint32_t factor = encoding->info->downsampling;
   size_t height = first->height / factor, width = first->width / factor;
-  enum vqct_status status = reserve_tokens(run, run->info->planes * height * width, error);
-  for (size_t i = 0; i < run->filled; i++)
-    run->pixels[i] = run->item[i].image.pixels;
+  enum vqct_status status =
+      reserve_tokens(encoding, encoding->info->planes * height * width, error);
+  for (size_t i = 0; i < encoding->filled; i++)
+    encoding->pixels[i] = encoding->item[i].image.pixels;
   if (status == VQCT_OK)
-    status = vqct_encode(run->session, run->pixels, run->filled, first->height, first->width,
-                         run->tokens, error);
-  for (size_t i = 0; i < run->filled && status == VQCT_OK; i++)
-    status = token_writer_add(run->writer, pictures_name(run->pictures, run->item[i].index),
-                              run->tokens[i], height, width, error);
-  for (size_t i = 0; i < run->filled; i++)
-    vqct_image_free(&run->item[i].image);
-  run->done += run->filled;
-  run->filled = 0;
-  progress_set(&run->progress, run->done);
+    status = vqct_encode(encoding->session, encoding->pixels, encoding->filled, first->height,
+                         first->width, encoding->tokens, error);
+  for (size_t i = 0; i < encoding->filled && status == VQCT_OK; i++)
+    status = token_writer_add(encoding->writer,
+                              pictures_name(encoding->pictures, encoding->item[i].index),
+                              encoding->tokens[i], height, width, error);
+  for (size_t i = 0; i < encoding->filled; i++)
+    vqct_image_free(&encoding->item[i].image);
+  encoding->done += encoding->filled;
+  encoding->filled = 0;
+  progress_set(&encoding->progress, encoding->done);
   return status;
 }
 
 /* A bad picture: it is written down in its place, after those in hand. */
-static enum vqct_status leave_out(struct run *run, const struct feed_item *item,
+static enum vqct_status leave_out(struct encoding *encoding, const struct feed_item *item,
                                   struct vqct_error *error) {
-  enum vqct_status status = flush(run, error);
+  enum vqct_status status = flush(encoding, error);
   if (status != VQCT_OK)
     return status;
-  if (!run->settings.quiet) {
-    progress_clear(&run->progress);
+  if (!encoding->settings.quiet) {
+    progress_clear(&encoding->progress);
     fprintf(stderr, "vqct encode: %s\n", item->error.message);
   }
-  run->done++;
-  return token_writer_fail(run->writer, pictures_name(run->pictures, item->index),
+  encoding->done++;
+  return token_writer_fail(encoding->writer, pictures_name(encoding->pictures, item->index),
                            item->error.message, error);
 }
 
-static enum vqct_status encode_all(struct run *run, struct vqct_error *error) {
+static enum vqct_status encode_all(struct encoding *encoding, struct vqct_error *error) {
   enum vqct_status status = VQCT_OK;
   struct feed_item item;
-  progress_start(&run->progress, "encode", shard_pictures(run), run->done);
-  while (status == VQCT_OK && !signals_stop() && feed_next(run->feed, &item)) {
-    const struct vqct_image *first = &run->item[0].image;
+  progress_start(&encoding->progress, "encode", shard_pictures(encoding), encoding->done);
+  while (status == VQCT_OK && !signals_stop() && feed_next(encoding->feed, &item)) {
+    const struct vqct_image *first = &encoding->item[0].image;
     if (item.error.status != VQCT_OK) {
-      status = leave_out(run, &item, error);
+      status = leave_out(encoding, &item, error);
       continue;
     }
-    if (run->filled && (first->width != item.image.width || first->height != item.image.height))
-      status = flush(run, error);
-    run->item[run->filled++] = item;
-    if (status == VQCT_OK && run->filled == run->batch)
-      status = flush(run, error);
+    if (encoding->filled &&
+        (first->width != item.image.width || first->height != item.image.height))
+      status = flush(encoding, error);
+    encoding->item[encoding->filled++] = item;
+    if (status == VQCT_OK && encoding->filled == encoding->batch)
+      status = flush(encoding, error);
   }
   if (status == VQCT_OK && !signals_stop())
-    status = flush(run, error);
-  progress_clear(&run->progress);
+    status = flush(encoding, error);
+  progress_clear(&encoding->progress);
   if (status == VQCT_OK && signals_stop())
     status = error_set(error, VQCT_INTERRUPTED,
                        "stopped after %zu of %zu pictures; the same command goes on from there",
-                       run->done, shard_pictures(run));
+                       encoding->done, shard_pictures(encoding));
   return status;
 }
 
-static void release(struct run *run, enum vqct_status status) {
-  feed_free(run->feed);
-  for (size_t i = 0; i < run->filled; i++)
-    vqct_image_free(&run->item[i].image);
-  for (size_t i = 0; run->tokens && i < run->batch; i++)
-    free(run->tokens[i]);
-  free(run->item);
-  free(run->pixels);
-  free(run->tokens);
-  token_writer_close(run->writer, status == VQCT_INTERRUPTED);
-  vqct_session_free(run->session);
-  vqct_model_close(run->model);
-  pictures_close(run->pictures);
+static void release(struct encoding *encoding, enum vqct_status status) {
+  feed_free(encoding->feed);
+  for (size_t i = 0; i < encoding->filled; i++)
+    vqct_image_free(&encoding->item[i].image);
+  for (size_t i = 0; encoding->tokens && i < encoding->batch; i++)
+    free(encoding->tokens[i]);
+  free(encoding->item);
+  free(encoding->pixels);
+  free(encoding->tokens);
+  token_writer_close(encoding->writer, status == VQCT_INTERRUPTED);
+  vqct_session_free(encoding->session);
+  vqct_model_close(encoding->model);
+  pictures_close(encoding->pictures);
 }
 
 static enum vqct_status encode(const void *values, const struct options_found *found,
                                struct arena *arena, struct vqct_error *error) {
-  struct run run = {.settings = *(const struct settings *)values};
+  struct encoding encoding = {.settings = *(const struct settings *)values};
   (void)arena;
   signals_catch();
-  enum vqct_status status = prepare(&run, found->operands, found->operand_count, error);
+  enum vqct_status status = prepare(&encoding, found->operands, found->operand_count, error);
   if (status == VQCT_OK)
-    status = encode_all(&run, error);
+    status = encode_all(&encoding, error);
   if (status == VQCT_OK)
-    status = token_writer_commit(run.writer, error);
-  if (status == VQCT_OK && token_writer_failures(run.writer))
+    status = token_writer_commit(encoding.writer, error);
+  if (status == VQCT_OK && token_writer_failures(encoding.writer))
     status =
         error_set(error, VQCT_PARTIAL, "%zu of %zu pictures failed and are named in the .jsonl",
-                  token_writer_failures(run.writer), shard_pictures(&run));
-  release(&run, status);
+                  token_writer_failures(encoding.writer), shard_pictures(&encoding));
+  release(&encoding, status);
   return status;
 }
 

@@ -51,8 +51,8 @@ static const struct option_table table = {
     .operands_max = -1,
 };
 
-/* All that one run holds. */
-struct run {
+/* All that one evaluation holds. */
+struct eval {
   struct settings settings;
   struct arena *arena;
   struct vqct_model *model;
@@ -87,18 +87,18 @@ static enum vqct_status to_three_channels(const struct vqct_image *picture,
   return VQCT_OK;
 }
 
-static enum vqct_status compare(struct run *run, const struct vqct_image *original,
+static enum vqct_status compare(struct eval *eval, const struct vqct_image *original,
                                 const struct vqct_image *made, struct vqct_error *error) {
   struct vqct_image pair[2] = {{0}, {0}};
-  struct exec exec = {.pool = run->pool, .arena = run->arena};
+  struct exec exec = {.pool = eval->pool, .arena = eval->arena};
   enum vqct_status status = to_three_channels(original, &pair[0], error);
   if (status == VQCT_OK)
     status = to_three_channels(made, &pair[1], error);
   if (status == VQCT_OK)
-    status = evaluation_add(&run->sums, &pair[0], &pair[1], run->perceptual, &exec, error);
-  if (status == VQCT_OK && run->shown) {
-    memcpy(run->shown + run->shown_count, pair, sizeof pair);
-    run->shown_count += 2;
+    status = evaluation_add(&eval->sums, &pair[0], &pair[1], eval->perceptual, &exec, error);
+  if (status == VQCT_OK && eval->shown) {
+    memcpy(eval->shown + eval->shown_count, pair, sizeof pair);
+    eval->shown_count += 2;
     return VQCT_OK;
   }
   vqct_image_free(&pair[0]);
@@ -106,57 +106,59 @@ static enum vqct_status compare(struct run *run, const struct vqct_image *origin
   return status;
 }
 
-static enum vqct_status measure(struct run *run, const struct vqct_image *picture,
+static enum vqct_status measure(struct eval *eval, const struct vqct_image *picture,
                                 struct vqct_error *error) {
-  uint32_t height = picture->height / run->info->downsampling;
-  uint32_t width = picture->width / run->info->downsampling;
+  uint32_t height = picture->height / eval->info->downsampling;
+  uint32_t width = picture->width / eval->info->downsampling;
   size_t positions = (size_t)height * width;
-  struct arena_mark mark = arena_mark(run->arena);
-  uint32_t *tokens = arena_alloc(run->arena, run->info->planes * positions * sizeof *tokens);
+  struct arena_mark mark = arena_mark(eval->arena);
+  uint32_t *tokens = arena_alloc(eval->arena, eval->info->planes * positions * sizeof *tokens);
   struct vqct_image made = *picture;
   made.pixels =
-      arena_alloc(run->arena, (size_t)picture->width * picture->height * picture->channels);
+      arena_alloc(eval->arena, (size_t)picture->width * picture->height * picture->channels);
   const uint8_t *pixels = picture->pixels;
   enum vqct_status status = VQCT_OK;
   if (!tokens || !made.pixels)
     status = error_set(error, VQCT_MEMORY, "no memory for a picture");
   if (status == VQCT_OK)
-    status = vqct_encode(run->session, &pixels, 1, picture->height, picture->width, &tokens, error);
+    status =
+        vqct_encode(eval->session, &pixels, 1, picture->height, picture->width, &tokens, error);
   const uint32_t *chosen = tokens;
   if (status == VQCT_OK)
-    status = vqct_decode(run->session, &chosen, 1, height, width, &made.pixels, error);
+    status = vqct_decode(eval->session, &chosen, 1, height, width, &made.pixels, error);
   if (status == VQCT_OK)
-    status = compare(run, picture, &made, error);
+    status = compare(eval, picture, &made, error);
   if (status == VQCT_OK)
-    evaluation_count(&run->sums, tokens, run->info->planes, positions);
-  arena_release(run->arena, mark);
+    evaluation_count(&eval->sums, tokens, eval->info->planes, positions);
+  arena_release(eval->arena, mark);
   return status;
 }
 
 /* A picture that is too small for a measure fails alone, as a damaged one does. */
-static enum vqct_status measure_item(struct run *run, struct feed_item *item,
+static enum vqct_status measure_item(struct eval *eval, struct feed_item *item,
                                      struct vqct_error *error) {
-  enum vqct_status status = measure(run, &item->image, error);
+  enum vqct_status status = measure(eval, &item->image, error);
   if (status != VQCT_INVALID)
     return status;
-  error_prefix(error, "%s", pictures_name(run->pictures, item->index));
+  error_prefix(error, "%s", pictures_name(eval->pictures, item->index));
   item->error = *error;
   return VQCT_OK;
 }
 
-static enum vqct_status measure_all(struct run *run, struct vqct_error *error) {
+static enum vqct_status measure_all(struct eval *eval, struct vqct_error *error) {
   struct progress progress;
   struct feed_item item;
   size_t seen = 0;
   enum vqct_status status = VQCT_OK;
-  progress_start(&progress, "eval", run->limit, 0);
-  while (status == VQCT_OK && !signals_stop() && seen < run->limit && feed_next(run->feed, &item)) {
+  progress_start(&progress, "eval", eval->limit, 0);
+  while (status == VQCT_OK && !signals_stop() && seen < eval->limit &&
+         feed_next(eval->feed, &item)) {
     if (item.error.status == VQCT_OK)
-      status = measure_item(run, &item, error);
+      status = measure_item(eval, &item, error);
     if (item.error.status != VQCT_OK) {
       progress_clear(&progress);
       fprintf(stderr, "vqct eval: %s\n", item.error.message);
-      run->bad++;
+      eval->bad++;
     }
     vqct_image_free(&item.image);
     progress_set(&progress, ++seen);
@@ -164,31 +166,31 @@ static enum vqct_status measure_all(struct run *run, struct vqct_error *error) {
   progress_clear(&progress);
   if (status == VQCT_OK && signals_stop())
     status =
-        error_set(error, VQCT_INTERRUPTED, "stopped after %zu of %zu pictures", seen, run->limit);
-  if (status == VQCT_OK && !run->sums.pictures)
-    status = error_set(error, VQCT_DATA, "none of %zu pictures can be used", run->limit);
+        error_set(error, VQCT_INTERRUPTED, "stopped after %zu of %zu pictures", seen, eval->limit);
+  if (status == VQCT_OK && !eval->sums.pictures)
+    status = error_set(error, VQCT_DATA, "none of %zu pictures can be used", eval->limit);
   return status;
 }
 
 /* ---- telling --------------------------------------------------------------------------------- */
 
 /* A covariance of no more pictures than features lacks rank, and the distance is far too large. */
-static bool is_small(const struct run *run) {
-  return run->sums.pictures <= features_dimension(run->features);
+static bool is_small(const struct eval *eval) {
+  return eval->sums.pictures <= features_dimension(eval->features);
 }
 
-static void print_result(const struct run *run, const struct vqct_evaluation *result) {
+static void print_result(const struct eval *eval, const struct vqct_evaluation *result) {
   printf("%s: %llu pictures, %llu positions\n\n| PSNR, dB | SSIM |%s\n|---|---|%s\n"
          "| %.2f | %.4f |",
-         run->info->name, (unsigned long long)result->pictures,
-         (unsigned long long)result->positions, run->perceptual ? " LPIPS |" : "",
-         run->perceptual ? "---|" : "", result->psnr, result->ssim);
-  if (run->perceptual)
-    printf(" %.4f (%s) |", result->lpips, perceptual_name(run->perceptual));
+         eval->info->name, (unsigned long long)result->pictures,
+         (unsigned long long)result->positions, eval->perceptual ? " LPIPS |" : "",
+         eval->perceptual ? "---|" : "", result->psnr, result->ssim);
+  if (eval->perceptual)
+    printf(" %.4f (%s) |", result->lpips, perceptual_name(eval->perceptual));
   printf("\n");
-  if (run->features)
-    printf("\n%s: %.4f%s\n", features_measure(run->features), run->frechet,
-           is_small(run) ? " (too few pictures to compare with any other set)" : "");
+  if (eval->features)
+    printf("\n%s: %.4f%s\n", features_measure(eval->features), eval->frechet,
+           is_small(eval) ? " (too few pictures to compare with any other set)" : "");
   printf("\n| codebook | codes | used | dead | usage | entropy, bits | perplexity |\n"
          "|---|---|---|---|---|---|---|\n");
   for (int i = 0; i < result->codebooks; i++) {
@@ -206,139 +208,140 @@ static json_t *health_json(const char *name, const struct vqct_codebook_health *
                    h->entropy, "perplexity", h->perplexity);
 }
 
-static enum vqct_status save_json(const struct run *run, const struct vqct_evaluation *result,
+static enum vqct_status save_json(const struct eval *eval, const struct vqct_evaluation *result,
                                   struct vqct_error *error) {
   json_t *books = json_array();
   for (int i = 0; i < result->codebooks; i++)
     json_array_append_new(books, health_json(result->name[i], &result->health[i]));
-  json_t *object = json_pack(
-      "{s:s, s:s, s:I, s:I, s:I, s:f, s:o}", "model", run->info->name, "checksum",
-      run->info->checksum, "pictures", (json_int_t)result->pictures, "failed", (json_int_t)run->bad,
-      "positions", (json_int_t)result->positions, "ssim", result->ssim, "codebooks", books);
+  json_t *object =
+      json_pack("{s:s, s:s, s:I, s:I, s:I, s:f, s:o}", "model", eval->info->name, "checksum",
+                eval->info->checksum, "pictures", (json_int_t)result->pictures, "failed",
+                (json_int_t)eval->bad, "positions", (json_int_t)result->positions, "ssim",
+                result->ssim, "codebooks", books);
   if (isfinite(result->psnr)) /* JSON has no infinity */
     json_object_set_new(object, "psnr", json_real(result->psnr));
-  if (run->perceptual) {
+  if (eval->perceptual) {
     json_object_set_new(object, "lpips", json_real(result->lpips));
-    json_object_set_new(object, "lpips_network", json_string(perceptual_name(run->perceptual)));
+    json_object_set_new(object, "lpips_network", json_string(perceptual_name(eval->perceptual)));
   }
-  if (run->features)
+  if (eval->features)
     json_object_set_new(object, "frechet",
                         json_pack("{s:s, s:f, s:I, s:I}", "measure",
-                                  features_measure(run->features), "distance", run->frechet,
-                                  "features", (json_int_t)features_dimension(run->features),
+                                  features_measure(eval->features), "distance", eval->frechet,
+                                  "features", (json_int_t)features_dimension(eval->features),
                                   "pictures", (json_int_t)result->pictures));
   char *text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
   json_decref(object);
   if (!text)
-    return error_set(error, VQCT_MEMORY, "no memory for %s", run->settings.json);
-  enum vqct_status status = atomic_file_save(run->settings.json, text, strlen(text), error);
+    return error_set(error, VQCT_MEMORY, "no memory for %s", eval->settings.json);
+  enum vqct_status status = atomic_file_save(eval->settings.json, text, strlen(text), error);
   free(text);
   return status;
 }
 
-static enum vqct_status tell(struct run *run, struct vqct_error *error) {
+static enum vqct_status tell(struct eval *eval, struct vqct_error *error) {
   struct vqct_evaluation result;
   enum vqct_status status = VQCT_OK;
-  if (run->features)
-    status = frechet_distance(&run->feature_sums.original, &run->feature_sums.made, run->pool,
-                              &run->frechet, error);
+  if (eval->features)
+    status = frechet_distance(&eval->feature_sums.original, &eval->feature_sums.made, eval->pool,
+                              &eval->frechet, error);
   if (status != VQCT_OK)
     return error_prefix(error, "--features");
-  evaluation_result(&run->sums, run->adjectives, run->nouns, &result);
-  print_result(run, &result);
-  if (run->settings.json)
-    status = save_json(run, &result, error);
-  if (status == VQCT_OK && run->settings.sheet)
-    status = sheet_save(run->settings.sheet, run->shown, run->shown_count,
-                        2 * (size_t)run->settings.columns, error);
-  if (status == VQCT_OK && run->bad)
-    status = error_set(error, VQCT_PARTIAL, "%zu of %zu pictures failed", run->bad, run->limit);
+  evaluation_result(&eval->sums, eval->adjectives, eval->nouns, &result);
+  print_result(eval, &result);
+  if (eval->settings.json)
+    status = save_json(eval, &result, error);
+  if (status == VQCT_OK && eval->settings.sheet)
+    status = sheet_save(eval->settings.sheet, eval->shown, eval->shown_count,
+                        2 * (size_t)eval->settings.columns, error);
+  if (status == VQCT_OK && eval->bad)
+    status = error_set(error, VQCT_PARTIAL, "%zu of %zu pictures failed", eval->bad, eval->limit);
   return status;
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-static enum vqct_status prepare_features(struct run *run, struct vqct_error *error) {
-  enum vqct_status status = features_open(run->settings.features, &run->features, error);
+static enum vqct_status prepare_features(struct eval *eval, struct vqct_error *error) {
+  enum vqct_status status = features_open(eval->settings.features, &eval->features, error);
   if (status != VQCT_OK)
     return status;
-  size_t dimension = features_dimension(run->features);
-  run->feature_sums.network = run->features;
-  run->sums.features = &run->feature_sums;
-  status = moments_init(&run->feature_sums.original, dimension, error);
-  return status == VQCT_OK ? moments_init(&run->feature_sums.made, dimension, error) : status;
+  size_t dimension = features_dimension(eval->features);
+  eval->feature_sums.network = eval->features;
+  eval->sums.features = &eval->feature_sums;
+  status = moments_init(&eval->feature_sums.original, dimension, error);
+  return status == VQCT_OK ? moments_init(&eval->feature_sums.made, dimension, error) : status;
 }
 
-static enum vqct_status prepare_measures(struct run *run, struct vqct_error *error) {
+static enum vqct_status prepare_measures(struct eval *eval, struct vqct_error *error) {
   enum vqct_status status = VQCT_OK;
-  if (run->settings.perceptual)
-    status = perceptual_open(run->settings.perceptual, &run->perceptual, error);
-  if (status == VQCT_OK && run->settings.features)
-    status = prepare_features(run, error);
+  if (eval->settings.perceptual)
+    status = perceptual_open(eval->settings.perceptual, &eval->perceptual, error);
+  if (status == VQCT_OK && eval->settings.features)
+    status = prepare_features(eval, error);
   if (status == VQCT_OK)
-    status = pool_new(run->settings.threads ? (unsigned)run->settings.threads : cpu_count(),
-                      &run->pool, error);
-  for (uint32_t i = 0; i < run->info->planes; i++) {
-    const struct vqct_plane *plane = &run->info->plane[i];
+    status = pool_new(eval->settings.threads ? (unsigned)eval->settings.threads : cpu_count(),
+                      &eval->pool, error);
+  for (uint32_t i = 0; i < eval->info->planes; i++) {
+    const struct vqct_plane *plane = &eval->info->plane[i];
     bool adjectives = strncmp(plane->name, "adjective", strlen("adjective")) == 0;
-    *(adjectives ? &run->adjectives : &run->nouns) = (int)plane->count;
+    *(adjectives ? &eval->adjectives : &eval->nouns) = (int)plane->count;
   }
-  run->sums.counts = arena_calloc(run->arena, run->info->codes, sizeof *run->sums.counts);
-  if (run->settings.sheet)
-    run->shown = arena_calloc(run->arena, 2 * run->limit, sizeof *run->shown);
-  if (status == VQCT_OK && (!run->sums.counts || (run->settings.sheet && !run->shown)))
-    status = error_set(error, VQCT_MEMORY, "no memory to measure %zu pictures", run->limit);
+  eval->sums.counts = arena_calloc(eval->arena, eval->info->codes, sizeof *eval->sums.counts);
+  if (eval->settings.sheet)
+    eval->shown = arena_calloc(eval->arena, 2 * eval->limit, sizeof *eval->shown);
+  if (status == VQCT_OK && (!eval->sums.counts || (eval->settings.sheet && !eval->shown)))
+    status = error_set(error, VQCT_MEMORY, "no memory to measure %zu pictures", eval->limit);
   return status;
 }
 
-static enum vqct_status prepare(struct run *run, char **operands, int count,
+static enum vqct_status prepare(struct eval *eval, char **operands, int count,
                                 struct vqct_error *error) {
   enum vqct_status status = pictures_open((const char *const *)operands + 1, (size_t)count - 1,
-                                          PICTURES_BAD_REFUSED, &run->pictures, error);
+                                          PICTURES_BAD_REFUSED, &eval->pictures, error);
   if (status == VQCT_OK)
-    status = vqct_model_open(operands[0], &run->model, error);
+    status = vqct_model_open(operands[0], &eval->model, error);
   if (status != VQCT_OK)
     return status;
-  run->info = vqct_model_info(run->model);
-  run->limit = pictures_count(run->pictures);
-  if (run->settings.limit && (uint64_t)run->settings.limit < run->limit)
-    run->limit = (size_t)run->settings.limit;
-  status = preparation_check(&run->settings.preparation, run->info, error);
+  eval->info = vqct_model_info(eval->model);
+  eval->limit = pictures_count(eval->pictures);
+  if (eval->settings.limit && (uint64_t)eval->settings.limit < eval->limit)
+    eval->limit = (size_t)eval->settings.limit;
+  status = preparation_check(&eval->settings.preparation, eval->info, error);
   if (status == VQCT_OK)
-    status = prepare_measures(run, error);
+    status = prepare_measures(eval, error);
   if (status == VQCT_OK)
-    status = vqct_session_new(run->model, (unsigned)run->settings.threads, &run->session, error);
-  struct feed_settings feed = {.pictures = run->pictures,
-                               .preparation = run->settings.preparation,
-                               .model = run->info,
+    status = vqct_session_new(eval->model, (unsigned)eval->settings.threads, &eval->session, error);
+  struct feed_settings feed = {.pictures = eval->pictures,
+                               .preparation = eval->settings.preparation,
+                               .model = eval->info,
                                .step = 1,
                                .threads = 1,
                                .ahead = 2};
   if (status == VQCT_OK)
-    status = feed_new(&feed, &run->feed, error);
+    status = feed_new(&feed, &eval->feed, error);
   return status;
 }
 
 static enum vqct_status eval(const void *values, const struct options_found *found,
                              struct arena *arena, struct vqct_error *error) {
-  struct run run = {.settings = *(const struct settings *)values, .arena = arena};
+  struct eval eval = {.settings = *(const struct settings *)values, .arena = arena};
   signals_catch();
-  enum vqct_status status = prepare(&run, found->operands, found->operand_count, error);
+  enum vqct_status status = prepare(&eval, found->operands, found->operand_count, error);
   if (status == VQCT_OK)
-    status = measure_all(&run, error);
+    status = measure_all(&eval, error);
   if (status == VQCT_OK)
-    status = tell(&run, error);
-  for (size_t i = 0; i < run.shown_count; i++)
-    vqct_image_free(&run.shown[i]);
-  feed_free(run.feed);
-  vqct_session_free(run.session);
-  vqct_model_close(run.model);
-  pictures_close(run.pictures);
-  perceptual_free(run.perceptual);
-  features_free(run.features);
-  moments_free(&run.feature_sums.original);
-  moments_free(&run.feature_sums.made);
-  pool_free(run.pool);
+    status = tell(&eval, error);
+  for (size_t i = 0; i < eval.shown_count; i++)
+    vqct_image_free(&eval.shown[i]);
+  feed_free(eval.feed);
+  vqct_session_free(eval.session);
+  vqct_model_close(eval.model);
+  pictures_close(eval.pictures);
+  perceptual_free(eval.perceptual);
+  features_free(eval.features);
+  moments_free(&eval.feature_sums.original);
+  moments_free(&eval.feature_sums.made);
+  pool_free(eval.pool);
   return status;
 }
 

@@ -36,8 +36,8 @@ static const struct option_table table = {
     .operands_max = -1,
 };
 
-/* All that one run holds. */
-struct run {
+/* All that one pass over the pictures holds. */
+struct reconstruction {
   struct settings settings;
   struct vqct_model *model;
   const struct vqct_model_info *info;
@@ -50,12 +50,13 @@ struct run {
   size_t differing;
 };
 
-static enum vqct_status compute(struct run *run, const struct vqct_image *picture,
-                                struct vqct_image *result, struct vqct_error *error) {
-  uint32_t factor = run->info->downsampling, height = picture->height / factor;
+static enum vqct_status compute(struct reconstruction *reconstruction,
+                                const struct vqct_image *picture, struct vqct_image *result,
+                                struct vqct_error *error) {
+  uint32_t factor = reconstruction->info->downsampling, height = picture->height / factor;
   uint32_t width = picture->width / factor;
   size_t bytes = (size_t)picture->width * picture->height * picture->channels;
-  uint32_t *tokens = malloc((size_t)run->info->planes * height * width * sizeof *tokens);
+  uint32_t *tokens = malloc((size_t)reconstruction->info->planes * height * width * sizeof *tokens);
   const uint8_t *pixels = picture->pixels;
   *result = *picture;
   result->pixels = malloc(bytes);
@@ -63,10 +64,12 @@ static enum vqct_status compute(struct run *run, const struct vqct_image *pictur
   if (!tokens || !result->pixels)
     status = error_set(error, VQCT_MEMORY, "no memory for a picture");
   if (status == VQCT_OK)
-    status = vqct_encode(run->session, &pixels, 1, picture->height, picture->width, &tokens, error);
+    status = vqct_encode(reconstruction->session, &pixels, 1, picture->height, picture->width,
+                         &tokens, error);
   const uint32_t *chosen = tokens;
   if (status == VQCT_OK)
-    status = vqct_decode(run->session, &chosen, 1, height, width, &result->pixels, error);
+    status =
+        vqct_decode(reconstruction->session, &chosen, 1, height, width, &result->pixels, error);
   free(tokens);
   return status;
 }
@@ -88,8 +91,9 @@ static enum vqct_status join(const struct vqct_image *left, const struct vqct_im
 }
 
 /* "0007-photo" for the seventh picture "holiday/photo.jpg". */
-static void output_name(const struct run *run, size_t index, char *name, size_t room) {
-  const char *path = pictures_name(run->pictures, index), *base = path;
+static void output_name(const struct reconstruction *reconstruction, size_t index, char *name,
+                        size_t room) {
+  const char *path = pictures_name(reconstruction->pictures, index), *base = path;
   for (const char *c = path; *c; c++)
     if (*c == '/' || *c == ':')
       base = c + 1;
@@ -97,118 +101,125 @@ static void output_name(const struct run *run, size_t index, char *name, size_t 
   snprintf(name, room, "%04zu-%.*s", index, (int)(dot ? dot - base : (long)strlen(base)), base);
 }
 
-static void measure(struct run *run, size_t index, const struct vqct_image *original,
-                    const struct vqct_image *result) {
+static void measure(struct reconstruction *reconstruction, size_t index,
+                    const struct vqct_image *original, const struct vqct_image *result) {
   double decibels = 0, similarity = 0;
   vqct_image_psnr(original, result, &decibels, NULL);
   bool similar = vqct_image_ssim(original, result, &similarity, NULL) == VQCT_OK;
   if (isfinite(decibels)) {
-    run->decibels += decibels;
-    run->differing++;
+    reconstruction->decibels += decibels;
+    reconstruction->differing++;
   }
   if (similar) {
-    run->similarity += similarity;
-    run->similar++;
-    printf("%8.3f  %8.4f  %s\n", decibels, similarity, pictures_name(run->pictures, index));
+    reconstruction->similarity += similarity;
+    reconstruction->similar++;
+    printf("%8.3f  %8.4f  %s\n", decibels, similarity,
+           pictures_name(reconstruction->pictures, index));
   } else {
-    printf("%8.3f  %8s  %s\n", decibels, "-", pictures_name(run->pictures, index));
+    printf("%8.3f  %8s  %s\n", decibels, "-", pictures_name(reconstruction->pictures, index));
   }
 }
 
-static enum vqct_status reconstruct_one(struct run *run, const struct feed_item *item,
-                                        struct vqct_error *error) {
+static enum vqct_status reconstruct_one(struct reconstruction *reconstruction,
+                                        const struct feed_item *item, struct vqct_error *error) {
   struct vqct_image result = {0}, both = {0};
   char name[256];
-  output_name(run, item->index, name, sizeof name - 8);
-  enum vqct_status status = compute(run, &item->image, &result, error);
+  output_name(reconstruction, item->index, name, sizeof name - 8);
+  enum vqct_status status = compute(reconstruction, &item->image, &result, error);
   if (status == VQCT_OK)
     status = join(&item->image, &result, &both, error);
   if (status == VQCT_OK)
-    status = output_folder_write(&run->folder, name, &both, 0, error);
+    status = output_folder_write(&reconstruction->folder, name, &both, 0, error);
   if (status == VQCT_OK) {
-    measure(run, item->index, &item->image, &result);
-    run->good++;
+    measure(reconstruction, item->index, &item->image, &result);
+    reconstruction->good++;
   }
   vqct_image_free(&result);
   vqct_image_free(&both);
   return status;
 }
 
-static void print_means(const struct run *run) {
-  if (!run->good)
+static void print_means(const struct reconstruction *reconstruction) {
+  if (!reconstruction->good)
     return;
-  printf("%8.3f  %8.4f  mean of %zu\n", run->differing ? run->decibels / (double)run->differing : 0,
-         run->similar ? run->similarity / (double)run->similar : 0, run->good);
+  printf("%8.3f  %8.4f  mean of %zu\n",
+         reconstruction->differing ? reconstruction->decibels / (double)reconstruction->differing
+                                   : 0,
+         reconstruction->similar ? reconstruction->similarity / (double)reconstruction->similar : 0,
+         reconstruction->good);
 }
 
-static enum vqct_status reconstruct_all(struct run *run, struct vqct_error *error) {
+static enum vqct_status reconstruct_all(struct reconstruction *reconstruction,
+                                        struct vqct_error *error) {
   enum vqct_status status = VQCT_OK;
   struct feed_item item;
   struct progress progress;
   printf("%8s  %8s  %s\n", "PSNR/dB", "SSIM", "picture");
-  progress_start(&progress, "reconstruct", pictures_count(run->pictures), 0);
-  while (status == VQCT_OK && !signals_stop() && feed_next(run->feed, &item)) {
+  progress_start(&progress, "reconstruct", pictures_count(reconstruction->pictures), 0);
+  while (status == VQCT_OK && !signals_stop() && feed_next(reconstruction->feed, &item)) {
     progress_clear(&progress);
     if (item.error.status == VQCT_OK) {
-      status = reconstruct_one(run, &item, error);
+      status = reconstruct_one(reconstruction, &item, error);
     } else {
       fprintf(stderr, "vqct reconstruct: %s\n", item.error.message);
-      run->bad++;
+      reconstruction->bad++;
     }
     vqct_image_free(&item.image);
-    progress_set(&progress, run->good + run->bad);
+    progress_set(&progress, reconstruction->good + reconstruction->bad);
   }
   progress_clear(&progress);
-  print_means(run);
+  print_means(reconstruction);
   if (status == VQCT_OK && signals_stop())
     return error_set(error, VQCT_INTERRUPTED, "stopped after %zu of %zu pictures",
-                     run->good + run->bad, pictures_count(run->pictures));
-  if (status == VQCT_OK && run->bad)
-    return error_set(error, VQCT_PARTIAL, "%zu of %zu pictures failed", run->bad,
-                     pictures_count(run->pictures));
+                     reconstruction->good + reconstruction->bad,
+                     pictures_count(reconstruction->pictures));
+  if (status == VQCT_OK && reconstruction->bad)
+    return error_set(error, VQCT_PARTIAL, "%zu of %zu pictures failed", reconstruction->bad,
+                     pictures_count(reconstruction->pictures));
   return status;
 }
 
-static enum vqct_status prepare(struct run *run, char **operands, int count,
+static enum vqct_status prepare(struct reconstruction *reconstruction, char **operands, int count,
                                 struct vqct_error *error) {
-  if (!run->settings.output)
+  if (!reconstruction->settings.output)
     return error_set(error, VQCT_INVALID, "--output DIR is missing");
   enum vqct_status status = pictures_open((const char *const *)operands + 1, (size_t)count - 1,
-                                          PICTURES_BAD_LISTED, &run->pictures, error);
+                                          PICTURES_BAD_LISTED, &reconstruction->pictures, error);
   if (status == VQCT_OK)
-    status = vqct_model_open(operands[0], &run->model, error);
+    status = vqct_model_open(operands[0], &reconstruction->model, error);
   if (status != VQCT_OK)
     return status;
-  run->info = vqct_model_info(run->model);
-  status = preparation_check(&run->settings.preparation, run->info, error);
+  reconstruction->info = vqct_model_info(reconstruction->model);
+  status = preparation_check(&reconstruction->settings.preparation, reconstruction->info, error);
   if (status == VQCT_OK)
-    status = vqct_session_new(run->model, (unsigned)run->settings.threads, &run->session, error);
+    status = vqct_session_new(reconstruction->model, (unsigned)reconstruction->settings.threads,
+                              &reconstruction->session, error);
   if (status == VQCT_OK)
-    status = output_folder_open(run->settings.output, &run->folder, error);
-  struct feed_settings feed = {.pictures = run->pictures,
-                               .preparation = run->settings.preparation,
-                               .model = run->info,
+    status = output_folder_open(reconstruction->settings.output, &reconstruction->folder, error);
+  struct feed_settings feed = {.pictures = reconstruction->pictures,
+                               .preparation = reconstruction->settings.preparation,
+                               .model = reconstruction->info,
                                .step = 1,
                                .threads = 1,
                                .ahead = 2};
   if (status == VQCT_OK)
-    status = feed_new(&feed, &run->feed, error);
+    status = feed_new(&feed, &reconstruction->feed, error);
   return status;
 }
 
 static enum vqct_status reconstruct(const void *values, const struct options_found *found,
                                     struct arena *arena, struct vqct_error *error) {
-  struct run run = {.settings = *(const struct settings *)values};
+  struct reconstruction reconstruction = {.settings = *(const struct settings *)values};
   (void)arena;
   signals_catch();
-  enum vqct_status status = prepare(&run, found->operands, found->operand_count, error);
+  enum vqct_status status = prepare(&reconstruction, found->operands, found->operand_count, error);
   if (status == VQCT_OK)
-    status = reconstruct_all(&run, error);
-  feed_free(run.feed);
-  output_folder_close(&run.folder);
-  vqct_session_free(run.session);
-  vqct_model_close(run.model);
-  pictures_close(run.pictures);
+    status = reconstruct_all(&reconstruction, error);
+  feed_free(reconstruction.feed);
+  output_folder_close(&reconstruction.folder);
+  vqct_session_free(reconstruction.session);
+  vqct_model_close(reconstruction.model);
+  pictures_close(reconstruction.pictures);
   return status;
 }
 

@@ -22,7 +22,7 @@ struct kept {
   int height, width, channels;
 };
 
-struct run {
+struct perceptual_pass {
   const struct perceptual *network;
   const struct exec *exec;
   int images;                                  /* pairs */
@@ -38,12 +38,12 @@ static size_t image_size(const struct kept *kept) {
 }
 
 /* Numbers of y's half. */
-static size_t half(const struct run *run, const struct kept *kept) {
-  return (size_t)run->images * image_size(kept);
+static size_t half(const struct perceptual_pass *pass, const struct kept *kept) {
+  return (size_t)pass->images * image_size(kept);
 }
 
-static float *take(const struct run *run, size_t count) {
-  return arena_alloc(run->exec->arena, count * sizeof(float));
+static float *take(const struct perceptual_pass *pass, size_t count) {
+  return arena_alloc(pass->exec->arena, count * sizeof(float));
 }
 
 /* ---- elementwise steps, row by row ----------------------------------------------------------- */
@@ -77,50 +77,51 @@ static void relu_rows(void *argument, size_t task, unsigned worker) {
   }
 }
 
-static void relu(const struct run *run, struct rows rows) {
-  pool_run(run->exec->pool, (rows.count + ROWS_A_TASK - 1) / ROWS_A_TASK, relu_rows, &rows);
+static void relu(const struct perceptual_pass *pass, struct rows rows) {
+  pool_run(pass->exec->pool, (rows.count + ROWS_A_TASK - 1) / ROWS_A_TASK, relu_rows, &rows);
 }
 
 /* ---- forward --------------------------------------------------------------------------------- */
 
-static enum vqct_status convolve(const struct run *run,
+static enum vqct_status convolve(const struct perceptual_pass *pass,
                                  const struct perceptual_convolution *convolution, const float *x,
                                  int height, int width, float *y) {
-  const struct conv_input input = {x, 2 * run->images, height, width, NULL, NULL, false, false};
+  const struct conv_input input = {x, 2 * pass->images, height, width, NULL, NULL, false, false};
   const struct conv_output output = {.y = y};
-  return conv_forward(convolution->conv, &input, &output, run->exec);
+  return conv_forward(convolution->conv, &input, &output, pass->exec);
 }
 
-static enum vqct_status fire_forward(const struct run *run, const struct stage *stage,
+static enum vqct_status fire_forward(const struct perceptual_pass *pass, const struct stage *stage,
                                      const struct kept *in, struct kept *out) {
   const struct perceptual_convolution *convolution = stage->convolution;
-  size_t rows = 2 * (size_t)run->images * positions(in);
+  size_t rows = 2 * (size_t)pass->images * positions(in);
   size_t squeeze = (size_t)convolution[FIRE_SQUEEZE].shape.out_channels;
   size_t expand = (size_t)stage->channels / 2;
   int height = in->height, width = in->width;
-  if (!(out->squeezed = take(run, rows * squeeze)))
+  if (!(out->squeezed = take(pass, rows * squeeze)))
     return VQCT_MEMORY;
-  struct arena_mark mark = arena_mark(run->exec->arena);
-  float *expanded = take(run, 2 * rows * expand);
+  struct arena_mark mark = arena_mark(pass->exec->arena);
+  float *expanded = take(pass, 2 * rows * expand);
   enum vqct_status status = expanded ? VQCT_OK : VQCT_MEMORY;
   if (status == VQCT_OK)
-    status = convolve(run, &convolution[FIRE_SQUEEZE], in->data, height, width, out->squeezed);
+    status = convolve(pass, &convolution[FIRE_SQUEEZE], in->data, height, width, out->squeezed);
   if (status == VQCT_OK)
-    relu(run, (struct rows){out->squeezed, out->squeezed, NULL, NULL, squeeze, rows});
+    relu(pass, (struct rows){out->squeezed, out->squeezed, NULL, NULL, squeeze, rows});
   if (status == VQCT_OK)
-    status = convolve(run, &convolution[FIRE_EXPAND1], out->squeezed, height, width, expanded);
+    status = convolve(pass, &convolution[FIRE_EXPAND1], out->squeezed, height, width, expanded);
   if (status == VQCT_OK)
-    status = convolve(run, &convolution[FIRE_EXPAND3], out->squeezed, height, width,
+    status = convolve(pass, &convolution[FIRE_EXPAND3], out->squeezed, height, width,
                       expanded + rows * expand);
   if (status == VQCT_OK)
-    relu(run, (struct rows){out->data, expanded, expanded + rows * expand, NULL, expand, rows});
-  arena_release(run->exec->arena, mark);
+    relu(pass, (struct rows){out->data, expanded, expanded + rows * expand, NULL, expand, rows});
+  arena_release(pass->exec->arena, mark);
   return status;
 }
 
-static struct max_pool stage_pool(const struct run *run, const struct kept *in, int images) {
-  return (struct max_pool){run->network->pool_kernel,
-                           run->network->pool_ceiling,
+static struct max_pool stage_pool(const struct perceptual_pass *pass, const struct kept *in,
+                                  int images) {
+  return (struct max_pool){pass->network->pool_kernel,
+                           pass->network->pool_ceiling,
                            images,
                            in->height,
                            in->width,
@@ -128,11 +129,11 @@ static struct max_pool stage_pool(const struct run *run, const struct kept *in, 
 }
 
 /* Sets the shape of what a stage writes; a height or width of 0 where its input is too small. */
-static void shape_after(const struct run *run, const struct stage *stage, const struct kept *in,
-                        struct kept *out) {
+static void shape_after(const struct perceptual_pass *pass, const struct stage *stage,
+                        const struct kept *in, struct kept *out) {
   out->channels = stage->channels;
   if (stage->kind == STAGE_POOL) {
-    struct max_pool pool = stage_pool(run, in, 1);
+    struct max_pool pool = stage_pool(pass, in, 1);
     out->height = max_pool_output_size(&pool, in->height);
     out->width = max_pool_output_size(&pool, in->width);
   } else {
@@ -142,48 +143,48 @@ static void shape_after(const struct run *run, const struct stage *stage, const 
   }
 }
 
-static enum vqct_status stage_forward(struct run *run, int index) {
-  const struct stage *stage = &run->network->stage[index];
-  const struct kept *in = &run->kept[index];
-  struct kept *out = &run->kept[index + 1];
-  if (!(out->data = take(run, 2 * half(run, out))))
+static enum vqct_status stage_forward(struct perceptual_pass *pass, int index) {
+  const struct stage *stage = &pass->network->stage[index];
+  const struct kept *in = &pass->kept[index];
+  struct kept *out = &pass->kept[index + 1];
+  if (!(out->data = take(pass, 2 * half(pass, out))))
     return VQCT_MEMORY;
   if (stage->kind == STAGE_FIRE)
-    return fire_forward(run, stage, in, out);
+    return fire_forward(pass, stage, in, out);
   if (stage->kind == STAGE_POOL) {
-    struct max_pool pool = stage_pool(run, in, 2 * run->images);
-    max_pool_forward(&pool, in->data, out->data, run->exec);
+    struct max_pool pool = stage_pool(pass, in, 2 * pass->images);
+    max_pool_forward(&pool, in->data, out->data, pass->exec);
     return VQCT_OK;
   }
   enum vqct_status status =
-      convolve(run, &stage->convolution[0], in->data, in->height, in->width, out->data);
+      convolve(pass, &stage->convolution[0], in->data, in->height, in->width, out->data);
   if (status == VQCT_OK)
-    relu(run, (struct rows){out->data, out->data, NULL, NULL, (size_t)out->channels,
-                            2 * (size_t)run->images * positions(out)});
+    relu(pass, (struct rows){out->data, out->data, NULL, NULL, (size_t)out->channels,
+                             2 * (size_t)pass->images * positions(out)});
   return status;
 }
 
-static enum vqct_status forward(struct run *run, const float *x, const float *y,
+static enum vqct_status forward(struct perceptual_pass *pass, const float *x, const float *y,
                                 struct vqct_error *error) {
-  struct kept *in = &run->kept[0];
-  for (int i = 0; i < run->network->stages; i++) {
-    shape_after(run, &run->network->stage[i], &run->kept[i], &run->kept[i + 1]);
-    if (!run->kept[i + 1].height || !run->kept[i + 1].width)
+  struct kept *in = &pass->kept[0];
+  for (int i = 0; i < pass->network->stages; i++) {
+    shape_after(pass, &pass->network->stage[i], &pass->kept[i], &pass->kept[i + 1]);
+    if (!pass->kept[i + 1].height || !pass->kept[i + 1].width)
       return error_set(error, VQCT_INVALID, "%d x %d pixels are too few for the perceptual network",
                        in->width, in->height);
   }
   enum vqct_status status = VQCT_OK;
-  size_t count = half(run, in);
-  if (!(in->data = take(run, 2 * count)))
+  size_t count = half(pass, in);
+  if (!(in->data = take(pass, 2 * count)))
     status = VQCT_MEMORY;
   for (size_t i = 0; status == VQCT_OK && i < count; i++) {
     in->data[i] = (x[i] - input_shift[i % 3]) / input_scale[i % 3];
     in->data[count + i] = (y[i] - input_shift[i % 3]) / input_scale[i % 3];
   }
-  for (int i = 0; i < run->network->stages && status == VQCT_OK; i++)
-    status = stage_forward(run, i);
+  for (int i = 0; i < pass->network->stages && status == VQCT_OK; i++)
+    status = stage_forward(pass, i);
   if (status != VQCT_OK)
-    return error_set(error, status, "no memory for LPIPS of %d pictures of %d x %d", run->images,
+    return error_set(error, status, "no memory for LPIPS of %d pictures of %d x %d", pass->images,
                      in->width, in->height);
   return VQCT_OK;
 }
@@ -243,94 +244,96 @@ static void tap_row(void *argument, size_t task, unsigned worker) {
 }
 
 /* Adds one depth's share to each pair's distance, where that is wanted, and to dy. */
-static enum vqct_status compare(const struct run *run, int index, float scale, float *dy,
-                                double *distance) {
-  const struct kept *kept = &run->kept[index + 1];
-  struct arena_mark mark = arena_mark(run->exec->arena);
-  size_t images = (size_t)run->images, height = (size_t)kept->height;
-  struct tap tap = {kept, run->network->stage[index].head, images, 0, dy, NULL};
+static enum vqct_status compare(const struct perceptual_pass *pass, int index, float scale,
+                                float *dy, double *distance) {
+  const struct kept *kept = &pass->kept[index + 1];
+  struct arena_mark mark = arena_mark(pass->exec->arena);
+  size_t images = (size_t)pass->images, height = (size_t)kept->height;
+  struct tap tap = {kept, pass->network->stage[index].head, images, 0, dy, NULL};
   tap.scale = scale / (float)positions(kept);
-  if (!(tap.sums = arena_alloc(run->exec->arena, images * height * sizeof *tap.sums)))
+  if (!(tap.sums = arena_alloc(pass->exec->arena, images * height * sizeof *tap.sums)))
     return VQCT_MEMORY;
-  pool_run(run->exec->pool, images * height, tap_row, &tap);
+  pool_run(pass->exec->pool, images * height, tap_row, &tap);
   for (size_t i = 0; i < images * height; i++)
     distance[i / height] += tap.sums[i] / (double)positions(kept);
-  arena_release(run->exec->arena, mark);
+  arena_release(pass->exec->arena, mark);
   return VQCT_OK;
 }
 
 /* ---- backward -------------------------------------------------------------------------------- */
 
-static enum vqct_status convolve_backward(const struct run *run,
+static enum vqct_status convolve_backward(const struct perceptual_pass *pass,
                                           const struct perceptual_convolution *convolution,
                                           const float *dy, const struct kept *in, float *dx) {
-  return conv_backward_input(&convolution->shape, convolution->weight, dy, run->images, in->height,
-                             in->width, dx, run->exec);
+  return conv_backward_input(&convolution->shape, convolution->weight, dy, pass->images, in->height,
+                             in->width, dx, pass->exec);
 }
 
-static enum vqct_status fire_backward(const struct run *run, const struct stage *stage,
+static enum vqct_status fire_backward(const struct perceptual_pass *pass, const struct stage *stage,
                                       const struct kept *in, const struct kept *out, float *dy,
                                       float *dx) {
   const struct perceptual_convolution *convolution = stage->convolution;
-  size_t rows = (size_t)run->images * positions(in), expand = (size_t)stage->channels / 2;
+  size_t rows = (size_t)pass->images * positions(in), expand = (size_t)stage->channels / 2;
   size_t squeeze = (size_t)convolution[FIRE_SQUEEZE].shape.out_channels;
   const float *squeezed = out->squeezed + rows * squeeze;
-  struct arena_mark mark = arena_mark(run->exec->arena);
-  float *expanded = take(run, 2 * rows * expand), *ds = take(run, 2 * rows * squeeze);
+  struct arena_mark mark = arena_mark(pass->exec->arena);
+  float *expanded = take(pass, 2 * rows * expand), *ds = take(pass, 2 * rows * squeeze);
   enum vqct_status status = expanded && ds ? VQCT_OK : VQCT_MEMORY;
   if (status == VQCT_OK) {
-    relu(run, (struct rows){dy, expanded, expanded + rows * expand, out->data + half(run, out),
-                            expand, rows});
-    status = convolve_backward(run, &convolution[FIRE_EXPAND1], expanded, in, ds);
+    relu(pass, (struct rows){dy, expanded, expanded + rows * expand, out->data + half(pass, out),
+                             expand, rows});
+    status = convolve_backward(pass, &convolution[FIRE_EXPAND1], expanded, in, ds);
   }
   if (status == VQCT_OK)
-    status = convolve_backward(run, &convolution[FIRE_EXPAND3], expanded + rows * expand, in,
+    status = convolve_backward(pass, &convolution[FIRE_EXPAND3], expanded + rows * expand, in,
                                ds + rows * squeeze);
   if (status == VQCT_OK) {
     for (size_t i = 0; i < rows * squeeze; i++)
       ds[i] = squeezed[i] > 0 ? ds[i] + ds[rows * squeeze + i] : 0;
-    status = convolve_backward(run, &convolution[FIRE_SQUEEZE], ds, in, dx);
+    status = convolve_backward(pass, &convolution[FIRE_SQUEEZE], ds, in, dx);
   }
-  arena_release(run->exec->arena, mark);
+  arena_release(pass->exec->arena, mark);
   return status;
 }
 
 /* From the gradient of a stage's output, which it may overwrite, to that of its input. */
-static enum vqct_status stage_backward(const struct run *run, int index, float *dy, float *dx) {
-  const struct stage *stage = &run->network->stage[index];
-  const struct kept *in = &run->kept[index], *out = &run->kept[index + 1];
+static enum vqct_status stage_backward(const struct perceptual_pass *pass, int index, float *dy,
+                                       float *dx) {
+  const struct stage *stage = &pass->network->stage[index];
+  const struct kept *in = &pass->kept[index], *out = &pass->kept[index + 1];
   if (stage->kind == STAGE_FIRE)
-    return fire_backward(run, stage, in, out, dy, dx);
+    return fire_backward(pass, stage, in, out, dy, dx);
   if (stage->kind == STAGE_POOL) {
-    struct max_pool pool = stage_pool(run, in, run->images);
-    max_pool_backward(&pool, in->data + half(run, in), dy, dx, run->exec);
+    struct max_pool pool = stage_pool(pass, in, pass->images);
+    max_pool_backward(&pool, in->data + half(pass, in), dy, dx, pass->exec);
     return VQCT_OK;
   }
-  relu(run, (struct rows){dy, dy, NULL, out->data + half(run, out), (size_t)out->channels,
-                          (size_t)run->images * positions(out)});
-  return convolve_backward(run, &stage->convolution[0], dy, in, dx);
+  relu(pass, (struct rows){dy, dy, NULL, out->data + half(pass, out), (size_t)out->channels,
+                           (size_t)pass->images * positions(out)});
+  return convolve_backward(pass, &stage->convolution[0], dy, in, dx);
 }
 
 /* Walks back through the stages, adding each depth's gradient on the way, to dy of the pictures. */
-static enum vqct_status backward(const struct run *run, float scale, double *distance, float *dy) {
-  const struct perceptual *network = run->network;
+static enum vqct_status backward(const struct perceptual_pass *pass, float scale, double *distance,
+                                 float *dy) {
+  const struct perceptual *network = pass->network;
   size_t largest = 0;
   for (int i = 0; i <= network->stages; i++)
-    if (half(run, &run->kept[i]) > largest)
-      largest = half(run, &run->kept[i]);
-  float *buffer[2] = {take(run, largest), take(run, largest)};
+    if (half(pass, &pass->kept[i]) > largest)
+      largest = half(pass, &pass->kept[i]);
+  float *buffer[2] = {take(pass, largest), take(pass, largest)};
   if (!buffer[0] || !buffer[1])
     return VQCT_MEMORY;
   enum vqct_status status = VQCT_OK;
-  memset(buffer[network->stages % 2], 0, half(run, &run->kept[network->stages]) * sizeof(float));
+  memset(buffer[network->stages % 2], 0, half(pass, &pass->kept[network->stages]) * sizeof(float));
   for (int i = network->stages - 1; i >= 0 && status == VQCT_OK; i--) {
     float *gradient = buffer[(i + 1) % 2];
     if (network->stage[i].head)
-      status = compare(run, i, scale, gradient, distance);
+      status = compare(pass, i, scale, gradient, distance);
     if (status == VQCT_OK)
-      status = stage_backward(run, i, gradient, buffer[i % 2]);
+      status = stage_backward(pass, i, gradient, buffer[i % 2]);
   }
-  for (size_t i = 0; status == VQCT_OK && i < half(run, &run->kept[0]); i++)
+  for (size_t i = 0; status == VQCT_OK && i < half(pass, &pass->kept[0]); i++)
     dy[i] += buffer[0][i] / input_scale[i % 3];
   return status;
 }
@@ -340,17 +343,17 @@ static enum vqct_status measure(const struct perceptual *perceptual, const float
                                 int images, int height, int width, float scale, double *distance,
                                 float *dy, const struct exec *exec, struct vqct_error *error) {
   struct arena_mark mark = arena_mark(exec->arena);
-  struct run run = {.network = perceptual, .exec = exec, .images = images};
-  run.kept[0] = (struct kept){NULL, NULL, height, width, 3};
+  struct perceptual_pass pass = {.network = perceptual, .exec = exec, .images = images};
+  pass.kept[0] = (struct kept){NULL, NULL, height, width, 3};
   for (int n = 0; n < images; n++)
     distance[n] = 0;
-  enum vqct_status status = forward(&run, x, y, error);
+  enum vqct_status status = forward(&pass, x, y, error);
   if (status == VQCT_OK) {
     if (dy)
-      status = backward(&run, scale, distance, dy);
+      status = backward(&pass, scale, distance, dy);
     for (int i = 0; !dy && i < perceptual->stages && status == VQCT_OK; i++)
       if (perceptual->stage[i].head)
-        status = compare(&run, i, 0, NULL, distance);
+        status = compare(&pass, i, 0, NULL, distance);
     if (status != VQCT_OK)
       error_set(error, status, "no memory for LPIPS of %d pictures of %d x %d", images, width,
                 height);
@@ -393,10 +396,10 @@ enum vqct_status perceptual_pool(const struct perceptual *perceptual, const floa
                                  const float *y, int height, int width, float *pooled,
                                  const struct exec *exec, struct vqct_error *error) {
   struct arena_mark mark = arena_mark(exec->arena);
-  struct run run = {.network = perceptual, .exec = exec, .images = 1};
-  run.kept[0] = (struct kept){NULL, NULL, height, width, 3};
-  enum vqct_status status = forward(&run, x, y, error);
-  const struct kept *last = &run.kept[perceptual->stages];
+  struct perceptual_pass pass = {.network = perceptual, .exec = exec, .images = 1};
+  pass.kept[0] = (struct kept){NULL, NULL, height, width, 3};
+  enum vqct_status status = forward(&pass, x, y, error);
+  const struct kept *last = &pass.kept[perceptual->stages];
   for (size_t n = 0; status == VQCT_OK && n < 2; n++)
     positions_mean(last->data + n * image_size(last), positions(last), (size_t)last->channels,
                    pooled + n * (size_t)last->channels);
