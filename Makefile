@@ -184,6 +184,13 @@ model: all ## train the model that ships (hours): DATA="FOLDER..." PERCEPTUAL=lp
 	$(call stage,3,12800)
 	cp $(RUN)/model.safetensors models/vqct-small.safetensors
 
+# An entry for each object of the command, the library and the unit tests, from what make would run.
+COMPILE_COMMANDS ?= compile_commands.json
+
+.PHONY: compile-commands
+compile-commands: ## write compile_commands.json, for editors and analysers
+	@$(MAKE) -nB V=1 all $(UNIT_TESTS) | $(PYTHON) config/compile-commands >$(COMPILE_COMMANDS)
+
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 # ---- testing ----------------------------------------------------------------------------------
