@@ -50,8 +50,8 @@ struct image {
   float scale;
 };
 
-static enum vqct_status block_backward(const struct image *image, const struct rows *rows,
-                                       size_t first, size_t count, const struct exec *exec) {
+static enum vqct_status rows_backward(const struct image *image, const struct rows *rows,
+                                      size_t first, size_t count, const struct exec *exec) {
   size_t t = image->positions, c = image->channels, at = first * c;
   const struct gemm before[] = {
       {count,
@@ -129,8 +129,8 @@ enum vqct_status attention_backward(const float *query, const float *key, const 
         query + at, key + at,    value + at, dmixed + at, dquery + at,
         dkey + at,  dvalue + at, positions,  channels,    1.0F / sqrtf((float)channels)};
     for (size_t first = 0; first < positions && status == VQCT_OK; first += block)
-      status = block_backward(&image, &rows, first,
-                              positions - first < block ? positions - first : block, exec);
+      status = rows_backward(&image, &rows, first,
+                             positions - first < block ? positions - first : block, exec);
   }
   arena_release(exec->arena, mark);
   return status;

@@ -116,13 +116,13 @@ static enum vqct_status take_tensor(struct clip *clip, const char *name, int dim
 }
 
 /* Where the parts of a layer lie: "text_model.encoder.layers.3." and so on. */
-struct place {
+struct tensor_place {
   struct clip *clip;
   const char *path, *prefix;
   struct vqct_error *error;
 };
 
-static enum vqct_status take_norm(const struct place *place, const char *name,
+static enum vqct_status take_norm(const struct tensor_place *place, const char *name,
                                   struct clip_norm *norm) {
   char full[128];
   size_t width = place->clip->width;
@@ -135,8 +135,8 @@ static enum vqct_status take_norm(const struct place *place, const char *name,
              : status;
 }
 
-static enum vqct_status take_linear(const struct place *place, const char *name, size_t inputs,
-                                    size_t outputs, struct linear *layer) {
+static enum vqct_status take_linear(const struct tensor_place *place, const char *name,
+                                    size_t inputs, size_t outputs, struct linear *layer) {
   char full[128];
   layer->inputs = inputs;
   layer->outputs = outputs;
@@ -154,7 +154,7 @@ static enum vqct_status take_layer(struct clip *clip, size_t index, const char *
   struct clip_layer *layer = &clip->layer[index];
   char prefix[64];
   snprintf(prefix, sizeof prefix, "text_model.encoder.layers.%zu.", index);
-  struct place place = {clip, path, prefix, error};
+  struct tensor_place place = {clip, path, prefix, error};
   size_t width = clip->width;
   enum vqct_status status;
   if ((status = take_norm(&place, "layer_norm1", &layer->norm1)) ||
@@ -205,7 +205,7 @@ static enum vqct_status take_sizes(struct clip *clip, const char *path, struct v
 
 static enum vqct_status take_network(struct clip *clip, const char *path,
                                      struct vqct_error *error) {
-  struct place place = {clip, path, "text_model.", error};
+  struct tensor_place place = {clip, path, "text_model.", error};
   enum vqct_status status;
   clip->converted = calloc(safetensors_count(clip->file) + 1, sizeof *clip->converted);
   if (!clip->converted)

@@ -8,7 +8,7 @@
 
 #define TASK_ROWS ((size_t)16)
 
-struct pass {
+struct clip_pass {
   const struct clip *clip;
   const struct clip_norm *norm;
   const size_t *start;
@@ -21,7 +21,7 @@ struct pass {
 
 static void norm_rows(void *argument, size_t task, unsigned worker) {
   (void)worker;
-  const struct pass *pass = argument;
+  const struct clip_pass *pass = argument;
   size_t width = pass->clip->width, end = (task + 1) * TASK_ROWS;
   for (size_t i = task * TASK_ROWS; i < end && i < pass->rows; i++) {
     const float *x = pass->x + i * width;
@@ -40,7 +40,7 @@ static void norm_rows(void *argument, size_t task, unsigned worker) {
 
 static void add_rows(void *argument, size_t task, unsigned worker) {
   (void)worker;
-  const struct pass *pass = argument;
+  const struct clip_pass *pass = argument;
   size_t width = pass->clip->width;
   size_t end = (task + 1) * TASK_ROWS < pass->rows ? (task + 1) * TASK_ROWS : pass->rows;
   for (size_t i = task * TASK_ROWS * width; i < end * width; i++)
@@ -49,7 +49,7 @@ static void add_rows(void *argument, size_t task, unsigned worker) {
 
 static void activate_rows(void *argument, size_t task, unsigned worker) {
   (void)worker;
-  const struct pass *pass = argument;
+  const struct clip_pass *pass = argument;
   size_t width = pass->clip->hidden;
   size_t end = (task + 1) * TASK_ROWS < pass->rows ? (task + 1) * TASK_ROWS : pass->rows;
   for (size_t i = task * TASK_ROWS * width; i < end * width; i++) {
@@ -62,7 +62,7 @@ static void activate_rows(void *argument, size_t task, unsigned worker) {
 }
 
 /* One head of one text: softmax(q k^T / sqrt(size)) v over the positions up to each query. */
-static void attend(const struct pass *pass, size_t first, size_t count, size_t head) {
+static void attend(const struct clip_pass *pass, size_t first, size_t count, size_t head) {
   size_t width = pass->clip->width, size = width / pass->clip->heads, at = head * size;
   float scale = 1 / sqrtf((float)size), weight[CLIP_POSITIONS_MAX];
   for (size_t t = 0; t < count; t++) {
@@ -93,18 +93,18 @@ static void attend(const struct pass *pass, size_t first, size_t count, size_t h
 
 static void attend_text(void *argument, size_t task, unsigned worker) {
   (void)worker;
-  const struct pass *pass = argument;
+  const struct clip_pass *pass = argument;
   size_t heads = pass->clip->heads, text = task / heads;
   attend(pass, pass->start[text], pass->start[text + 1] - pass->start[text], task % heads);
 }
 
-static void run_rows(struct pass *pass, pool_task *task, const struct exec *exec) {
+static void run_rows(struct clip_pass *pass, pool_task *task, const struct exec *exec) {
   pool_run(exec->pool, (pass->rows + TASK_ROWS - 1) / TASK_ROWS, task, pass);
 }
 
 /* x += attention(norm1(x)); x += fc2(activation(fc1(norm2(x)))) */
-static enum vqct_status run_layer(struct pass *pass, const struct clip_layer *layer, size_t texts,
-                                  const struct exec *exec) {
+static enum vqct_status run_layer(struct clip_pass *pass, const struct clip_layer *layer,
+                                  size_t texts, const struct exec *exec) {
   pass->norm = &layer->norm1;
   run_rows(pass, norm_rows, exec);
   enum vqct_status status;
@@ -146,7 +146,8 @@ enum vqct_status clip_forward(const struct clip *clip, const uint32_t *tokens, c
   float *hidden = arena_alloc(exec->arena, rows * clip->hidden * sizeof *hidden);
   if (!block || !hidden)
     goto done;
-  struct pass pass = {.clip = clip, .start = start, .rows = rows, .x = block, .hidden = hidden};
+  struct clip_pass pass = {
+      .clip = clip, .start = start, .rows = rows, .x = block, .hidden = hidden};
   pass.normed = block + rows * width;
   pass.query = block + rows * width * 2;
   pass.key = block + rows * width * 3;

@@ -21,7 +21,7 @@ struct cell {
   uint32_t step;
 };
 
-struct trainer {
+struct perceptron {
   const struct pos_corpus *corpus;
   struct pos_word *seen;     /* words of the corpus as the templates see them */
   struct pos_slots known;    /* value: number of the set of tags */
@@ -58,12 +58,12 @@ static uint32_t set_number(uint64_t *sets, uint32_t *count, uint64_t set) {
 }
 
 /* Counts the tags of each form: slot values number the forms from 1, in order of appearance. */
-static uint32_t *count_tags(struct trainer *trainer) {
-  const struct pos_corpus *corpus = trainer->corpus;
+static uint32_t *count_tags(struct perceptron *perceptron) {
+  const struct pos_corpus *corpus = perceptron->corpus;
   uint32_t forms = 0;
   uint32_t *counts = calloc((corpus->forms.count + 1u) * corpus->tags, sizeof *counts);
   for (size_t i = 0; counts && i < corpus->words; i++) {
-    struct pos_slot *slot = pos_slots_add(&trainer->known, (uint32_t)trainer->seen[i].form);
+    struct pos_slot *slot = pos_slots_add(&perceptron->known, (uint32_t)perceptron->seen[i].form);
     if (!slot) {
       free(counts);
       return NULL;
@@ -75,19 +75,20 @@ static uint32_t *count_tags(struct trainer *trainer) {
   return counts;
 }
 
-static bool learn_sets(struct trainer *trainer) {
+static bool learn_sets(struct perceptron *perceptron) {
   uint64_t *sets = malloc((UINT16_MAX + 1u) * sizeof *sets);
-  uint32_t *counts = count_tags(trainer), set_count = 0;
+  uint32_t *counts = count_tags(perceptron), set_count = 0;
   bool done = sets && counts;
   /* By first appearance, so that numbers do not depend on the table's order. */
-  for (size_t i = 0; done && i < trainer->corpus->words; i++) {
-    struct pos_slot *slot = pos_slots_find(&trainer->known, (uint32_t)trainer->seen[i].form);
-    uint64_t set = tag_set(counts + slot->value * trainer->corpus->tags, trainer->corpus->tags);
-    trainer->seen[i].known = set ? set_number(sets, &set_count, set) : 0;
+  for (size_t i = 0; done && i < perceptron->corpus->words; i++) {
+    struct pos_slot *slot = pos_slots_find(&perceptron->known, (uint32_t)perceptron->seen[i].form);
+    uint64_t set =
+        tag_set(counts + slot->value * perceptron->corpus->tags, perceptron->corpus->tags);
+    perceptron->seen[i].known = set ? set_number(sets, &set_count, set) : 0;
   }
-  for (size_t i = 0; done && i < trainer->corpus->words; i++)
-    pos_slots_find(&trainer->known, (uint32_t)trainer->seen[i].form)->value =
-        trainer->seen[i].known;
+  for (size_t i = 0; done && i < perceptron->corpus->words; i++)
+    pos_slots_find(&perceptron->known, (uint32_t)perceptron->seen[i].form)->value =
+        perceptron->seen[i].known;
   free(sets);
   free(counts);
   return done;
@@ -101,10 +102,10 @@ struct sentence {
   size_t count;
 };
 
-static struct sentence sentence_at(const struct trainer *trainer, size_t index) {
-  size_t first = trainer->corpus->first[index];
-  return (struct sentence){trainer->seen + first, trainer->corpus->tag + first,
-                           trainer->corpus->first[index + 1] - first};
+static struct sentence sentence_at(const struct perceptron *perceptron, size_t index) {
+  size_t first = perceptron->corpus->first[index];
+  return (struct sentence){perceptron->seen + first, perceptron->corpus->tag + first,
+                           perceptron->corpus->first[index + 1] - first};
 }
 
 static size_t features_at(const struct sentence *sentence, size_t position, const uint8_t *tags,
@@ -116,34 +117,34 @@ static size_t features_at(const struct sentence *sentence, size_t position, cons
 
 /* Counts all features, with the tags by hand before each word, and numbers those seen often
  * enough. */
-static bool choose_features(struct trainer *trainer, int least_count) {
-  for (size_t s = 0; s < trainer->corpus->sentences; s++) {
-    struct sentence sentence = sentence_at(trainer, s);
+static bool choose_features(struct perceptron *perceptron, int least_count) {
+  for (size_t s = 0; s < perceptron->corpus->sentences; s++) {
+    struct sentence sentence = sentence_at(perceptron, s);
     for (size_t i = 0; i < sentence.count; i++) {
       uint32_t features[POS_FEATURES_MAX];
       size_t count = features_at(&sentence, i, sentence.tags, features);
       for (size_t f = 0; f < count; f++) {
-        struct pos_slot *slot = pos_slots_add(&trainer->features, features[f]);
+        struct pos_slot *slot = pos_slots_add(&perceptron->features, features[f]);
         if (!slot)
           return false;
         slot->value++;
       }
     }
   }
-  for (uint32_t i = 0; i <= trainer->features.mask; i++) {
-    struct pos_slot *slot = &trainer->features.slot[i];
-    slot->value = slot->value >= (uint32_t)least_count ? ++trainer->feature_count : 0;
+  for (uint32_t i = 0; i <= perceptron->features.mask; i++) {
+    struct pos_slot *slot = &perceptron->features.slot[i];
+    slot->value = slot->value >= (uint32_t)least_count ? ++perceptron->feature_count : 0;
   }
   return true;
 }
 
 /* ---- the perceptron ---- */
 
-static uint8_t predict(const struct trainer *trainer, const uint32_t *numbers, size_t count) {
+static uint8_t predict(const struct perceptron *perceptron, const uint32_t *numbers, size_t count) {
   int32_t scores[POS_TAGS_MAX] = {0};
-  size_t tags = trainer->corpus->tags, best = 0;
+  size_t tags = perceptron->corpus->tags, best = 0;
   for (size_t f = 0; f < count; f++) {
-    const struct cell *cells = trainer->cells + numbers[f] * tags;
+    const struct cell *cells = perceptron->cells + numbers[f] * tags;
     for (size_t i = 0; i < tags; i++)
       scores[i] += cells[i].weight;
   }
@@ -161,32 +162,32 @@ static void change(struct cell *cell, uint32_t step, int32_t by) {
 
 /* Tags a sentence with the weights so far and mends them where they are wrong; returns how often
  * they were. */
-static size_t learn_sentence(struct trainer *trainer, const struct sentence *sentence) {
-  size_t wrong = 0, tags = trainer->corpus->tags;
+static size_t learn_sentence(struct perceptron *perceptron, const struct sentence *sentence) {
+  size_t wrong = 0, tags = perceptron->corpus->tags;
   for (size_t i = 0; i < sentence->count; i++) {
     uint32_t numbers[POS_FEATURES_MAX];
-    size_t count = features_at(sentence, i, trainer->tags, numbers), used = 0;
+    size_t count = features_at(sentence, i, perceptron->tags, numbers), used = 0;
     for (size_t f = 0; f < count; f++) {
-      uint32_t number = pos_slots_find(&trainer->features, numbers[f])->value;
+      uint32_t number = pos_slots_find(&perceptron->features, numbers[f])->value;
       if (number)
         numbers[used++] = number;
     }
-    trainer->step++;
-    uint8_t given = predict(trainer, numbers, used), actual = sentence->tags[i];
-    trainer->tags[i] = given;
+    perceptron->step++;
+    uint8_t given = predict(perceptron, numbers, used), actual = sentence->tags[i];
+    perceptron->tags[i] = given;
     if (given == actual)
       continue;
     wrong++;
     for (size_t f = 0; f < used; f++) {
-      change(&trainer->cells[numbers[f] * tags + actual], trainer->step, 1);
-      change(&trainer->cells[numbers[f] * tags + given], trainer->step, -1);
+      change(&perceptron->cells[numbers[f] * tags + actual], perceptron->step, 1);
+      change(&perceptron->cells[numbers[f] * tags + given], perceptron->step, -1);
     }
   }
   return wrong;
 }
 
-static bool learn_rounds(struct trainer *trainer, const struct pos_training *training) {
-  size_t sentences = trainer->corpus->sentences;
+static bool learn_rounds(struct perceptron *perceptron, const struct pos_training *training) {
+  size_t sentences = perceptron->corpus->sentences;
   size_t *order = malloc(sentences * sizeof *order);
   struct rng rng;
   rng_seed(&rng, training->seed, 0);
@@ -200,11 +201,11 @@ static bool learn_rounds(struct trainer *trainer, const struct pos_training *tra
       order[other] = kept;
     }
     for (size_t i = 0; i < sentences; i++) {
-      struct sentence sentence = sentence_at(trainer, order[i]);
-      wrong += learn_sentence(trainer, &sentence);
+      struct sentence sentence = sentence_at(perceptron, order[i]);
+      wrong += learn_sentence(perceptron, &sentence);
     }
     if (training->progress)
-      training->progress(training->argument, round + 1, wrong, trainer->corpus->words);
+      training->progress(training->argument, round + 1, wrong, perceptron->corpus->words);
   }
   free(order);
   return order != NULL;
@@ -217,11 +218,11 @@ static double average(const struct cell *cell, uint32_t step) {
 }
 
 /* The factor that makes the largest average weight 127, so that none is cut. */
-static double block_scale(const struct trainer *trainer) {
-  size_t cells = ((size_t)trainer->feature_count + 1) * trainer->corpus->tags;
+static double block_scale(const struct perceptron *perceptron) {
+  size_t cells = ((size_t)perceptron->feature_count + 1) * perceptron->corpus->tags;
   double largest = 0;
   for (size_t i = 0; i < cells; i++)
-    largest = fmax(largest, fabs(average(&trainer->cells[i], trainer->step)));
+    largest = fmax(largest, fabs(average(&perceptron->cells[i], perceptron->step)));
   return largest > 0 ? 127 / largest : 1;
 }
 
@@ -248,13 +249,13 @@ struct parts {
   uint32_t feature_count, weight_count, known_count;
 };
 
-static void put_feature(const struct trainer *trainer, const struct pos_slot *slot,
+static void put_feature(const struct perceptron *perceptron, const struct pos_slot *slot,
                         struct parts *parts) {
-  size_t tags = trainer->corpus->tags;
-  const struct cell *cells = trainer->cells + slot->value * tags;
+  size_t tags = perceptron->corpus->tags;
+  const struct cell *cells = perceptron->cells + slot->value * tags;
   uint32_t before = parts->weight_count;
   for (size_t tag = 0; tag < tags; tag++) {
-    int weight = (int)lround(average(&cells[tag], trainer->step) * parts->scale);
+    int weight = (int)lround(average(&cells[tag], perceptron->step) * parts->scale);
     if (abs(weight) < parts->least_weight)
       continue;
     parts->tags[parts->weight_count] = (uint8_t)tag;
@@ -266,14 +267,14 @@ static void put_feature(const struct trainer *trainer, const struct pos_slot *sl
   little_endian_write(parts->features + 4 * (size_t)parts->feature_count++, slot->key);
 }
 
-static void put_known(struct trainer *trainer, struct parts *parts) {
-  parts->known_count = sort_slots(&trainer->known);
+static void put_known(struct perceptron *perceptron, struct parts *parts) {
+  parts->known_count = sort_slots(&perceptron->known);
   uint8_t *at = parts->known;
   for (uint32_t i = 0; i < parts->known_count; i++, at += 4)
-    little_endian_write(at, trainer->known.slot[i].key);
+    little_endian_write(at, perceptron->known.slot[i].key);
   for (uint32_t i = 0; i < parts->known_count; i++) {
-    *at++ = (uint8_t)trainer->known.slot[i].value;
-    *at++ = (uint8_t)(trainer->known.slot[i].value >> 8);
+    *at++ = (uint8_t)perceptron->known.slot[i].value;
+    *at++ = (uint8_t)(perceptron->known.slot[i].value >> 8);
   }
 }
 
@@ -307,21 +308,21 @@ static bool join_parts(const struct pos_corpus *corpus, const struct parts *part
   return true;
 }
 
-static bool make_block(struct trainer *trainer, int least_weight, struct vqct_bytes *block) {
-  size_t features = (size_t)trainer->feature_count + 1, tags = trainer->corpus->tags;
-  struct parts parts = {.scale = block_scale(trainer),
+static bool make_block(struct perceptron *perceptron, int least_weight, struct vqct_bytes *block) {
+  size_t features = (size_t)perceptron->feature_count + 1, tags = perceptron->corpus->tags;
+  struct parts parts = {.scale = block_scale(perceptron),
                         .least_weight = least_weight,
                         .features = malloc(features * 4),
                         .tags = malloc(features * tags),
                         .weights = malloc(features * tags),
-                        .known = malloc(((size_t)trainer->known.used + 1) * 6)};
+                        .known = malloc(((size_t)perceptron->known.used + 1) * 6)};
   bool done = parts.features && parts.tags && parts.weights && parts.known;
   if (done) {
-    uint32_t used = sort_slots(&trainer->features);
+    uint32_t used = sort_slots(&perceptron->features);
     for (uint32_t i = 0; i < used; i++)
-      put_feature(trainer, &trainer->features.slot[i], &parts);
-    put_known(trainer, &parts);
-    done = join_parts(trainer->corpus, &parts, block);
+      put_feature(perceptron, &perceptron->features.slot[i], &parts);
+    put_known(perceptron, &parts);
+    done = join_parts(perceptron->corpus, &parts, block);
   }
   free(parts.features);
   free(parts.tags);
@@ -330,34 +331,34 @@ static bool make_block(struct trainer *trainer, int least_weight, struct vqct_by
   return done;
 }
 
-static bool trainer_cells(struct trainer *trainer) {
+static bool trainer_cells(struct perceptron *perceptron) {
   size_t count;
-  if (!size_multiply((size_t)trainer->feature_count + 1, trainer->corpus->tags, &count))
+  if (!size_multiply((size_t)perceptron->feature_count + 1, perceptron->corpus->tags, &count))
     return false;
-  return (trainer->cells = calloc(count, sizeof *trainer->cells)) != NULL;
+  return (perceptron->cells = calloc(count, sizeof *perceptron->cells)) != NULL;
 }
 
 enum vqct_status pos_train(const struct pos_corpus *corpus, const struct lexicon *lexicon,
                            const struct pos_training *training, struct vqct_bytes *block,
                            struct vqct_error *error) {
-  struct trainer trainer = {.corpus = corpus};
+  struct perceptron perceptron = {.corpus = corpus};
   *block = (struct vqct_bytes){0};
   if (corpus->words == 0 || corpus->tags < 2 || corpus->words > UINT32_MAX / 1024)
     return error_set(error, VQCT_DATA, "a tagger cannot be trained on %zu words with %zu tags",
                      corpus->words, corpus->tags);
-  trainer.seen = malloc(corpus->words * sizeof *trainer.seen);
-  trainer.tags = malloc(corpus->words);
-  bool room = trainer.seen && trainer.tags && pos_slots_init(&trainer.known, 4096) &&
-              pos_slots_init(&trainer.features, 1 << 20);
+  perceptron.seen = malloc(corpus->words * sizeof *perceptron.seen);
+  perceptron.tags = malloc(corpus->words);
+  bool room = perceptron.seen && perceptron.tags && pos_slots_init(&perceptron.known, 4096) &&
+              pos_slots_init(&perceptron.features, 1 << 20);
   for (size_t i = 0; room && i < corpus->words; i++)
-    pos_word_read(lexicon, &corpus->word[i], &trainer.seen[i]);
-  room = room && learn_sets(&trainer) && choose_features(&trainer, training->least_count) &&
-         trainer_cells(&trainer) && learn_rounds(&trainer, training) &&
-         make_block(&trainer, training->least_weight, block);
-  free(trainer.seen);
-  free(trainer.tags);
-  free(trainer.cells);
-  pos_slots_free(&trainer.known);
-  pos_slots_free(&trainer.features);
+    pos_word_read(lexicon, &corpus->word[i], &perceptron.seen[i]);
+  room = room && learn_sets(&perceptron) && choose_features(&perceptron, training->least_count) &&
+         trainer_cells(&perceptron) && learn_rounds(&perceptron, training) &&
+         make_block(&perceptron, training->least_weight, block);
+  free(perceptron.seen);
+  free(perceptron.tags);
+  free(perceptron.cells);
+  pos_slots_free(&perceptron.known);
+  pos_slots_free(&perceptron.features);
   return room ? VQCT_OK : error_set(error, VQCT_MEMORY, "no memory to train the tagger");
 }

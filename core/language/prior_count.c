@@ -11,24 +11,24 @@
 #define TASK_CAPTIONS  ((size_t)256)
 
 /* What one thread of the team writes. */
-struct worker {
+struct caption_counter {
   struct vocabulary vocabulary;
   struct vocabulary_scratch scratch;
 };
 
 struct counting {
   const struct prior_recipe *recipe;
-  struct worker *workers; /* pool_workers() */
-  char *text;             /* captions one after another */
-  size_t *first;          /* BATCH_CAPTIONS + 1: where each begins */
-  size_t captions;        /* in the batch */
-  size_t file;            /* being read */
-  atomic_bool failed;     /* memory ran out in some worker */
+  struct caption_counter *workers; /* pool_workers() */
+  char *text;                      /* captions one after another */
+  size_t *first;                   /* BATCH_CAPTIONS + 1: where each begins */
+  size_t captions;                 /* in the batch */
+  size_t file;                     /* being read */
+  atomic_bool failed;              /* memory ran out in some worker */
 };
 
 static void count_task(void *argument, size_t task, unsigned worker_number) {
   struct counting *counting = argument;
-  struct worker *worker = &counting->workers[worker_number];
+  struct caption_counter *worker = &counting->workers[worker_number];
   size_t end = (task + 1) * TASK_CAPTIONS;
   if (end > counting->captions)
     end = counting->captions;
@@ -95,7 +95,7 @@ enum vqct_status prior_count(const struct prior_recipe *recipe, struct vocabular
   if (status == VQCT_OK)
     status = count_files(&counting, counts, error);
   for (unsigned i = 0; counting.workers && i < workers; i++) {
-    struct worker *worker = &counting.workers[i];
+    struct caption_counter *worker = &counting.workers[i];
     if (status == VQCT_OK && !vocabulary_add(vocabulary, &worker->vocabulary))
       status = error_set(error, VQCT_MEMORY, "no memory to add up the counts");
     vocabulary_free(&worker->vocabulary);

@@ -71,7 +71,7 @@ void vqct_session_free(struct vqct_session *session) {
 /* ---- one picture ----------------------------------------------------------------------------- */
 
 /* What one call computes. */
-struct batch {
+struct session_batch {
   struct vqct_session *session;
   size_t images;
   size_t spread;     /* how many of them, the first, are computed side by side */
@@ -84,7 +84,7 @@ struct batch {
   uint8_t *const *pixels_out;
 };
 
-static enum vqct_status picture_encode(const struct batch *batch, size_t image,
+static enum vqct_status picture_encode(const struct session_batch *batch, size_t image,
                                        const struct exec *exec, struct vqct_error *error) {
   const struct vqct_model *model = batch->session->model;
   struct activation x = {.images = 1,
@@ -119,7 +119,7 @@ static bool write_pixels(const float *values, size_t count, uint8_t *pixels) {
   return finite;
 }
 
-static enum vqct_status picture_decode(const struct batch *batch, size_t image,
+static enum vqct_status picture_decode(const struct session_batch *batch, size_t image,
                                        const struct exec *exec, struct vqct_error *error) {
   const struct vqct_model *model = batch->session->model;
   struct activation z = {.images = 1,
@@ -141,7 +141,7 @@ static enum vqct_status picture_decode(const struct batch *batch, size_t image,
 
 /* ---- a batch --------------------------------------------------------------------------------- */
 
-static void compute_picture(const struct batch *batch, size_t image, struct pool *pool,
+static void compute_picture(const struct session_batch *batch, size_t image, struct pool *pool,
                             struct seat *seat) {
   struct vqct_error error;
   struct exec exec = {.pool = pool, .arena = &seat->arena};
@@ -158,7 +158,7 @@ static void compute_picture(const struct batch *batch, size_t image, struct pool
 /* Every seat gets equally many pictures whatever thread comes to it, so that after one batch all
  * have the memory that they need. */
 static void spread_task(void *argument, size_t number, unsigned worker) {
-  const struct batch *batch = argument;
+  const struct session_batch *batch = argument;
   size_t share = batch->spread / batch->session->threads;
   (void)worker;
   for (size_t i = number * share; i < (number + 1) * share; i++)
@@ -166,7 +166,7 @@ static void spread_task(void *argument, size_t number, unsigned worker) {
 }
 
 /* Reports the failed picture of the lowest number, whatever order they were computed in. */
-static enum vqct_status first_failure(const struct batch *batch, struct vqct_error *error) {
+static enum vqct_status first_failure(const struct session_batch *batch, struct vqct_error *error) {
   const struct seat *first = &batch->session->seat[0];
   for (unsigned i = 1; i < batch->session->threads; i++)
     if (batch->session->seat[i].failed < first->failed)
@@ -178,7 +178,7 @@ static enum vqct_status first_failure(const struct batch *batch, struct vqct_err
                                       : error_prefix(error, "picture %zu", first->failed);
 }
 
-static enum vqct_status batch_run(struct batch *batch, struct vqct_error *error) {
+static enum vqct_status session_batch_run(struct session_batch *batch, struct vqct_error *error) {
   struct vqct_session *session = batch->session;
   const struct network *network = session->model->network;
   size_t memory = batch->pixels_in
@@ -218,13 +218,13 @@ enum vqct_status vqct_encode(struct vqct_session *session, const uint8_t *const 
   enum vqct_status status = check_size(height, width, error);
   if (status != VQCT_OK)
     return status;
-  struct batch batch = {.session = session,
-                        .images = images,
-                        .height = (int)height,
-                        .width = (int)width,
-                        .pixels_in = pixels,
-                        .tokens_out = tokens};
-  return images ? batch_run(&batch, error) : VQCT_OK;
+  struct session_batch batch = {.session = session,
+                                .images = images,
+                                .height = (int)height,
+                                .width = (int)width,
+                                .pixels_in = pixels,
+                                .tokens_out = tokens};
+  return images ? session_batch_run(&batch, error) : VQCT_OK;
 }
 
 enum vqct_status vqct_decode(struct vqct_session *session, const uint32_t *const *tokens,
@@ -237,11 +237,11 @@ enum vqct_status vqct_decode(struct vqct_session *session, const uint32_t *const
   enum vqct_status status = check_size(grid_height * factor, grid_width * factor, error);
   if (status != VQCT_OK)
     return status;
-  struct batch batch = {.session = session,
-                        .images = images,
-                        .grid_height = (int)grid_height,
-                        .grid_width = (int)grid_width,
-                        .tokens_in = tokens,
-                        .pixels_out = pixels};
-  return images ? batch_run(&batch, error) : VQCT_OK;
+  struct session_batch batch = {.session = session,
+                                .images = images,
+                                .grid_height = (int)grid_height,
+                                .grid_width = (int)grid_width,
+                                .tokens_in = tokens,
+                                .pixels_out = pixels};
+  return images ? session_batch_run(&batch, error) : VQCT_OK;
 }

@@ -28,7 +28,7 @@ struct activation {
 };
 
 /** One convolution of a block with the numbers of its weight and bias in the parameter list. */
-struct layer {
+struct block_layer {
   struct conv_shape shape;
   int weight, bias;
   struct conv *conv; /* packed weights */
@@ -57,7 +57,7 @@ struct block {
   bool statistics; /* a GroupNorm reads y */
   int norms, layers;
   struct norm norm[BLOCK_NORMS_MAX];
-  struct layer layer[BLOCK_LAYERS_MAX]; /* a residual block without shortcut has two */
+  struct block_layer layer[BLOCK_LAYERS_MAX]; /* a residual block without shortcut has two */
 };
 
 /** What the backward pass of one block needs beside its parameters. */

@@ -8,7 +8,7 @@
 #include "norm_backward.h"
 
 /* What every step of one block's backward pass needs. */
-struct pass {
+struct block_pass {
   const struct block *block;
   const struct parameter_gradients *parameters;
   const struct exec *exec;
@@ -18,15 +18,15 @@ static size_t activation_size(const struct activation *x) {
   return (size_t)x->images * activation_image_size(x);
 }
 
-static float *take(const struct pass *pass, size_t count) {
+static float *take(const struct block_pass *pass, size_t count) {
   return arena_alloc(pass->exec->arena, count * sizeof(float));
 }
 
-static const float *parameter_values(const struct pass *pass, int index) {
+static const float *parameter_values(const struct block_pass *pass, int index) {
   return pass->parameters->values + pass->parameters->list->parameter[index].offset;
 }
 
-static float *parameter_gradient(const struct pass *pass, int index) {
+static float *parameter_gradient(const struct block_pass *pass, int index) {
   return pass->parameters->gradients + pass->parameters->list->parameter[index].offset;
 }
 
@@ -51,7 +51,8 @@ static enum vqct_status read_through(const struct block *block, const struct act
 }
 
 /* Adds a layer's weight gradients and, where da is given, writes that of what it read. */
-static enum vqct_status layer_backward(const struct pass *pass, const struct layer *layer,
+static enum vqct_status layer_backward(const struct block_pass *pass,
+                                       const struct block_layer *layer,
                                        const struct conv_input *input, const float *dy, float *da) {
   int factor = input->upsample ? 2 : 1;
   enum vqct_status status =
@@ -65,7 +66,7 @@ static enum vqct_status layer_backward(const struct pass *pass, const struct lay
 }
 
 /* From the gradient da of the normalised x to that of x; dx may be da. */
-static enum vqct_status norm_step(const struct pass *pass, const struct activation *x,
+static enum vqct_status norm_step(const struct block_pass *pass, const struct activation *x,
                                   const struct norm *norm, bool swish, float *da, float *dx,
                                   bool accumulate) {
   const struct norm_pass step = {
@@ -104,8 +105,9 @@ static void fold_row(void *argument, size_t task, unsigned worker) {
     }
 }
 
-static enum vqct_status convolution_backward(const struct pass *pass, const struct block_tape *tape,
-                                             const float *dy, float *dx) {
+static enum vqct_status convolution_backward(const struct block_pass *pass,
+                                             const struct block_tape *tape, const float *dy,
+                                             float *dx) {
   const struct block *block = pass->block;
   const struct activation *x = &tape->input;
   const struct norm *norm = block->norms ? &block->norm[0] : NULL;
@@ -126,11 +128,12 @@ static enum vqct_status convolution_backward(const struct pass *pass, const stru
   return status;
 }
 
-static enum vqct_status residual_backward(const struct pass *pass, const struct block_tape *tape,
-                                          const float *dy, float *dx) {
+static enum vqct_status residual_backward(const struct block_pass *pass,
+                                          const struct block_tape *tape, const float *dy,
+                                          float *dx) {
   const struct block *block = pass->block;
   const struct activation *x = &tape->input, *h = &tape->hidden;
-  const struct layer *layer = block->layer;
+  const struct block_layer *layer = block->layer;
   struct conv_input read_x, read_h, plain;
   float *dh = take(pass, activation_size(h)), *da = take(pass, activation_size(x));
   enum vqct_status status = dh && da ? VQCT_OK : VQCT_MEMORY;
@@ -177,7 +180,7 @@ static void add(float *sum, const float *term, size_t count, const struct exec *
   pool_run(exec->pool, (count + ADDITION_BLOCK - 1) / ADDITION_BLOCK, add_block, &addition);
 }
 
-static enum vqct_status attention_block_backward(const struct pass *pass,
+static enum vqct_status attention_block_backward(const struct block_pass *pass,
                                                  const struct block_tape *tape, const float *dy,
                                                  float *dx) {
   const struct block *block = pass->block;
@@ -211,7 +214,7 @@ static enum vqct_status attention_block_backward(const struct pass *pass,
 enum vqct_status block_backward(const struct block *block, const struct block_tape *tape,
                                 const struct parameter_gradients *parameters, const float *dy,
                                 float *dx, const struct exec *exec, struct vqct_error *error) {
-  const struct pass pass = {block, parameters, exec};
+  const struct block_pass pass = {block, parameters, exec};
   struct arena_mark mark = arena_mark(exec->arena);
   enum vqct_status status = VQCT_INTERNAL;
   switch (block->kind) {

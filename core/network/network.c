@@ -12,7 +12,7 @@
 
 /* ---- building -------------------------------------------------------------------------------- */
 
-struct builder {
+struct chain_builder {
   const struct parameter_list *list;
   size_t next; /* the parameter that has not been taken yet */
   struct network *network;
@@ -24,7 +24,7 @@ static bool ends_with(const char *name, const char *end) {
 }
 
 /* Whether the next parameter is the weight of the part called `part`. */
-static bool next_is(const struct builder *b, const char *part) {
+static bool next_is(const struct chain_builder *b, const char *part) {
   char end[64] = ".";
   if (b->next + 1 >= b->list->count)
     return false;
@@ -35,42 +35,42 @@ static bool next_is(const struct builder *b, const char *part) {
 }
 
 /* Takes a convolution that keeps height and width. */
-static void take_layer(struct builder *b, struct block *block) {
+static void take_layer(struct chain_builder *b, struct block *block) {
   const struct parameter *weight = &b->list->parameter[b->next];
   int kernel = weight->shape[2];
-  block->layer[block->layers++] = (struct layer){.shape = {.in_channels = weight->shape[1],
-                                                           .out_channels = weight->shape[0],
-                                                           .kernel = kernel,
-                                                           .stride = 1,
-                                                           .pad_before = kernel / 2,
-                                                           .pad_after = kernel / 2},
-                                                 .weight = (int)b->next,
-                                                 .bias = (int)b->next + 1};
+  block->layer[block->layers++] = (struct block_layer){.shape = {.in_channels = weight->shape[1],
+                                                                 .out_channels = weight->shape[0],
+                                                                 .kernel = kernel,
+                                                                 .stride = 1,
+                                                                 .pad_before = kernel / 2,
+                                                                 .pad_after = kernel / 2},
+                                                       .weight = (int)b->next,
+                                                       .bias = (int)b->next + 1};
   b->next += 2;
 }
 
-static void take_norm(struct builder *b, struct block *block) {
+static void take_norm(struct chain_builder *b, struct block *block) {
   block->norm[block->norms++] = (struct norm){.channels = b->list->parameter[b->next].shape[0],
                                               .weight = (int)b->next,
                                               .bias = (int)b->next + 1};
   b->next += 2;
 }
 
-static bool take_norm_named(struct builder *b, struct block *block, const char *part) {
+static bool take_norm_named(struct chain_builder *b, struct block *block, const char *part) {
   bool found = next_is(b, part);
   if (found)
     take_norm(b, block);
   return found;
 }
 
-static bool take_layer_named(struct builder *b, struct block *block, const char *part) {
+static bool take_layer_named(struct chain_builder *b, struct block *block, const char *part) {
   bool found = next_is(b, part);
   if (found)
     take_layer(b, block);
   return found;
 }
 
-static bool take_residual(struct builder *b, struct block *block) {
+static bool take_residual(struct chain_builder *b, struct block *block) {
   block->kind = BLOCK_RESIDUAL;
   bool whole = take_norm_named(b, block, "norm1") && take_layer_named(b, block, "conv1") &&
                take_norm_named(b, block, "norm2") && take_layer_named(b, block, "conv2");
@@ -78,14 +78,14 @@ static bool take_residual(struct builder *b, struct block *block) {
   return whole;
 }
 
-static bool take_attention(struct builder *b, struct block *block) {
+static bool take_attention(struct chain_builder *b, struct block *block) {
   block->kind = BLOCK_ATTENTION;
   return take_norm_named(b, block, "norm") && take_layer_named(b, block, "q") &&
          take_layer_named(b, block, "k") && take_layer_named(b, block, "v") &&
          take_layer_named(b, block, "proj_out");
 }
 
-static bool take_convolution(struct builder *b, struct block *block) {
+static bool take_convolution(struct chain_builder *b, struct block *block) {
   static const char *const plain[] = {"conv_in", "conv_out", "quant_conv", "post_quant_conv"};
   block->kind = BLOCK_CONVOLUTION;
   take_norm_named(b, block, "norm_out");
@@ -101,7 +101,7 @@ static bool take_convolution(struct builder *b, struct block *block) {
   return take_layer_named(b, block, "upsample.conv");
 }
 
-static bool take_block(struct builder *b, struct block *block) {
+static bool take_block(struct chain_builder *b, struct block *block) {
   if (next_is(b, "norm1"))
     return take_residual(b, block);
   if (next_is(b, "norm"))
@@ -110,13 +110,13 @@ static bool take_block(struct builder *b, struct block *block) {
 }
 
 /* Which chain the next parameter belongs to. */
-static struct chain *next_chain(const struct builder *b) {
+static struct chain *next_chain(const struct chain_builder *b) {
   const char *name = b->list->parameter[b->next].name;
   bool decodes = strncmp(name, "decoder.", 8) == 0 || strncmp(name, "post_quant_conv.", 16) == 0;
   return decodes ? &b->network->decoder : &b->network->encoder;
 }
 
-static enum vqct_status build_chains(struct builder *b, struct vqct_error *error) {
+static enum vqct_status build_chains(struct chain_builder *b, struct vqct_error *error) {
   struct network *network = b->network;
   while (b->next < b->list->count) {
     const char *name = b->list->parameter[b->next].name;
@@ -134,7 +134,7 @@ static enum vqct_status build_chains(struct builder *b, struct vqct_error *error
 
 /* ---- weights --------------------------------------------------------------------------------- */
 
-static enum vqct_status load_layer(struct layer *layer, const struct parameter_source *source,
+static enum vqct_status load_layer(struct block_layer *layer, const struct parameter_source *source,
                                    struct vqct_error *error) {
   const float *weight = NULL, *bias = NULL;
   enum vqct_status status = source->get(source->context, layer->weight, &weight, error);
@@ -212,7 +212,7 @@ enum vqct_status network_new(const struct model_config *config, const struct par
   enum vqct_status status = VQCT_OK;
   if (!network->encoder.block || !network->decoder.block)
     status = error_set(error, VQCT_MEMORY, "no memory for the network");
-  struct builder builder = {.list = list, .network = network};
+  struct chain_builder builder = {.list = list, .network = network};
   if (status == VQCT_OK)
     status = build_chains(&builder, error);
   if (status == VQCT_OK)

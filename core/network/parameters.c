@@ -10,13 +10,13 @@
 #include "rng.h"
 
 /* A list under construction. A failed allocation is kept and reported once at the end. */
-struct builder {
+struct list_builder {
   struct parameter_list *list;
   size_t room;
   bool exhausted;
 };
 
-static struct parameter *append(struct builder *b) {
+static struct parameter *append(struct list_builder *b) {
   struct parameter_list *list = b->list;
   if (list->count == b->room) {
     size_t room = b->room ? 2 * b->room : 128;
@@ -31,7 +31,8 @@ static struct parameter *append(struct builder *b) {
   return &list->parameter[list->count++];
 }
 
-static void add(struct builder *b, const char *part, const char *leaf, struct parameter shape) {
+static void add(struct list_builder *b, const char *part, const char *leaf,
+                struct parameter shape) {
   struct parameter *p = append(b);
   if (!p)
     return;
@@ -46,7 +47,7 @@ static void add(struct builder *b, const char *part, const char *leaf, struct pa
     b->list->largest = p->count;
 }
 
-static void add_conv(struct builder *b, const char *part, int in, int out, int kernel) {
+static void add_conv(struct list_builder *b, const char *part, int in, int out, int kernel) {
   int fan_in = in * kernel * kernel;
   add(b, part, "weight",
       (struct parameter){.role = PARAMETER_KERNEL,
@@ -58,7 +59,7 @@ static void add_conv(struct builder *b, const char *part, int in, int out, int k
           .role = PARAMETER_BIAS, .dims = 1, .shape = {out, 1, 1, 1}, .fan_in = fan_in});
 }
 
-static void add_norm(struct builder *b, const char *part, int channels) {
+static void add_norm(struct list_builder *b, const char *part, int channels) {
   add(b, part, "weight",
       (struct parameter){.role = PARAMETER_SCALE, .dims = 1, .shape = {channels, 1, 1, 1}});
   add(b, part, "bias",
@@ -79,7 +80,7 @@ __attribute__((format(printf, 1, 2))) static struct part_name part_name(const ch
   return name;
 }
 
-static void add_block(struct builder *b, const char *part, int in, int out) {
+static void add_block(struct list_builder *b, const char *part, int in, int out) {
   add_norm(b, part_name("%s.norm1", part).text, in);
   add_conv(b, part_name("%s.conv1", part).text, in, out, 3);
   add_norm(b, part_name("%s.norm2", part).text, out);
@@ -88,14 +89,14 @@ static void add_block(struct builder *b, const char *part, int in, int out) {
     add_conv(b, part_name("%s.nin_shortcut", part).text, in, out, 1);
 }
 
-static void add_attention(struct builder *b, const char *part, int channels) {
+static void add_attention(struct list_builder *b, const char *part, int channels) {
   static const char *const convolutions[] = {"q", "k", "v", "proj_out"};
   add_norm(b, part_name("%s.norm", part).text, channels);
   for (size_t i = 0; i < sizeof convolutions / sizeof *convolutions; i++)
     add_conv(b, part_name("%s.%s", part, convolutions[i]).text, channels, channels, 1);
 }
 
-static void add_middle(struct builder *b, const struct model_config *config, const char *side,
+static void add_middle(struct list_builder *b, const struct model_config *config, const char *side,
                        int channels) {
   add_block(b, part_name("%s.mid.block_1", side).text, channels, channels);
   if (config->middle_attention)
@@ -104,7 +105,7 @@ static void add_middle(struct builder *b, const struct model_config *config, con
 }
 
 /* The blocks and attentions of one level, "encoder.down.2" or "decoder.up.2". */
-static void add_level(struct builder *b, const struct model_config *config, const char *part,
+static void add_level(struct list_builder *b, const struct model_config *config, const char *part,
                       int level, int blocks, int in) {
   int out = model_config_level_channels(config, level);
   for (int j = 0; j < blocks; j++) {
@@ -114,7 +115,7 @@ static void add_level(struct builder *b, const struct model_config *config, cons
   }
 }
 
-static void add_encoder(struct builder *b, const struct model_config *config) {
+static void add_encoder(struct list_builder *b, const struct model_config *config) {
   int channels = config->channels;
   add_conv(b, "encoder.conv_in", config->image_channels, channels, 3);
   for (int level = 0; level < config->levels; level++) {
@@ -129,7 +130,7 @@ static void add_encoder(struct builder *b, const struct model_config *config) {
   add_conv(b, "encoder.conv_out", channels, config->z_channels, 3);
 }
 
-static void add_decoder(struct builder *b, const struct model_config *config) {
+static void add_decoder(struct list_builder *b, const struct model_config *config) {
   int channels = model_config_level_channels(config, config->levels - 1);
   add_conv(b, "decoder.conv_in", config->z_channels, channels, 3);
   add_middle(b, config, "decoder", channels);
@@ -146,7 +147,7 @@ static void add_decoder(struct builder *b, const struct model_config *config) {
 
 enum vqct_status parameter_list_init(const struct model_config *config, struct parameter_list *list,
                                      struct vqct_error *error) {
-  struct builder b = {.list = list};
+  struct list_builder b = {.list = list};
   *list = (struct parameter_list){0};
   int code_channels = model_config_code_channels(config);
   add_encoder(&b, config);

@@ -3,7 +3,7 @@
 #define ROWS    ((size_t)64) /* positions a task of the first pass works on */
 #define COLUMNS ((size_t)16) /* channels a task of the second pass works on: a cache line */
 
-struct job {
+struct loss_job {
   const struct quantizer *quantizer;
   const float *z, *zq;
   const uint32_t *tokens;
@@ -15,7 +15,7 @@ struct job {
 
 static void vectors_block(void *argument, size_t task, unsigned worker) {
   (void)worker;
-  const struct job *job = argument;
+  const struct loss_job *job = argument;
   size_t channels = job->quantizer->channels, begin = task * ROWS;
   size_t end = begin + ROWS < job->positions ? begin + ROWS : job->positions;
   double sum = 0;
@@ -31,7 +31,7 @@ static void vectors_block(void *argument, size_t task, unsigned worker) {
  * positions may share a code, but never two tasks. */
 static void codes_slice(void *argument, size_t task, unsigned worker) {
   (void)worker;
-  const struct job *job = argument;
+  const struct loss_job *job = argument;
   const struct quantizer *q = job->quantizer;
   const struct codebook *codebook = &q->codebook[task / job->slices];
   size_t begin = task % job->slices * COLUMNS;
@@ -59,7 +59,7 @@ enum vqct_status codebook_loss(const struct quantizer *quantizer,
   double count = (double)positions * (double)quantizer->dimension;
   double each = 2 * (double)scale / count;
   bool released = settings->placement == BETA_RELEASED;
-  struct job job = {
+  struct loss_job job = {
       .quantizer = quantizer,
       .z = z,
       .zq = zq,

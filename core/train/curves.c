@@ -51,19 +51,20 @@ struct point {
   double step, value;
 };
 
-struct series {
+struct drawn_curve {
   struct point *point;
   size_t count, capacity;
 };
 
 struct drawing {
-  struct series series[PANELS][SERIES_MAX];
+  struct drawn_curve series[PANELS][SERIES_MAX];
   char *text;
   size_t size, capacity;
   bool failed; /* memory was short */
 };
 
-static void add_point(struct drawing *drawing, struct series *series, double step, double value) {
+static void add_point(struct drawing *drawing, struct drawn_curve *series, double step,
+                      double value) {
   if (series->count == series->capacity) {
     size_t capacity = series->capacity ? 2 * series->capacity : 256;
     struct point *point = realloc(series->point, capacity * sizeof *point);
@@ -142,7 +143,7 @@ struct range {
   double least, most, last; /* values, and the last step */
 };
 
-static struct range range_of(const struct series series[SERIES_MAX]) {
+static struct range range_of(const struct drawn_curve series[SERIES_MAX]) {
   struct range range = {INFINITY, -INFINITY, 1};
   for (size_t s = 0; s < SERIES_MAX; s++)
     for (size_t i = 0; i < series[s].count; i++) {
@@ -157,7 +158,7 @@ static struct range range_of(const struct series series[SERIES_MAX]) {
   return range;
 }
 
-static void draw_series(struct drawing *drawing, const struct series *series,
+static void draw_series(struct drawing *drawing, const struct drawn_curve *series,
                         const struct range *range, const char *colour, double left, double top) {
   size_t every = (series->count + POINTS_MAX - 1) / POINTS_MAX;
   put(drawing, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"1.3\" points=\"", colour);
@@ -175,7 +176,7 @@ static void draw_series(struct drawing *drawing, const struct series *series,
 }
 
 static void draw_panel(struct drawing *drawing, size_t p) {
-  const struct series *series = drawing->series[p];
+  const struct drawn_curve *series = drawing->series[p];
   struct range range = range_of(series);
   double left = (double)(p % COLUMNS) * PANEL_WIDTH + 55;
   double top = (double)(p / COLUMNS) * PANEL_HEIGHT + 25;

@@ -20,7 +20,7 @@
 #define PARAMETERS_MAX     (3 * (DISCRIMINATOR_LAYERS_MAX + 2))
 #define NONE               (-1) /* a parameter that a layer does not have */
 
-struct layer {
+struct discriminator_layer {
   struct conv_shape shape;
   struct conv *conv;
   int weight, bias, gamma, beta; /* numbers of its parameters */
@@ -28,7 +28,7 @@ struct layer {
 
 struct discriminator {
   int layers; /* convolutions */
-  struct layer layer[DISCRIMINATOR_LAYERS_MAX + 2];
+  struct discriminator_layer layer[DISCRIMINATOR_LAYERS_MAX + 2];
   size_t parameters, size;
   struct discriminator_parameter parameter[PARAMETERS_MAX];
   const float *block; /* loaded */
@@ -53,7 +53,7 @@ static void plan(struct discriminator *d, const struct discriminator_settings *s
   int in = settings->image_channels, module = 0;
   d->layers = settings->layers + 2;
   for (int i = 0; i < d->layers; i++) {
-    struct layer *layer = &d->layer[i];
+    struct discriminator_layer *layer = &d->layer[i];
     bool first = i == 0, last = i == d->layers - 1;
     int out = last ? 1 : settings->channels << (i < 3 ? i : 3);
     layer->shape = (struct conv_shape){in, out, 4, i < settings->layers ? 2 : 1, 1, 1};
@@ -108,7 +108,7 @@ static const float *values(const struct discriminator *d, int parameter) {
 
 void discriminator_initialize(const struct discriminator *d, uint64_t seed, float *block) {
   for (int i = 0; i < d->layers; i++) {
-    const struct layer *layer = &d->layer[i];
+    const struct discriminator_layer *layer = &d->layer[i];
     float bound = 1 / sqrtf((float)(layer->shape.in_channels * 16));
     const int part[] = {layer->weight, layer->bias, layer->gamma, layer->beta};
     for (int k = 0; k < 4; k++) {
@@ -129,7 +129,7 @@ enum vqct_status discriminator_load(struct discriminator *d, const float *block,
                                     struct vqct_error *error) {
   d->block = block;
   for (int i = 0; i < d->layers; i++) {
-    struct layer *layer = &d->layer[i];
+    struct discriminator_layer *layer = &d->layer[i];
     const float *weight = values(d, layer->weight), *bias = values(d, layer->bias);
     if (layer->conv) {
       conv_update(layer->conv, weight, bias);
@@ -220,7 +220,7 @@ static enum vqct_status batch_norm(const struct discriminator *d, struct discrim
 static enum vqct_status layer_forward(const struct discriminator *d,
                                       struct discriminator_pass *pass, int i,
                                       const struct reduction *reduction, const struct exec *exec) {
-  const struct layer *layer = &d->layer[i];
+  const struct discriminator_layer *layer = &d->layer[i];
   struct discriminator_kept *kept = &pass->kept[i];
   bool first = i == 0, last = i == d->layers - 1;
   size_t count = kept_size(d, pass, i);
@@ -288,7 +288,7 @@ static enum vqct_status layer_backward(const struct discriminator *d,
                                        const struct discriminator_pass *pass, int i, float *dy,
                                        float *gradients, float *dx,
                                        const struct reduction *reduction, const struct exec *exec) {
-  const struct layer *layer = &d->layer[i];
+  const struct discriminator_layer *layer = &d->layer[i];
   const struct discriminator_kept *kept = &pass->kept[i];
   const struct conv_input input = {.x = i ? pass->kept[i - 1].active : pass->x,
                                    .images = pass->images,

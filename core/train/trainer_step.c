@@ -20,7 +20,7 @@
 #define ADAPTIVE_LIMIT   1e4
 
 /* One micro-batch on its way; everything lives in the arena until its end. */
-struct batch {
+struct micro_batch {
   struct trainer *t;
   struct vqct_train_losses *losses;
   struct vqct_error *error;
@@ -36,16 +36,16 @@ static size_t size_of(const struct activation *a) {
   return (size_t)a->images * activation_image_size(a);
 }
 
-static enum vqct_status no_memory(const struct batch *b) {
+static enum vqct_status no_memory(const struct micro_batch *b) {
   return error_set(b->error, VQCT_MEMORY, "no memory to train on %d pictures of %d x %d",
                    b->x.images, b->x.width, b->x.height);
 }
 
-static float *take(const struct batch *b, size_t count) {
+static float *take(const struct micro_batch *b, size_t count) {
   return arena_alloc(b->t->exec.arena, count * sizeof(float));
 }
 
-static enum vqct_status check_finite(const struct batch *b, double value, const char *what) {
+static enum vqct_status check_finite(const struct micro_batch *b, double value, const char *what) {
   return isfinite(value) ? VQCT_OK
                          : error_set(b->error, VQCT_NOT_FINITE, "step %llu: %s is not finite",
                                      (unsigned long long)b->t->step, what);
@@ -59,7 +59,7 @@ static void count_tokens(struct trainer *t, const uint32_t *tokens, size_t posit
   t->counted += positions;
 }
 
-static enum vqct_status forward(struct batch *b) {
+static enum vqct_status forward(struct micro_batch *b) {
   struct trainer *t = b->t;
   const struct exec *exec = &t->exec;
   const struct chain *encoder = &t->network->encoder, *decoder = &t->network->decoder;
@@ -89,7 +89,7 @@ static enum vqct_status forward(struct batch *b) {
 
 /* ---- losses of the picture ------------------------------------------------------------------- */
 
-static enum vqct_status reconstruction(struct batch *b) {
+static enum vqct_status reconstruction(struct micro_batch *b) {
   const struct trainer *t = b->t;
   const struct trainer_settings *s = &t->settings;
   double pixel = 0, perceptual = 0;
@@ -112,7 +112,8 @@ static enum vqct_status reconstruction(struct batch *b) {
 
 /* Norm of the gradient for the decoder's last weight that a gradient dy of the picture causes, over
  * all processes. */
-static enum vqct_status last_weight_norm(const struct batch *b, const float *dy, double *norm) {
+static enum vqct_status last_weight_norm(const struct micro_batch *b, const float *dy,
+                                         double *norm) {
   const struct trainer *t = b->t;
   struct arena_mark mark = arena_mark(t->exec.arena);
   size_t count = chain_last_weight_count(&t->network->decoder);
@@ -131,7 +132,7 @@ static enum vqct_status last_weight_norm(const struct batch *b, const float *dy,
 }
 
 /* Adds the adversarial loss to dy, weighted so that both losses pull equally at the last layer. */
-static enum vqct_status deceive(const struct batch *b, const struct discriminator_pass *made,
+static enum vqct_status deceive(const struct micro_batch *b, const struct discriminator_pass *made,
                                 float *dlogit) {
   const struct trainer *t = b->t;
   double loss = loss_hinge(HINGE_GENERATOR, made->logit, made->logits, b->scale, dlogit);
@@ -159,7 +160,7 @@ static enum vqct_status deceive(const struct batch *b, const struct discriminato
 }
 
 /* The discriminator's own loss: half of that on real and half of that on made pictures. */
-static enum vqct_status judge(const struct batch *b, const struct discriminator_pass *made,
+static enum vqct_status judge(const struct micro_batch *b, const struct discriminator_pass *made,
                               float *dlogit) {
   struct trainer *t = b->t;
   struct discriminator_pass real;
@@ -180,7 +181,7 @@ static enum vqct_status judge(const struct batch *b, const struct discriminator_
   return status == VQCT_OK ? check_finite(b, loss, "the discriminator's loss") : status;
 }
 
-static enum vqct_status adversary(const struct batch *b) {
+static enum vqct_status adversary(const struct micro_batch *b) {
   const struct trainer *t = b->t;
   struct discriminator_pass made;
   struct arena_mark mark = arena_mark(t->exec.arena);
@@ -200,7 +201,7 @@ static enum vqct_status adversary(const struct batch *b) {
 
 /* ---- backward -------------------------------------------------------------------------------- */
 
-static enum vqct_status backward(const struct batch *b) {
+static enum vqct_status backward(const struct micro_batch *b) {
   struct trainer *t = b->t;
   const struct parameter_gradients parameters = {&t->list, t->generator.parameters,
                                                  t->generator.gradients};
@@ -240,7 +241,8 @@ static enum vqct_status begin_step(struct trainer *t, struct vqct_error *error) 
 enum vqct_status trainer_accumulate(struct trainer *t, const float *x, int images, int height,
                                     int width, int part, int parts,
                                     struct vqct_train_losses *losses, struct vqct_error *error) {
-  struct batch batch = {.t = t, .losses = losses, .error = error, .scale = 1.0F / (float)parts};
+  struct micro_batch batch = {
+      .t = t, .losses = losses, .error = error, .scale = 1.0F / (float)parts};
   int factor = model_config_downsampling(&t->config);
   if (images < 1 || height < factor || width < factor || height % factor || width % factor)
     return error_set(error, VQCT_INVALID,
