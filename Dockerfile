@@ -14,7 +14,7 @@ RUN make deps && make -j"$(nproc)" all && make install DESTDIR=/out PREFIX=/usr 
     && strip /out/usr/bin/vqct
 
 FROM debian:12-slim
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 LABEL org.opencontainers.image.title="vqct" \
       org.opencontainers.image.description="Images to discrete tokens and back" \
       org.opencontainers.image.version="${VERSION}" \

@@ -2,7 +2,7 @@
 #
 # Objects go to build/CONFIG, one folder for each of release, asan, ubsan and tsan.
 
-VERSION := 0.1.0
+VERSION := 0.2.0
 CONFIG  ?= release
 PREFIX  ?= /usr/local
 CC      ?= cc

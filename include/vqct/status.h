@@ -55,7 +55,7 @@ const char *vqct_status_meaning(enum vqct_status status);
 /** The exit status that the command `vqct` ends with for this status, 0 to 14. */
 int vqct_status_exit(enum vqct_status status);
 
-/** The library's version, such as "0.1.0". */
+/** The library's version, such as "0.2.0". */
 const char *vqct_version(void);
 
 #ifdef __cplusplus
