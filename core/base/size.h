@@ -15,4 +15,9 @@ static inline bool size_add(size_t a, size_t b, size_t *sum) {
   return !__builtin_add_overflow(a, b, sum);
 }
 
+/** The smaller of two sizes. */
+static inline size_t size_least(size_t a, size_t b) {
+  return a < b ? a : b;
+}
+
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "simd.h"
+#include "size.h"
 
 #define BLOCK_ROWS  256 /* so that packing a panel of B costs little beside using it */
 #define BLOCK_DEPTH 256 /* of a packed panel, which then fits the first cache */
@@ -15,10 +16,6 @@ struct gemm_job {
   size_t panels;
   float *scratch; /* of each worker: a packed panel and a tile of C */
 };
-
-static size_t least(size_t a, size_t b) {
-  return a < b ? a : b;
-}
 
 /* Rows first to first + depth - 1 of `columns` columns of B, filled up with zeros to `width`. */
 static void pack_panel(const struct gemm_matrix *b, size_t first, size_t depth, size_t column,
@@ -49,14 +46,14 @@ static void gemm_task(void *argument, size_t number, unsigned worker) {
   const struct gemm *gemm = job->gemm;
   size_t panel = number % job->panels, row = number / job->panels * BLOCK_ROWS;
   size_t column = panel * job->simd->panel;
-  size_t columns = least(gemm->columns - column, job->simd->panel);
+  size_t columns = size_least(gemm->columns - column, job->simd->panel);
   size_t vectors = simd_panel_vectors(job->simd, gemm->columns, panel);
   size_t width = vectors * job->simd->lanes;
   float *packed = job->scratch + worker * (BLOCK_DEPTH + BLOCK_ROWS) * job->simd->panel;
   const struct gemm_matrix *a = &gemm->a;
   struct product product = {
       .runs = 1,
-      .rows = least(gemm->rows - row, BLOCK_ROWS),
+      .rows = size_least(gemm->rows - row, BLOCK_ROWS),
       .vectors = vectors,
       .a_row = a->transposed ? 1 : a->stride,
       .a_step = a->transposed ? a->stride : 1,
@@ -67,7 +64,7 @@ static void gemm_task(void *argument, size_t number, unsigned worker) {
   };
   memset(product.c, 0, product.rows * width * sizeof(float));
   for (size_t first = 0; first < gemm->depth; first += BLOCK_DEPTH) {
-    product.depth = least(gemm->depth - first, BLOCK_DEPTH);
+    product.depth = size_least(gemm->depth - first, BLOCK_DEPTH);
     product.a = a->data + row * product.a_row + first * product.a_step;
     product.accumulate = true;
     pack_panel(&gemm->b, first, product.depth, column, columns, width, packed);

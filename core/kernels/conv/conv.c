@@ -3,12 +3,13 @@
 #include <stdlib.h>
 
 #include "error.h"
-#include "layer.h"
+#include "filter_pack.h"
+#include "filter_run.h"
 #include "size.h"
 
 struct conv {
   struct conv_shape shape;
-  struct layer layer;
+  struct filter filter;
 };
 
 int conv_output_size(const struct conv_shape *shape, int size) {
@@ -22,8 +23,8 @@ static bool shape_valid(const struct conv_shape *s) {
          s->pad_before < s->kernel && s->pad_after >= 0 && s->pad_after < s->kernel;
 }
 
-static struct layer forward_layer(const struct conv_shape *s, const struct simd *simd) {
-  struct layer layer = {
+static struct filter forward_filter(const struct conv_shape *s, const struct simd *simd) {
+  struct filter filter = {
       .simd = simd,
       .in_channels = (size_t)s->in_channels,
       .out_channels = (size_t)s->out_channels,
@@ -33,8 +34,8 @@ static struct layer forward_layer(const struct conv_shape *s, const struct simd 
       .top = s->pad_before,
       .left = s->pad_before,
   };
-  layer_choose(&layer);
-  return layer;
+  filter_choose(&filter);
+  return filter;
 }
 
 static float *floats_new(size_t count) {
@@ -61,9 +62,9 @@ enum vqct_status conv_new_simd(const struct conv_shape *shape, const float *weig
   if (!conv)
     goto no_memory;
   conv->shape = *shape;
-  conv->layer = forward_layer(shape, simd);
-  if (!layer_sizes(&conv->layer, &weights, &biases) ||
-      !(conv->layer.weights = floats_new(weights)) || !(conv->layer.bias = floats_new(biases)))
+  conv->filter = forward_filter(shape, simd);
+  if (!filter_sizes(&conv->filter, &weights, &biases) ||
+      !(conv->filter.weights = floats_new(weights)) || !(conv->filter.bias = floats_new(biases)))
     goto no_memory;
   conv_update(conv, weight, bias);
   *result = conv;
@@ -78,21 +79,21 @@ no_memory:
 void conv_update(struct conv *conv, const float *weight, const float *bias) {
   ptrdiff_t kernel = conv->shape.kernel, in = conv->shape.in_channels;
   struct weight_view view = {weight, in * kernel * kernel, kernel * kernel, kernel, 1};
-  layer_pack(&conv->layer, &view, bias, NULL);
+  filter_pack(&conv->filter, &view, bias, NULL);
 }
 
 void conv_free(struct conv *conv) {
   if (!conv)
     return;
-  free(conv->layer.weights);
-  free(conv->layer.bias);
+  free(conv->filter.weights);
+  free(conv->filter.bias);
   free(conv);
 }
 
 enum vqct_status conv_forward(const struct conv *conv, const struct conv_input *input,
                               const struct conv_output *output, const struct exec *exec) {
   int factor = input->upsample ? 2 : 1;
-  struct layer_target target = {
+  struct filter_target target = {
       .output = output,
       .height = conv_output_size(&conv->shape, input->height * factor),
       .width = conv_output_size(&conv->shape, input->width * factor),
@@ -100,7 +101,7 @@ enum vqct_status conv_forward(const struct conv *conv, const struct conv_input *
   };
   target.rows = target.height;
   target.columns = target.width;
-  return layer_run(&conv->layer, input, &target, exec);
+  return filter_run(&conv->filter, input, &target, exec);
 }
 
 /* One axis of the gradient for the input. Of the padded input's lines with parity `phase`, line
@@ -127,11 +128,11 @@ static struct backward_axis backward_axis(const struct conv_shape *s, int phase,
 static enum vqct_status backward_phase(const struct conv_shape *s, const float *weight,
                                        const struct conv_input *dy, const struct backward_axis *row,
                                        const struct backward_axis *column,
-                                       struct layer_target *target, const struct exec *exec) {
+                                       struct filter_target *target, const struct exec *exec) {
   struct arena_mark mark = arena_mark(exec->arena);
   enum vqct_status status = VQCT_MEMORY;
   ptrdiff_t kernel = s->kernel, in = s->in_channels;
-  struct layer layer = {
+  struct filter filter = {
       .simd = simd_best(exec->simd),
       .in_channels = (size_t)s->out_channels,
       .out_channels = (size_t)s->in_channels,
@@ -144,17 +145,17 @@ static enum vqct_status backward_phase(const struct conv_shape *s, const float *
   struct weight_view view = {weight + row->last_tap * kernel + column->last_tap, kernel * kernel,
                              in * kernel * kernel, -kernel * s->stride, -s->stride};
   size_t weights, bias;
-  layer_choose(&layer);
-  if (!layer_sizes(&layer, &weights, &bias) ||
-      !(layer.weights = arena_alloc(exec->arena, weights * sizeof(float))) ||
-      !(layer.bias = arena_alloc(exec->arena, bias * sizeof(float))))
+  filter_choose(&filter);
+  if (!filter_sizes(&filter, &weights, &bias) ||
+      !(filter.weights = arena_alloc(exec->arena, weights * sizeof(float))) ||
+      !(filter.bias = arena_alloc(exec->arena, bias * sizeof(float))))
     goto done;
-  layer_pack(&layer, &view, NULL, exec->pool);
+  filter_pack(&filter, &view, NULL, exec->pool);
   target->first_row = row->first;
   target->rows = row->count;
   target->first_column = column->first;
   target->columns = column->count;
-  status = layer_run(&layer, dy, target, exec);
+  status = filter_run(&filter, dy, target, exec);
 done:
   arena_release(exec->arena, mark);
   return status;
@@ -170,7 +171,7 @@ enum vqct_status conv_backward_input(const struct conv_shape *shape, const float
       .width = conv_output_size(shape, width),
   };
   struct conv_output output = {.y = dx};
-  struct layer_target target = {
+  struct filter_target target = {
       .output = &output, .height = height, .width = width, .step = shape->stride};
   for (int i = 0; i < shape->stride; i++)
     for (int j = 0; j < shape->stride; j++) {

@@ -1,10 +1,7 @@
 #include "tiles.h"
 
 #include "gather.h"
-
-static size_t least(size_t a, size_t b) {
-  return a < b ? a : b;
-}
+#include "size.h"
 
 static int blocks_across(const struct tile_grid *grid) {
   return (grid->across + grid->block_columns - 1) / grid->block_columns;
@@ -37,7 +34,7 @@ size_t tile_grid_before(const struct tile_grid *grid, size_t number) {
 size_t tiles_scratch(const struct tile_reader *reader, int rows, int columns) {
   size_t high = (size_t)(rows * WINOGRAD_TILE + reader->border);
   size_t wide = (size_t)(columns * WINOGRAD_TILE + reader->border);
-  return high * wide * least(simd_round(reader->simd, reader->channels), TILES_CHANNELS);
+  return high * wide * size_least(simd_round(reader->simd, reader->channels), TILES_CHANNELS);
 }
 
 void tiles_read(const struct tile_reader *reader, const struct tile_block *block, float *scratch,
@@ -51,7 +48,7 @@ void tiles_read(const struct tile_reader *reader, const struct tile_block *block
   size_t rows = (size_t)block->rows, columns = (size_t)block->columns;
   for (size_t first = block->first_channel; first < block->end_channel; first += TILES_CHANNELS) {
     region.first_channel = first;
-    region.channels = least(block->end_channel - first, TILES_CHANNELS);
+    region.channels = size_least(block->end_channel - first, TILES_CHANNELS);
     size_t stride = simd_round(reader->simd, region.channels);
     size_t line = (size_t)region.columns * stride;
     gather(reader->simd, reader->input, reader->channels, block->image, &region, stride, scratch);

@@ -1,7 +1,8 @@
-/* The wide form of a layer. The batch goes through in bands of tiles: first the team transforms the
- * input of a band, then each task takes one panel of output channels, transforms its weights some
- * input channels at a time, multiplies them with all tiles of the band, and writes its output. */
-#include "layer.h"
+/* The wide form of a filter. The batch goes through in bands of tiles: first the team transforms
+ * the input of a band, then each task takes one panel of output channels, transforms its weights
+ * some input channels at a time, multiplies them with all tiles of the band, and writes its output.
+ */
+#include "wide.h"
 
 #define BLOCK_SIDE    4  /* tiles along a block's side */
 #define BAND_TILES    64 /* over which transforming the weights is spread */
@@ -9,7 +10,7 @@
 #define BLOCK_DEPTH   64 /* input channels whose transformed weights stay in the second cache */
 
 struct wide_job {
-  struct layer_job job;
+  struct filter_job job;
   struct tile_reader reader;
   struct tile_grid grid;
   size_t first, count;                       /* blocks of this band */
@@ -19,9 +20,9 @@ struct wide_job {
   float *input;                              /* points of the band: point, tile, channel */
 };
 
-static struct layer_task block_at(const struct wide_job *wide, size_t number) {
-  const struct layer_target *target = wide->job.target;
-  return layer_task_at(&wide->job, number, tiles_in(target->rows), tiles_in(target->columns));
+static struct filter_task block_at(const struct wide_job *wide, size_t number) {
+  const struct filter_target *target = wide->job.target;
+  return filter_task_at(&wide->job, number, tiles_in(target->rows), tiles_in(target->columns));
 }
 
 /* Tiles of the band's blocks before block `number`. */
@@ -45,11 +46,11 @@ static void read_block(void *argument, size_t number, unsigned worker) {
 /* The band's points of one panel, into output; weights is scratch. */
 static void multiply_panel(const struct wide_job *wide, size_t panel, float *weights,
                            float *output) {
-  const struct layer *layer = wide->job.layer;
-  const struct simd *simd = layer->simd;
-  size_t vectors = simd_panel_vectors(simd, layer->out_channels, panel);
-  size_t width = vectors * simd->lanes, in = layer->in_channels;
-  const float *packed = layer_panel(layer, panel, layer_points(layer) * in);
+  const struct filter *filter = wide->job.filter;
+  const struct simd *simd = filter->simd;
+  size_t vectors = simd_panel_vectors(simd, filter->out_channels, panel);
+  size_t width = vectors * simd->lanes, in = filter->in_channels;
+  const float *packed = filter_panel(filter, panel, filter_points(filter) * in);
   for (size_t first = 0; first < in; first += BLOCK_DEPTH) {
     size_t depth = in - first < BLOCK_DEPTH ? in - first : BLOCK_DEPTH;
     for (size_t i = 0; i < depth; i++)
@@ -77,20 +78,21 @@ static void multiply_panel(const struct wide_job *wide, size_t panel, float *wei
 
 static void compute_panel(void *argument, size_t panel, unsigned worker) {
   const struct wide_job *wide = argument;
-  const struct layer *layer = wide->job.layer;
+  const struct filter *filter = wide->job.filter;
   float *weights = wide->job.scratch + worker * wide->job.worker_floats;
-  float *output = weights + WINOGRAD_POINTS * BLOCK_DEPTH * layer->simd->panel;
-  size_t width = simd_panel_vectors(layer->simd, layer->out_channels, panel) * layer->simd->lanes;
+  float *output = weights + WINOGRAD_POINTS * BLOCK_DEPTH * filter->simd->panel;
+  size_t width =
+      simd_panel_vectors(filter->simd, filter->out_channels, panel) * filter->simd->lanes;
   multiply_panel(wide, panel, weights, output);
   for (size_t i = wide->first; i < wide->first + wide->count; i++) {
-    struct layer_task block = block_at(wide, i);
-    layer_write_tiles(&wide->job, &block, panel, output + tiles_before(wide, i) * width,
-                      wide->output_step);
+    struct filter_task block = block_at(wide, i);
+    filter_write_tiles(&wide->job, &block, panel, output + tiles_before(wide, i) * width,
+                       wide->output_step);
   }
 }
 
 static void run_bands(struct wide_job *wide, const struct exec *exec) {
-  size_t blocks = layer_tasks(&wide->job);
+  size_t blocks = filter_tasks(&wide->job);
   size_t most = BAND_TILES / (size_t)(wide->job.split.block_rows * wide->job.split.block_columns);
   for (wide->first = 0; wide->first < blocks; wide->first += wide->count) {
     wide->count = blocks - wide->first < most ? blocks - wide->first : most;
@@ -100,19 +102,19 @@ static void run_bands(struct wide_job *wide, const struct exec *exec) {
   }
 }
 
-enum vqct_status wide_run(const struct layer *layer, const struct conv_input *input,
-                          const struct layer_target *target, const struct exec *exec) {
-  struct wide_job wide = {.job = {.layer = layer, .input = input, .target = target}};
-  const struct simd *simd = layer->simd;
-  struct layer_split *split = &wide.job.split;
-  layer_split(layer, tiles_in(target->rows), tiles_in(target->columns), BLOCK_SIDE * BLOCK_SIDE,
-              BLOCK_SIDE, split);
+enum vqct_status wide_run(const struct filter *filter, const struct conv_input *input,
+                          const struct filter_target *target, const struct exec *exec) {
+  struct wide_job wide = {.job = {.filter = filter, .input = input, .target = target}};
+  const struct simd *simd = filter->simd;
+  struct filter_split *split = &wide.job.split;
+  filter_split(filter, tiles_in(target->rows), tiles_in(target->columns), BLOCK_SIDE * BLOCK_SIDE,
+               BLOCK_SIDE, split);
   split->slices = 1;
   wide.grid = (struct tile_grid){tiles_in(target->rows), tiles_in(target->columns),
                                  split->block_rows, split->block_columns};
-  wide.reader = layer_tile_reader(&wide.job);
-  wide.chunks = (layer->in_channels + READ_CHANNELS - 1) / READ_CHANNELS;
-  wide.input_row = simd_round(simd, layer->in_channels);
+  wide.reader = filter_tile_reader(&wide.job);
+  wide.chunks = (filter->in_channels + READ_CHANNELS - 1) / READ_CHANNELS;
+  wide.input_row = simd_round(simd, filter->in_channels);
   wide.input_step = BAND_TILES * wide.input_row + TILES_GAP;
   wide.output_step = BAND_TILES * simd->panel + TILES_GAP;
   size_t reading = tiles_scratch(&wide.reader, split->block_rows, split->block_columns);
@@ -121,9 +123,9 @@ enum vqct_status wide_run(const struct layer *layer, const struct conv_input *in
   struct arena_mark mark = arena_mark(exec->arena);
   enum vqct_status status = VQCT_MEMORY;
   wide.input = arena_alloc(exec->arena, WINOGRAD_POINTS * wide.input_step * sizeof *wide.input);
-  if (wide.input && layer_job_begin(&wide.job, exec)) {
+  if (wide.input && filter_job_begin(&wide.job, exec)) {
     run_bands(&wide, exec);
-    layer_job_end(&wide.job);
+    filter_job_end(&wide.job);
     status = VQCT_OK;
   }
   arena_release(exec->arena, mark);

@@ -1,15 +1,16 @@
-/* Weights from the order of files to the order in which products read them. A task packs one panel
- * of output channels and a few input channels, so that what it reads and writes stays in the first
- * cache although neighbours in one order are far apart in the other. */
+/* A task packs one panel of output channels and a few input channels, so that what it reads and
+ * writes stays in the first cache although neighbours in one order are far apart in the other. */
+#include "filter_pack.h"
+
 #include <string.h>
 
-#include "layer.h"
+#include "conv.h"
 
 #define INPUT_CHANNELS 8 /* of one task */
 #define TAPS_MAX       (CONV_KERNEL_MAX * CONV_KERNEL_MAX)
 
 struct pack_job {
-  const struct layer *layer;
+  const struct filter *filter;
   const struct weight_view *view;
   size_t input_blocks;
 };
@@ -23,7 +24,7 @@ struct patch {
 static void read_patch(const struct pack_job *job, size_t first, size_t count, size_t input,
                        size_t inputs, struct patch *patch) {
   const struct weight_view *view = job->view;
-  ptrdiff_t rows = job->layer->kernel_rows, columns = job->layer->kernel_columns;
+  ptrdiff_t rows = job->filter->kernel_rows, columns = job->filter->kernel_columns;
   if (count < PANEL_MAX)
     memset(patch, 0, sizeof *patch);
   for (size_t o = 0; o < count; o++)
@@ -39,33 +40,33 @@ static void read_patch(const struct pack_job *job, size_t first, size_t count, s
 static void pack_task(void *argument, size_t number, unsigned worker) {
   (void)worker;
   const struct pack_job *job = argument;
-  const struct layer *layer = job->layer;
-  const struct simd *simd = layer->simd;
+  const struct filter *filter = job->filter;
+  const struct simd *simd = filter->simd;
   size_t panel = number / job->input_blocks, first = panel * simd->panel;
-  size_t vectors = simd_panel_vectors(simd, layer->out_channels, panel);
-  size_t width = vectors * simd->lanes, step = layer->in_channels * width;
-  size_t count = layer->out_channels - first < width ? layer->out_channels - first : width;
+  size_t vectors = simd_panel_vectors(simd, filter->out_channels, panel);
+  size_t width = vectors * simd->lanes, step = filter->in_channels * width;
+  size_t count = filter->out_channels - first < width ? filter->out_channels - first : width;
   size_t input = number % job->input_blocks * INPUT_CHANNELS;
-  size_t inputs = layer->in_channels - input;
+  size_t inputs = filter->in_channels - input;
   inputs = inputs < INPUT_CHANNELS ? inputs : INPUT_CHANNELS;
-  float *to = layer->weights + first * layer_points(layer) * layer->in_channels + input * width;
+  float *to = filter->weights + first * filter_points(filter) * filter->in_channels + input * width;
   struct patch patch;
   read_patch(job, first, count, input, inputs, &patch);
   for (size_t i = 0; i < inputs; i++, to += width)
-    if (layer->form == LAYER_WINOGRAD)
+    if (filter->form == FILTER_WINOGRAD)
       simd->winograd_weight(patch.taps[i][0], PANEL_MAX, vectors, to, step);
     else
-      for (size_t tap = 0; tap < layer_points(layer); tap++)
+      for (size_t tap = 0; tap < filter_points(filter); tap++)
         memcpy(to + tap * step, patch.taps[i][tap], width * sizeof *to);
 }
 
-void layer_pack(const struct layer *layer, const struct weight_view *view, const float *bias,
-                struct pool *pool) {
-  struct pack_job job = {.layer = layer, .view = view};
-  size_t panels = simd_panels(layer->simd, layer->out_channels);
-  job.input_blocks = (layer->in_channels + INPUT_CHANNELS - 1) / INPUT_CHANNELS;
+void filter_pack(const struct filter *filter, const struct weight_view *view, const float *bias,
+                 struct pool *pool) {
+  struct pack_job job = {.filter = filter, .view = view};
+  size_t panels = simd_panels(filter->simd, filter->out_channels);
+  job.input_blocks = (filter->in_channels + INPUT_CHANNELS - 1) / INPUT_CHANNELS;
   pool_run(pool, panels * job.input_blocks, pack_task, &job);
-  memset(layer->bias, 0, panels * layer->simd->panel * sizeof *layer->bias);
+  memset(filter->bias, 0, panels * filter->simd->panel * sizeof *filter->bias);
   if (bias)
-    memcpy(layer->bias, bias, layer->out_channels * sizeof *bias);
+    memcpy(filter->bias, bias, filter->out_channels * sizeof *bias);
 }
