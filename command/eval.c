@@ -11,6 +11,7 @@
 #include "error.h"
 #include "evaluation.h"
 #include "feed.h"
+#include "fit.h"
 #include "progress.h"
 #include "sheet.h"
 #include "signals.h"
@@ -74,26 +75,20 @@ struct eval {
 
 /* ---- measuring ------------------------------------------------------------------------------- */
 
-/* A picture of the model's channels with three of them, in memory of its own. */
-static enum vqct_status to_three_channels(const struct vqct_image *picture,
-                                          struct vqct_image *three, struct vqct_error *error) {
-  size_t pixels = (size_t)picture->width * picture->height;
-  *three = *picture;
-  three->channels = 3;
-  if (!(three->pixels = malloc(3 * pixels)))
-    return error_set(error, VQCT_MEMORY, "no memory for a picture");
-  for (size_t i = 0; i < 3 * pixels; i++)
-    three->pixels[i] = picture->pixels[picture->channels == 3 ? i : i / 3];
-  return VQCT_OK;
+/* A copy with three channels. */
+static enum vqct_status copy_in_colour(const struct vqct_image *picture, struct vqct_image *copy,
+                                       struct vqct_error *error) {
+  enum vqct_status status = vqct_image_resize(picture, VQCT_RESIZE_NONE, 0, 0, copy, error);
+  return status == VQCT_OK ? fit_channels(copy, 3, error) : status;
 }
 
 static enum vqct_status compare(struct eval *eval, const struct vqct_image *original,
                                 const struct vqct_image *made, struct vqct_error *error) {
   struct vqct_image pair[2] = {{0}, {0}};
   struct exec exec = {.pool = eval->pool, .arena = eval->arena};
-  enum vqct_status status = to_three_channels(original, &pair[0], error);
+  enum vqct_status status = copy_in_colour(original, &pair[0], error);
   if (status == VQCT_OK)
-    status = to_three_channels(made, &pair[1], error);
+    status = copy_in_colour(made, &pair[1], error);
   if (status == VQCT_OK)
     status = evaluation_add(&eval->sums, &pair[0], &pair[1], eval->perceptual, &exec, error);
   if (status == VQCT_OK && eval->shown) {

@@ -1,12 +1,12 @@
 #include "loader.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "error.h"
+#include "fit.h"
+#include "prefetch.h"
 #include "rng.h"
 
 #define ATTEMPTS 16 /* pictures tried for one sample before the data counts as damaged */
@@ -18,12 +18,13 @@
 #define STREAM_SAMPLE ((uint64_t)1 << 60)
 
 struct sample {
-  bool ready;
+  size_t picture; /* that the epoch's order gives it */
   int side;
-  uint8_t *pixels;            /* largest,largest,3 */
-  size_t bad[ATTEMPTS], bads; /* pictures that failed on the way */
-  struct vqct_error error;    /* what the last of them had */
-  enum vqct_status status;
+  uint8_t *pixels;                   /* side,side,channels; from malloc */
+  size_t bads;                       /* pictures that failed on the way */
+  size_t bad[ATTEMPTS];              /* their numbers, */
+  struct vqct_error fault[ATTEMPTS]; /* and what is wrong with them */
+  struct vqct_error error;           /* status OK, or why there is no crop */
 };
 
 struct loader {
@@ -34,15 +35,7 @@ struct loader {
   uint64_t epoch;   /* that `order` is of */
   bool *reported;   /* of each picture */
   size_t bad;
-  double waited;
-  pthread_mutex_t lock; /* guards order, epoch, making, taken, stopping and every sample's ready */
-  pthread_cond_t filled, emptied;
-  uint64_t making; /* place in this process's stream that is next to be made */
-  uint64_t taken;  /* place that is next to be taken out */
-  bool stopping;
-  struct sample *ring;
-  unsigned threads;
-  pthread_t thread[64];
+  struct prefetch *prefetch;
 };
 
 static void shuffle(size_t *numbers, size_t count, uint64_t seed, uint64_t stream) {
@@ -69,21 +62,22 @@ static uint64_t sample_number(const struct loader *loader, uint64_t place) {
 }
 
 /* Mirrors rows in place. */
-static void mirror(uint8_t *pixels, int side) {
-  for (int y = 0; y < side; y++) {
-    uint8_t *row = pixels + (size_t)y * (size_t)side * 3;
-    for (int left = 0, right = side - 1; left < right; left++, right--)
-      for (int c = 0; c < 3; c++) {
-        uint8_t held = row[3 * left + c];
-        row[3 * left + c] = row[3 * right + c];
-        row[3 * right + c] = held;
+static void mirror(struct vqct_image *image) {
+  size_t channels = image->channels;
+  for (size_t y = 0; y < image->height; y++) {
+    uint8_t *row = image->pixels + y * image->width * channels;
+    for (size_t left = 0, right = image->width - 1; left < right; left++, right--)
+      for (size_t c = 0; c < channels; c++) {
+        uint8_t held = row[channels * left + c];
+        row[channels * left + c] = row[channels * right + c];
+        row[channels * right + c] = held;
       }
   }
 }
 
-/* A random square of the picture at the sample's size. It is never smaller than that size where the
- * picture allows, so that nothing is enlarged without need. */
-static enum vqct_status crop(const struct loader_settings *settings, const struct vqct_image *image,
+/* A random square of the picture, which is freed, at the sample's size. It is never smaller than
+ * that size where the picture allows, so that nothing is enlarged without need. */
+static enum vqct_status crop(const struct loader_settings *settings, struct vqct_image *image,
                              struct rng *rng, struct sample *sample) {
   uint32_t shorter = image->width < image->height ? image->width : image->height;
   uint32_t wanted = (uint32_t)sample->side, least = wanted < shorter ? wanted : shorter;
@@ -94,80 +88,65 @@ static enum vqct_status crop(const struct loader_settings *settings, const struc
   uint32_t left = (uint32_t)rng_below(rng, image->width - side + 1);
   uint32_t top = (uint32_t)rng_below(rng, image->height - side + 1);
   bool mirrored = settings->flip && rng_bits(rng) >> 63;
-  struct vqct_image square = {malloc((size_t)side * side * 3), side, side, 3}, scaled = {0};
-  enum vqct_status status = VQCT_OK;
-  if (!square.pixels)
-    status = error_set(&sample->error, VQCT_MEMORY, "no memory for a crop");
-  for (uint32_t y = 0; status == VQCT_OK && y < side; y++)
-    memcpy(square.pixels + (size_t)y * side * 3,
-           image->pixels + ((size_t)(top + y) * image->width + left) * 3, (size_t)side * 3);
-  if (status == VQCT_OK)
-    status = vqct_image_resize(&square, VQCT_RESIZE_COVER, wanted, wanted, &scaled, &sample->error);
-  if (status == VQCT_OK)
-    memcpy(sample->pixels, scaled.pixels, (size_t)wanted * wanted * 3);
-  if (status == VQCT_OK && mirrored)
-    mirror(sample->pixels, sample->side);
-  vqct_image_free(&square);
-  vqct_image_free(&scaled);
-  return status;
+  const struct fit fit = {VQCT_RESIZE_COVER, wanted, wanted, 1, (uint32_t)settings->channels};
+  for (uint32_t y = 0; y < side; y++) /* to the front of its own memory */
+    memmove(image->pixels + (size_t)y * side * 3,
+            image->pixels + ((size_t)(top + y) * image->width + left) * 3, (size_t)side * 3);
+  image->width = image->height = side;
+  enum vqct_status status = fit_picture(&fit, image, &sample->error);
+  if (status != VQCT_OK) {
+    vqct_image_free(image);
+    return status;
+  }
+  if (mirrored)
+    mirror(image);
+  sample->pixels = image->pixels;
+  return VQCT_OK;
+}
+
+/* Under the lock of the threads, in the order of numbers. */
+static void assign_picture(void *context, uint64_t place, void *slot) {
+  struct loader *loader = context;
+  struct sample *sample = slot;
+  uint64_t number = sample_number(loader, place);
+  if (number / loader->count != loader->epoch)
+    start_epoch(loader, number / loader->count);
+  sample->picture = loader->order[number % loader->count];
 }
 
 /* Makes one sample of the run from its number and the picture that its epoch gives it. */
-static void make_sample(const struct loader *loader, uint64_t number, size_t picture,
-                        struct sample *sample) {
+static void make_sample(void *context, uint64_t place, void *slot) {
+  const struct loader *loader = context;
   const struct loader_settings *settings = &loader->settings;
+  struct sample *sample = slot;
+  uint64_t number = sample_number(loader, place);
+  size_t picture = sample->picture;
   struct rng rng;
   rng_seed(&rng, settings->seed, STREAM_SAMPLE + number);
   sample->side = settings->side(settings->context, number);
   sample->bads = 0;
-  do {
+  sample->error.status = VQCT_OK;
+  while (sample->bads < ATTEMPTS) {
     struct vqct_image image;
-    sample->status = pictures_decode(settings->pictures, picture, &image, &sample->error);
-    if (sample->status == VQCT_OK) {
-      sample->status = crop(settings, &image, &rng, sample);
-      vqct_image_free(&image);
+    struct vqct_error *fault = &sample->fault[sample->bads];
+    if (pictures_decode(settings->pictures, picture, &image, fault) == VQCT_OK) {
+      crop(settings, &image, &rng, sample);
       return;
     }
     sample->bad[sample->bads++] = picture;
     picture = loader->shuffled[settings->held_out + rng_below(&rng, loader->count)];
-  } while (sample->bads < ATTEMPTS);
-}
-
-static void *loader_main(void *argument) {
-  struct loader *loader = argument;
-  unsigned ahead = loader->settings.ahead;
-  pthread_mutex_lock(&loader->lock);
-  for (;;) {
-    while (!loader->stopping && loader->making >= loader->taken + ahead)
-      pthread_cond_wait(&loader->emptied, &loader->lock);
-    if (loader->stopping)
-      break;
-    uint64_t place = loader->making++, number = sample_number(loader, place);
-    if (number / loader->count != loader->epoch)
-      start_epoch(loader, number / loader->count);
-    size_t picture = loader->order[number % loader->count];
-    struct sample *sample = &loader->ring[place % ahead];
-    pthread_mutex_unlock(&loader->lock);
-    make_sample(loader, number, picture, sample);
-    pthread_mutex_lock(&loader->lock);
-    sample->ready = true;
-    pthread_cond_signal(&loader->filled);
   }
-  pthread_mutex_unlock(&loader->lock);
-  return NULL;
+  error_set(&sample->error, VQCT_DATA, "%d pictures in a row cannot be used, the last of them: %s",
+            ATTEMPTS, sample->fault[ATTEMPTS - 1].message);
 }
 
 static enum vqct_status allocate(struct loader *loader, struct vqct_error *error) {
   const struct loader_settings *settings = &loader->settings;
-  size_t all = pictures_count(settings->pictures), side = (size_t)settings->largest;
+  size_t all = pictures_count(settings->pictures);
   loader->shuffled = malloc(all * sizeof *loader->shuffled);
   loader->order = malloc(loader->count * sizeof *loader->order);
   loader->reported = calloc(all, sizeof *loader->reported);
-  loader->ring = calloc(settings->ahead, sizeof *loader->ring);
-  bool whole = loader->shuffled && loader->order && loader->reported && loader->ring;
-  for (unsigned i = 0; whole && i < settings->ahead; i++)
-    whole = (loader->ring[i].pixels = malloc(side * side * 3)) != NULL;
-  if (!whole)
+  if (!loader->shuffled || !loader->order || !loader->reported)
     return error_set(error, VQCT_MEMORY, "no memory to load %zu pictures", all);
   for (size_t i = 0; i < all; i++)
     loader->shuffled[i] = i;
@@ -181,8 +160,8 @@ enum vqct_status loader_new(const struct loader_settings *settings, uint64_t fir
   *result = NULL;
   if (!(settings->crop_min > 0 && settings->crop_min <= settings->crop_max &&
         settings->crop_max <= 1) ||
-      settings->threads < 1 || settings->threads > 64 || settings->ahead < 1 ||
-      settings->largest < 1 || settings->share < 1 || settings->rank >= settings->ranks ||
+      settings->threads < 1 || settings->threads > PREFETCH_THREADS_MAX || settings->ahead < 1 ||
+      settings->share < 1 || settings->rank >= settings->ranks ||
       (settings->channels != 1 && settings->channels != 3))
     return error_set(error, VQCT_INVALID, "loading pictures: a setting is outside its range");
   if (settings->held_out >= all)
@@ -193,18 +172,19 @@ enum vqct_status loader_new(const struct loader_settings *settings, uint64_t fir
     return error_set(error, VQCT_MEMORY, "no memory to load pictures");
   loader->settings = *settings;
   loader->count = all - settings->held_out;
-  loader->making = loader->taken = first;
-  pthread_mutex_init(&loader->lock, NULL);
-  pthread_cond_init(&loader->filled, NULL);
-  pthread_cond_init(&loader->emptied, NULL);
+  const struct prefetch_settings ring = {.threads = settings->threads,
+                                         .ahead = settings->ahead,
+                                         .slot_size = sizeof(struct sample),
+                                         .first = first,
+                                         .end = UINT64_MAX,
+                                         .assign = assign_picture,
+                                         .make = make_sample,
+                                         .context = loader};
   enum vqct_status status = allocate(loader, error);
-  if (status == VQCT_OK)
+  if (status == VQCT_OK) {
     start_epoch(loader, sample_number(loader, first) / loader->count);
-  for (; status == VQCT_OK && loader->threads < settings->threads; loader->threads++)
-    if (pthread_create(&loader->thread[loader->threads], NULL, loader_main, loader)) {
-      status = error_set(error, VQCT_MEMORY, "cannot start a thread to load pictures");
-      break;
-    }
+    status = prefetch_new(&ring, &loader->prefetch, error);
+  }
   if (status == VQCT_OK)
     *result = loader;
   else
@@ -212,31 +192,23 @@ enum vqct_status loader_new(const struct loader_settings *settings, uint64_t fir
   return status;
 }
 
+static void drop_samples(struct prefetch *prefetch) {
+  struct sample *sample;
+  prefetch_stop(prefetch);
+  while ((sample = prefetch_left(prefetch)))
+    free(sample->pixels);
+  prefetch_free(prefetch);
+}
+
 void loader_free(struct loader *loader) {
   if (!loader)
     return;
-  pthread_mutex_lock(&loader->lock);
-  loader->stopping = true;
-  pthread_cond_broadcast(&loader->emptied);
-  pthread_mutex_unlock(&loader->lock);
-  for (unsigned i = 0; i < loader->threads; i++)
-    pthread_join(loader->thread[i], NULL);
-  for (unsigned i = 0; loader->ring && i < loader->settings.ahead; i++)
-    free(loader->ring[i].pixels);
-  pthread_cond_destroy(&loader->filled);
-  pthread_cond_destroy(&loader->emptied);
-  pthread_mutex_destroy(&loader->lock);
+  if (loader->prefetch)
+    drop_samples(loader->prefetch);
   free(loader->shuffled);
   free(loader->order);
   free(loader->reported);
-  free(loader->ring);
   free(loader);
-}
-
-static double seconds(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
 /* Counts and names the pictures that failed on the way to a sample, each once. */
@@ -247,39 +219,24 @@ static void report_bad(struct loader *loader, const struct sample *sample) {
       continue;
     loader->reported[picture] = true;
     loader->bad++;
-    struct vqct_error error = {0};
-    struct vqct_image image;
-    if (pictures_decode(loader->settings.pictures, picture, &image, &error) == VQCT_OK)
-      vqct_image_free(&image); /* it was a passing fault, such as one of the network */
-    else if (loader->settings.report)
-      loader->settings.report(loader->settings.context, error.message);
+    if (loader->settings.report)
+      loader->settings.report(loader->settings.context, sample->fault[i].message);
   }
 }
 
 enum vqct_status loader_next(struct loader *loader, float *picture, struct vqct_error *error) {
-  struct sample *sample = &loader->ring[loader->taken % loader->settings.ahead];
-  pthread_mutex_lock(&loader->lock);
-  if (!sample->ready) {
-    double start = seconds();
-    while (!sample->ready)
-      pthread_cond_wait(&loader->filled, &loader->lock);
-    loader->waited += seconds() - start;
-  }
-  pthread_mutex_unlock(&loader->lock);
+  struct sample *sample = prefetch_wait(loader->prefetch);
+  enum vqct_status status = sample->error.status;
   report_bad(loader, sample);
-  enum vqct_status status = sample->status;
   if (status == VQCT_OK)
-    pixels_to_floats(sample->pixels, (size_t)sample->side * (size_t)sample->side,
-                     loader->settings.channels, picture);
+    fit_floats(sample->pixels,
+               (size_t)sample->side * (size_t)sample->side * (size_t)loader->settings.channels,
+               picture);
   else
-    status = error_set(error, status == VQCT_MEMORY ? status : VQCT_DATA,
-                       "%d pictures in a row cannot be used, the last of them: %s", ATTEMPTS,
-                       sample->error.message);
-  pthread_mutex_lock(&loader->lock);
-  sample->ready = false;
-  loader->taken++;
-  pthread_cond_signal(&loader->emptied);
-  pthread_mutex_unlock(&loader->lock);
+    error_set(error, status, "%s", sample->error.message);
+  free(sample->pixels);
+  sample->pixels = NULL;
+  prefetch_give_back(loader->prefetch);
   return status;
 }
 
@@ -288,7 +245,7 @@ size_t loader_bad(const struct loader *loader) {
 }
 
 double loader_waited(const struct loader *loader) {
-  return loader->waited;
+  return prefetch_waited(loader->prefetch);
 }
 
 size_t loader_held_out(const struct loader *loader, size_t index) {
@@ -301,22 +258,4 @@ size_t loader_training_count(const struct loader *loader) {
 
 size_t loader_training(const struct loader *loader, size_t index) {
   return loader->shuffled[loader->settings.held_out + index];
-}
-
-void pixels_to_floats(const uint8_t *pixels, size_t count, int channels, float *values) {
-  if (channels == 3)
-    for (size_t i = 0; i < 3 * count; i++)
-      values[i] = (float)pixels[i] / 127.5F - 1;
-  else
-    for (size_t i = 0; i < count; i++) {
-      const uint8_t *p = pixels + 3 * i;
-      values[i] = (0.299F * (float)p[0] + 0.587F * (float)p[1] + 0.114F * (float)p[2]) / 127.5F - 1;
-    }
-}
-
-void floats_to_pixels(const float *values, size_t count, uint8_t *pixels) {
-  for (size_t i = 0; i < count; i++) {
-    float clamped = values[i] < -1 ? -1 : values[i] > 1 ? 1 : values[i];
-    pixels[i] = (uint8_t)lrintf((clamped + 1) * 127.5F);
-  }
 }

@@ -5,8 +5,7 @@
  * So any thread may make any sample, and a run goes on from any n. A picture that cannot be decoded
  * is replaced by another that the same number picks; it is counted, and reported once by name.
  *
- * Threads fill a ring of samples in the order of their numbers; one consumer takes them out. The
- * lock guards the ring's states and the next number to make, and is never held while decoding.
+ * Samples are made ahead by threads (prefetch.h); one consumer takes them out.
  */
 #ifndef DATA_LOADER_H
 #define DATA_LOADER_H
@@ -25,10 +24,9 @@ struct loader_settings {
   double crop_min, crop_max;
   bool flip;        /* half of the crops are mirrored */
   int channels;     /* 1 grey or 3 */
-  int largest;      /* side of the largest crop, in pixels */
   unsigned threads; /* 1 to 64 */
   unsigned ahead;   /* samples decoded ahead */
-  /* The side in pixels of sample n's crop, up to `largest`. Called by any thread. */
+  /* The side in pixels of sample n's crop. Called by any thread. */
   int (*side)(const void *context, uint64_t sample);
   /* Told of a picture that cannot be used, in the consumer's thread, once for each. */
   void (*report)(void *context, const char *message);
@@ -65,11 +63,5 @@ size_t loader_held_out(const struct loader *loader, size_t index);
  * an order that only the seed settles. */
 size_t loader_training_count(const struct loader *loader);
 size_t loader_training(const struct loader *loader, size_t index);
-
-/** 8-bit pixels with three channels to floats in [-1,1] with one (luma of BT.601) or three. */
-void pixels_to_floats(const uint8_t *pixels, size_t count, int channels, float *values);
-
-/** Floats to 8-bit pixels with as many channels: clamped to [-1,1], rounded to nearest. */
-void floats_to_pixels(const float *values, size_t count, uint8_t *pixels);
 
 #endif

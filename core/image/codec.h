@@ -1,4 +1,4 @@
-/* One picture format each behind image.c: what png.c and jpeg.c offer, and what they share. */
+/* The picture formats behind image.c: what png.c and jpeg.c offer it, and what they stand on. */
 #ifndef IMAGE_CODEC_H
 #define IMAGE_CODEC_H
 

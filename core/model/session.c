@@ -4,11 +4,11 @@
  * by all threads together in the first arena. Both ways give the same bits, since the kernels split
  * their work by the layer's shape alone.
  */
-#include <math.h>
 #include <stdlib.h>
 
 #include "cpu.h"
 #include "error.h"
+#include "fit.h"
 #include "model.h"
 #include "size.h"
 
@@ -93,30 +93,15 @@ static enum vqct_status picture_encode(const struct session_batch *batch, size_t
                          .channels = model->file.config.image_channels};
   struct activation z;
   size_t count = activation_image_size(&x);
-  const uint8_t *pixels = batch->pixels_in[image];
   enum vqct_status status = activation_allocate(&x, 0, exec->arena, error);
   if (status == VQCT_OK) {
-    for (size_t i = 0; i < count; i++)
-      x.data[i] = (float)pixels[i] / 127.5F - 1.0F;
+    fit_floats(batch->pixels_in[image], count, x.data);
     status = chain_forward(&model->network->encoder, &x, &z, NULL, exec, error);
   }
   if (status == VQCT_OK)
     status = quantizer_encode(&model->quantizer, z.data, (size_t)z.height * (size_t)z.width,
                               batch->tokens_out[image], exec, error);
   return status;
-}
-
-/* [-1,1] to bytes, rounded and clipped; false where a value is NaN or infinite. */
-static bool write_pixels(const float *values, size_t count, uint8_t *pixels) {
-  int finite = 1;
-  for (size_t i = 0; i < count; i++) {
-    float value = values[i] * 127.5F + 128.0F; /* + 127.5, and a half to round */
-    finite &= isfinite(values[i]) != 0;
-    value = value > 0 ? value : 0;
-    value = value < 255 ? value : 255;
-    pixels[i] = (uint8_t)value;
-  }
-  return finite;
 }
 
 static enum vqct_status picture_decode(const struct session_batch *batch, size_t image,
@@ -133,8 +118,7 @@ static enum vqct_status picture_decode(const struct session_batch *batch, size_t
                               (size_t)z.height * (size_t)z.width, z.data, error);
   if (status == VQCT_OK)
     status = chain_forward(&model->network->decoder, &z, &y, NULL, exec, error);
-  if (status == VQCT_OK &&
-      !write_pixels(y.data, activation_image_size(&y), batch->pixels_out[image]))
+  if (status == VQCT_OK && !fit_bytes(y.data, activation_image_size(&y), batch->pixels_out[image]))
     status = error_set(error, VQCT_NOT_FINITE, "the decoder's output has NaN or infinity");
   return status;
 }

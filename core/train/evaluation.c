@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "error.h"
-#include "loader.h"
+#include "fit.h"
 
 /* A picture and its reconstruction as networks read them. */
 struct pair {
@@ -50,8 +50,8 @@ static enum vqct_status add_seen(struct evaluation *evaluation, const struct vqc
     return error_set(error, VQCT_MEMORY, "no memory to compare pictures of %u x %u pixels",
                      original->width, original->height);
   struct pair pair = {values, values + 3 * pixels, (int)original->height, (int)original->width};
-  pixels_to_floats(original->pixels, pixels, 3, values);
-  pixels_to_floats(made->pixels, pixels, 3, values + 3 * pixels);
+  fit_floats(original->pixels, 3 * pixels, values);
+  fit_floats(made->pixels, 3 * pixels, values + 3 * pixels);
   if (perceptual)
     status = add_lpips(evaluation, &pair, perceptual, exec, error);
   if (status == VQCT_OK && evaluation->features)

@@ -149,7 +149,6 @@ static enum vqct_status start_loader(struct run *run) {
       .crop_max = s->crop_max,
       .flip = s->flip,
       .channels = s->config.image_channels,
-      .largest = (int)side,
       .threads = s->loader_threads,
       .ahead = (unsigned)(AHEAD_BATCHES * most),
       .side = sample_side,

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "fit.h"
 #include "model_file.h"
 #include "run_inner.h"
 #include "sheet.h"
@@ -22,17 +23,23 @@ struct validation {
   size_t shown;
 };
 
-/* A picture of a set as validation sees it. */
+/* A picture of a set as validation sees it: a square in the model's channels. */
 static enum vqct_status decode(const struct validation *v, const struct pictures *set,
                                size_t picture, struct vqct_image *image, struct vqct_error *error) {
-  struct vqct_image whole;
-  enum vqct_status status = pictures_decode(set, picture, &whole, error);
+  const uint32_t side = (uint32_t)v->side;
+  const struct fit fit = {VQCT_RESIZE_COVER, side, side, 1,
+                          (uint32_t)v->run->config.image_channels};
+  enum vqct_status status = pictures_decode(set, picture, image, error);
+  if (status == VQCT_OK)
+    status = fit_picture(&fit, image, error);
   if (status != VQCT_OK)
-    return status;
-  status = vqct_image_resize(&whole, VQCT_RESIZE_COVER, (uint32_t)v->side, (uint32_t)v->side, image,
-                             error);
-  vqct_image_free(&whole);
+    vqct_image_free(image);
   return status;
+}
+
+/* Its numbers as the network reads them, to v->x. */
+static void to_floats(const struct validation *v, const struct vqct_image *image) {
+  fit_floats(image->pixels, (size_t)image->width * image->height * image->channels, v->x);
 }
 
 static size_t validation_count(const struct run *run) {
@@ -41,30 +48,30 @@ static size_t validation_count(const struct run *run) {
   return all < most ? all : most;
 }
 
-/* Grey pictures are compared as three equal channels. */
-static void to_pixels(const struct validation *v, const float *values, struct vqct_image *image) {
-  size_t pixels = (size_t)v->side * (size_t)v->side;
-  if (v->run->config.image_channels == 3) {
-    floats_to_pixels(values, 3 * pixels, image->pixels);
-    return;
-  }
-  for (size_t i = 0; i < 3 * pixels; i++)
-    floats_to_pixels(values + i / 3, 1, image->pixels + i);
+/* What the network made of `original`, from v->y; grey becomes three equal channels, as pictures
+ * are compared. A number that is not finite shows as one that is out of range. */
+static enum vqct_status make_picture(const struct validation *v, struct vqct_image *original,
+                                     struct vqct_image *made) {
+  size_t numbers = (size_t)original->width * original->height * original->channels;
+  *made = *original;
+  made->pixels = malloc(numbers);
+  if (!made->pixels)
+    return error_set(v->run->error, VQCT_MEMORY, "no memory to validate");
+  fit_bytes(v->y, numbers, made->pixels);
+  enum vqct_status status = fit_channels(made, 3, v->run->error);
+  return status == VQCT_OK ? fit_channels(original, 3, v->run->error) : status;
 }
 
 /* Reconstructs one picture, measures it, and keeps the first ones for the sheet. */
 static enum vqct_status measure(struct validation *v, struct vqct_image *original) {
   struct run *run = v->run;
-  size_t pixels = (size_t)v->side * (size_t)v->side;
-  struct vqct_image made = {malloc(3 * pixels), original->width, original->height, 3};
-  if (!made.pixels)
-    return error_set(run->error, VQCT_MEMORY, "no memory to validate");
-  pixels_to_floats(original->pixels, pixels, run->config.image_channels, v->x);
+  struct vqct_image made = {0};
+  to_floats(v, original);
   enum vqct_status status =
       trainer_reconstruct(run->trainer, v->x, 1, v->side, v->side, v->y, v->tokens, run->error);
+  if (status == VQCT_OK)
+    status = make_picture(v, original, &made);
   if (status == VQCT_OK) {
-    to_pixels(v, v->x, original);
-    to_pixels(v, v->y, &made);
     evaluation_count(&v->sums, v->tokens, run->trainer->quantizer.planes, v->positions);
     status =
         evaluation_add(&v->sums, original, &made, run->perceptual, &run->trainer->exec, run->error);
@@ -115,8 +122,7 @@ static enum vqct_status count_chosen(struct validation *v) {
     struct vqct_error fault; /* the loader names bad pictures */
     if (decode(v, run->pictures, loader_training(run->loader, i), &image, &fault) != VQCT_OK)
       continue;
-    pixels_to_floats(image.pixels, (size_t)v->side * (size_t)v->side, run->config.image_channels,
-                     v->x);
+    to_floats(v, &image);
     vqct_image_free(&image);
     status =
         trainer_reconstruct(run->trainer, v->x, 1, v->side, v->side, NULL, v->tokens, run->error);

@@ -1,6 +1,5 @@
 /* Pictures out of a body: one file, a multipart form, or JSON with base64; decoded, resized, and
  * in the channels of the model. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +7,7 @@
 
 #include "base64.h"
 #include "body.h"
+#include "fit.h"
 #include "multipart.h"
 #include "work.h"
 
@@ -22,62 +22,18 @@ static void fail_image(struct work_item *item, const struct vqct_error *error) {
     item_fail(item, PROBLEM_BAD_IMAGE, "%s", error->message);
 }
 
-/* Puts the next form of a picture in place of the one before. */
-static void replace(struct vqct_image *image, struct vqct_image *next) {
-  vqct_image_free(image);
-  *image = *next;
-  *next = (struct vqct_image){0};
-}
-
-/* Luma of ITU-R BT.601, as JPEG and Pillow take it, for models of one channel. */
-static void to_grey(struct vqct_image *image) {
-  size_t pixels = (size_t)image->width * image->height;
-  for (size_t i = 0; i < pixels; i++) {
-    const uint8_t *rgb = image->pixels + 3 * i;
-    image->pixels[i] =
-        (uint8_t)((rgb[0] * 19595u + rgb[1] * 38470u + rgb[2] * 7471u + 0x8000u) >> 16);
-  }
-  image->channels = 1;
-}
-
-/* To the size that the request asks for and the network can take. */
-static bool fit(struct work *work, struct work_item *item, struct vqct_error *error) {
-  uint32_t factor = work->engine->info->downsampling;
-  struct vqct_image next = {0};
-  if (work->resize != VQCT_RESIZE_NONE) {
-    if (vqct_image_resize(&item->image, work->resize, work->width, work->height, &next, error))
-      return false;
-    replace(&item->image, &next);
-  }
-  if (item->image.width % factor || item->image.height % factor) {
-    if (vqct_image_crop_to_multiple(&item->image, factor, &next, error))
-      return false;
-    replace(&item->image, &next);
-  }
-  if (work->engine->info->channels == 1 && item->image.channels == 3)
-    to_grey(&item->image);
-  return true;
-}
-
-/* Pixels that the network will see of a picture of this size, before it is decoded. */
-static uint64_t fitted_pixels(const struct work *work, const struct vqct_image_header *header) {
-  uint32_t factor = work->engine->info->downsampling;
-  double width = header->width, height = header->height;
-  if (work->resize == VQCT_RESIZE_COVER)
-    return (uint64_t)work->width * work->height;
-  if (work->resize == VQCT_RESIZE_CONTAIN) {
-    double scale = fmin(work->width / width, work->height / height);
-    width = round(width * scale);
-    height = round(height * scale);
-  }
-  return (uint64_t)(floor(width / factor) * factor) * (uint64_t)(floor(height / factor) * factor);
+/* What the request asks for and the network can take. */
+static struct fit wanted(const struct work *work) {
+  const struct vqct_model_info *info = work->engine->info;
+  return (struct fit){work->resize, work->width, work->height, info->downsampling, info->channels};
 }
 
 static void decode_picture(struct work *work, struct work_item *item) {
+  const struct fit fit = wanted(work);
   struct vqct_error error = {VQCT_OK, ""};
   if (vqct_image_decode(item->file, item->file_size, &work->service->limits.image, &item->image,
                         &error) ||
-      !fit(work, item, &error)) {
+      fit_picture(&fit, &item->image, &error)) {
     fail_image(item, &error);
     return;
   }
@@ -91,6 +47,7 @@ static void decode_picture(struct work *work, struct work_item *item) {
 }
 
 void prepare_picture(struct work *work, struct work_item *item) {
+  const struct fit fit = wanted(work);
   struct vqct_image_header header;
   struct vqct_error error = {VQCT_OK, ""};
   if (vqct_image_probe(item->file, item->file_size, &work->service->limits.image, &header,
@@ -99,7 +56,7 @@ void prepare_picture(struct work *work, struct work_item *item) {
     return;
   }
   uint64_t before = (uint64_t)header.width * header.height;
-  uint64_t after = fitted_pixels(work, &header);
+  uint64_t after = fit_size(&fit, header.width, header.height);
   if (after > work->service->limits.pixels) {
     item_fail(item, PROBLEM_IMAGE_TOO_LARGE, "%llu pixels after resizing; %llu are allowed",
               (unsigned long long)after, (unsigned long long)work->service->limits.pixels);

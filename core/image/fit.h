@@ -1,0 +1,47 @@
+/* The one place where a picture becomes what a model wants, and a model's output a picture.
+ *
+ *   struct fit fit = {VQCT_RESIZE_COVER, 256, 256, info->downsampling, info->channels};
+ *   if (fit_picture(&fit, &picture, &error) == VQCT_OK)
+ *     fit_floats(picture.pixels, (size_t)picture.width * picture.height * picture.channels, x);
+ *
+ * Training, evaluation, commands and the service all come through here, so a model is served the
+ * numbers that it was trained on. All functions may be called from any thread.
+ */
+#ifndef IMAGE_FIT_H
+#define IMAGE_FIT_H
+
+#include <stdbool.h>
+
+#include "vqct/image.h"
+
+/** What a model wants of a picture. */
+struct fit {
+  enum vqct_resize resize;
+  uint32_t width, height; /* to resize to, 1 to 65,535 pixels; not used with VQCT_RESIZE_NONE */
+  uint32_t factor;   /* both sides become multiples of it, cropped from the centre; at least 1 */
+  uint32_t channels; /* 1 or 3 */
+};
+
+/** How many pixels fit_picture leaves of a picture of this size, each side at least 1: 0 where it
+ * is too small. */
+uint64_t fit_size(const struct fit *fit, uint32_t width, uint32_t height);
+
+/** Resizes and crops a picture and turns it into the wanted channels, in place: its pixels are
+ * replaced. Errors: IMAGE (a side is shorter than factor), INVALID (no pixels, or a target out of
+ * range), MEMORY; the picture is then as it was or resized, and stays the caller's to free. */
+enum vqct_status fit_picture(const struct fit *fit, struct vqct_image *picture,
+                             struct vqct_error *error);
+
+/** Turns 3 channels into 1 (luma of BT.601, in 8 bits as Pillow's convert("L")), or 1 into 3 equal
+ * ones. Errors: MEMORY; the picture is then as it was. */
+enum vqct_status fit_channels(struct vqct_image *picture, uint32_t channels,
+                              struct vqct_error *error);
+
+/** Bytes 0 to 255 to floats -1 to 1. */
+void fit_floats(const uint8_t *bytes, size_t count, float *values);
+
+/** Floats to bytes: -1 to 1 becomes 0 to 255, rounded to nearest with halves up, and clipped. False
+ * where a value is NaN or infinite. */
+bool fit_bytes(const float *values, size_t count, uint8_t *bytes);
+
+#endif

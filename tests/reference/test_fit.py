@@ -1,0 +1,138 @@
+"""A picture becomes the same numbers in training, evaluation, the commands and the service."""
+import ctypes
+import io
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import numpy as np
+from PIL import Image
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+import native_network  # noqa: E402
+import serving  # noqa: E402
+from native import LIB, Error, floats  # noqa: E402
+from test_train_data import LoaderSettings, REPORT, SIDE  # noqa: E402
+
+BYTES = ctypes.POINTER(ctypes.c_uint8)
+LIB.fit_bytes.restype = ctypes.c_bool
+LIB.fit_size.restype = ctypes.c_uint64
+
+
+class Fit(ctypes.Structure):
+    _fields_ = [("resize", ctypes.c_int), ("width", ctypes.c_uint32), ("height", ctypes.c_uint32),
+                ("factor", ctypes.c_uint32), ("channels", ctypes.c_uint32)]
+
+
+def numbers_of(pixels):
+    return pixels.astype(np.float32) / np.float32(127.5) - 1
+
+
+class Seam(unittest.TestCase):
+    """One picture of 64 x 64 random colours, whose luma often lies near a half."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        colours = np.random.default_rng(11).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        self.picture = Image.fromarray(colours)
+        self.path = os.path.join(self.folder, "data", "a.png")
+        os.mkdir(os.path.dirname(self.path))
+        self.picture.save(self.path)
+        self.picture.save(os.path.join(self.folder, "data", "b.png"))
+
+    def trained(self, channels):
+        """The whole picture as the training loader gives it."""
+        pictures, loader, error = ctypes.c_void_p(), ctypes.c_void_p(), Error()
+        paths = (ctypes.c_char_p * 1)(os.path.dirname(self.path).encode())
+        self.assertEqual(LIB.pictures_open(paths, ctypes.c_size_t(1), 0, ctypes.byref(pictures),
+                                           ctypes.byref(error)), 0, error.message)
+        settings = LoaderSettings(pictures=pictures, held_out=1, crop_min=1, crop_max=1,
+                                  channels=channels, threads=1, ahead=1, side=SIDE(lambda *_: 64),
+                                  report=REPORT(lambda *_: None), share=1, ranks=1)
+        self.assertEqual(LIB.loader_new(ctypes.byref(settings), ctypes.c_uint64(0),
+                                        ctypes.byref(loader), ctypes.byref(error)), 0, error.message)
+        found = np.empty((64, 64, channels), np.float32)
+        self.assertEqual(LIB.loader_next(loader, floats(found), ctypes.byref(error)), 0, error.message)
+        LIB.loader_free(loader)
+        LIB.pictures_close(pictures)
+        return found
+
+    def test_all_that_see_a_picture_see_the_same(self):
+        for channels, mode in (1, "L"), (3, "RGB"):
+            expected = np.asarray(self.picture.convert(mode)).reshape(64, 64, channels)
+            np.testing.assert_array_equal(self.trained(channels), numbers_of(expected))
+            model = os.path.join(self.folder, f"model{channels}")
+            serving.make_model(model, image_channels=channels)
+            session = native_network.Session(model, 1)
+            tokens = session.encode(expected[None], 16, 16)[0]
+            made = session.decode(tokens[None], 16, 16)[0]
+            session.close()
+            output = os.path.join(self.folder, "tokens.npy")
+            run = subprocess.run([serving.VQCT, "encode", model, self.path, "--resize", "cover",
+                                  "--size", "64", "-o", output], capture_output=True, text=True)
+            self.assertEqual(run.returncode, 0, run.stderr)
+            np.testing.assert_array_equal(np.load(output)[0], tokens)
+            with open(self.path, "rb") as file, serving.Server(model) as server:
+                data = file.read()
+                image, = server.post("/v1/encode?size=64", data).json()["images"]
+                answer = server.post("/v1/reconstruct?size=64", data)
+            np.testing.assert_array_equal(np.array(image["tokens"]).reshape(tokens.shape), tokens)
+            served = np.asarray(Image.open(io.BytesIO(answer.body))).reshape(made.shape)
+            np.testing.assert_array_equal(served, made)
+            mse = np.mean((expected.astype(float) - made) ** 2)
+            run = subprocess.run([serving.VQCT, "eval", model, self.path, "--size", "64"],
+                                 capture_output=True, text=True)
+            psnr = float(re.search(r"^\| (\d+\.\d+) \|", run.stdout, re.M)[1])
+            self.assertAlmostEqual(psnr, 10 * np.log10(255 ** 2 / mse), delta=0.006)  # two digits
+
+    def test_numbers_become_bytes(self):
+        """Halves go up; what is out of range is clipped; NaN and infinity are told."""
+        levels = np.arange(0, 255, dtype=np.float32)
+        halves = (levels + np.float32(0.5)) / np.float32(127.5) - 1
+        exact = halves[halves * np.float32(127.5) + np.float32(127.5) == levels + np.float32(0.5)]
+        self.assertGreater(len(exact), 30)
+        cases = np.concatenate([exact, np.float32([-1, 1, -1.5, 7, 0])]).astype(np.float32)
+        expected = np.clip(np.floor(cases.astype(np.float64) * 127.5 + 128), 0, 255)
+        made = np.empty(cases.size, np.uint8)
+        count = ctypes.c_size_t(cases.size)
+        self.assertTrue(LIB.fit_bytes(floats(cases), count, made.ctypes.data_as(BYTES)))
+        np.testing.assert_array_equal(made, expected)
+        for bad in np.nan, np.inf, -np.inf:
+            one = np.float32([bad])
+            self.assertFalse(LIB.fit_bytes(floats(one), ctypes.c_size_t(1), made.ctypes.data_as(BYTES)))
+
+    def test_sizes_are_known_before(self):
+        """fit_size foretells what is left, for every way to resize."""
+        for width, height in (64, 64), (37, 91), (300, 7), (7, 300), (3, 3):
+            path = os.path.join(self.folder, "size.png")
+            Image.new("RGB", (width, height)).save(path)
+            for resize, size in (0, 32), (1, 32), (1, 50), (2, 0):
+                fit = Fit(resize, size, size, 4, 3)
+                told = LIB.fit_size(ctypes.byref(fit), width, height)
+                how = ["cover", "contain", "none"][resize]
+                model = os.path.join(self.folder, "model")
+                if not os.path.exists(model):
+                    serving.make_model(model)
+                output = os.path.join(self.folder, "size.bin")
+                run = subprocess.run([serving.VQCT, "encode", model, path, "--resize", how, "-o", output,
+                                      *(["--size", str(size)] if size else [])],
+                                     capture_output=True, text=True)
+                tokens = os.path.getsize(output) // 2 // 2  # two planes of uint16
+                self.assertEqual(told, 16 * tokens, (width, height, how, size, run.stderr))
+
+    def test_nobody_else_converts(self):
+        """The scale between bytes and the network's numbers stands in one file."""
+        root = serving.ROOT
+        found = subprocess.run(["grep", "-rlE", r"127\.5|\b19595|0\.299F", f"{root}/core",
+                                f"{root}/command", f"{root}/server", "--include=*.[ch]"],
+                               capture_output=True, text=True).stdout.split()
+        self.assertEqual(found, [f"{root}/core/image/fit.c"])
+
+
+if __name__ == "__main__":
+    unittest.main()
