@@ -69,8 +69,8 @@ class Seam(unittest.TestCase):
             model = os.path.join(self.folder, f"model{channels}")
             serving.make_model(model, image_channels=channels)
             session = native_network.Session(model, 1)
-            tokens = session.encode(expected[None], 16, 16)[0]
-            made = session.decode(tokens[None], 16, 16)[0]
+            tokens = session.encode(np.ascontiguousarray(expected[None]), 2, 4)[0]
+            made = session.decode(tokens[None], channels, 4)[0]
             session.close()
             output = os.path.join(self.folder, "tokens.npy")
             run = subprocess.run([serving.VQCT, "encode", model, self.path, "--resize", "cover",
@@ -91,17 +91,15 @@ class Seam(unittest.TestCase):
             self.assertAlmostEqual(psnr, 10 * np.log10(255 ** 2 / mse), delta=0.006)  # two digits
 
     def test_numbers_become_bytes(self):
-        """Halves go up; what is out of range is clipped; NaN and infinity are told."""
-        levels = np.arange(0, 255, dtype=np.float32)
-        halves = (levels + np.float32(0.5)) / np.float32(127.5) - 1
-        exact = halves[halves * np.float32(127.5) + np.float32(127.5) == levels + np.float32(0.5)]
-        self.assertGreater(len(exact), 30)
-        cases = np.concatenate([exact, np.float32([-1, 1, -1.5, 7, 0])]).astype(np.float32)
-        expected = np.clip(np.floor(cases.astype(np.float64) * 127.5 + 128), 0, 255)
+        """Rounded to nearest; what is out of range is clipped; NaN and infinity are told."""
+        cases = np.concatenate([np.linspace(-1.2, 1.2, 100001), [0, -1, 1, -1e30, 7]]).astype(np.float32)
+        exact = np.clip((cases.astype(np.float64) + 1) * 127.5, 0, 255)
         made = np.empty(cases.size, np.uint8)
         count = ctypes.c_size_t(cases.size)
         self.assertTrue(LIB.fit_bytes(floats(cases), count, made.ctypes.data_as(BYTES)))
-        np.testing.assert_array_equal(made, expected)
+        # A product and a sum up to 256 are rounded to 24 bits: together to less than 2^-15.
+        self.assertLess(np.abs(made - exact).max(), 0.5 + 2 ** -15)
+        self.assertEqual(list(made[-5:]), [128, 0, 255, 0, 255])  # 127.5 goes up
         for bad in np.nan, np.inf, -np.inf:
             one = np.float32([bad])
             self.assertFalse(LIB.fit_bytes(floats(one), ctypes.c_size_t(1), made.ctypes.data_as(BYTES)))
