@@ -84,9 +84,10 @@ static enum vqct_status compute_codebook(const struct model_config *config,
   enum vqct_status status = transfer_new(&transfer_config, prior, exec, &transfer, error);
   if (status != VQCT_OK)
     return status;
-  float *parameters = malloc(transfer_parameter_total(transfer) * sizeof *parameters);
+  const struct parameter_list *list = transfer_parameters(transfer);
+  float *parameters = malloc(list->total * sizeof *parameters);
   if (parameters) {
-    transfer_initialize(transfer, seed, parameters);
+    parameters_initialize(list, seed, parameters);
     status = transfer_forward(transfer, parameters, false, 0, codebook, exec);
   }
   if (!parameters || status != VQCT_OK)
@@ -101,7 +102,7 @@ static enum vqct_status make_model(const struct settings *settings, const struct
   struct model_config config;
   struct parameter_list list;
   enum vqct_status status = choose_config(settings, prior, &config, error);
-  if (status != VQCT_OK || (status = parameter_list_init(&config, &list, error)) != VQCT_OK)
+  if (status != VQCT_OK || (status = network_parameters(&config, &list, error)) != VQCT_OK)
     return status;
   uint64_t seed = (uint64_t)settings->seed;
   float *weights = malloc(list.total * sizeof *weights);

@@ -74,19 +74,24 @@ static void take(struct importing *im, const char *name, int dims, const size_t 
     tensor_to_float(entry->tensor, values);
 }
 
-static enum vqct_status take_weights(struct importing *im) {
-  struct parameter_list list;
-  enum vqct_status status = parameter_list_init(&im->import->config, &list, im->error);
-  if (status)
-    return status;
-  im->import->weights = calloc(list.total, sizeof *im->import->weights);
-  for (size_t i = 0; im->import->weights && i < list.count; i++) {
-    const struct parameter *p = &list.parameter[i];
+static void take_parameters(struct importing *im, const struct parameter_list *list, float *block) {
+  for (size_t i = 0; i < list->count; i++) {
+    const struct parameter *p = &list->parameter[i];
     size_t shape[4];
     for (int n = 0; n < 4; n++)
       shape[n] = (size_t)p->shape[n];
-    take(im, p->name, p->dims, shape, im->import->weights + p->offset);
+    take(im, p->name, p->dims, shape, block + p->offset);
   }
+}
+
+static enum vqct_status take_weights(struct importing *im) {
+  struct parameter_list list;
+  enum vqct_status status = network_parameters(&im->import->config, &list, im->error);
+  if (status)
+    return status;
+  im->import->weights = calloc(list.total, sizeof *im->import->weights);
+  if (im->import->weights)
+    take_parameters(im, &list, im->import->weights);
   parameter_list_free(&list);
   return im->import->weights ? VQCT_OK : exhausted(im);
 }
@@ -100,14 +105,12 @@ static enum vqct_status take_plain_codebook(struct importing *im) {
 
 /* The parameters of the transfer, and with them the codes, computed once. */
 static enum vqct_status compute_codebook(struct importing *im, struct transfer *transfer) {
-  size_t count, total = transfer_parameter_total(transfer), issues = im->import->issues;
-  const struct transfer_parameter *parameter = transfer_parameters(transfer, &count);
-  float *values = calloc(total, sizeof *values);
+  const struct parameter_list *list = transfer_parameters(transfer);
+  size_t issues = im->import->issues;
+  float *values = calloc(list->total, sizeof *values);
   if (!values)
     return exhausted(im);
-  for (size_t i = 0; i < count; i++)
-    take(im, parameter[i].name, parameter[i].dims, parameter[i].shape,
-         values + parameter[i].offset);
+  take_parameters(im, list, values);
   enum vqct_status status = VQCT_OK;
   if (im->import->issues == issues)
     status = transfer_forward(transfer, values, false, 0, im->import->codebook, im->exec);

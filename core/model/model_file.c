@@ -66,7 +66,7 @@ static enum vqct_status read_weight(const struct reading *r, size_t index) {
 
 static enum vqct_status read_weights(const struct reading *r) {
   struct model_file *model = r->model;
-  enum vqct_status status = parameter_list_init(&model->config, &model->parameters, r->error);
+  enum vqct_status status = network_parameters(&model->config, &model->parameters, r->error);
   if (status)
     return status;
   model->weight = calloc(model->parameters.count, sizeof *model->weight);

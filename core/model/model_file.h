@@ -9,7 +9,7 @@
 
 #include "checksum.h"
 #include "config.h"
-#include "parameters.h"
+#include "network_parameters.h"
 #include "safetensors.h"
 #include "vqct/codebook.h"
 

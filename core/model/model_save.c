@@ -45,7 +45,7 @@ static enum vqct_status add_weight(struct writing *w, const struct parameter *p,
   size_t shape[4];
   for (int i = 0; i < p->dims; i++)
     shape[i] = (size_t)p->shape[i];
-  if (type == TENSOR_F32 || p->role != PARAMETER_KERNEL)
+  if (type == TENSOR_F32 || p->dims != 4)
     return check_finite(w, add(w, p->name, TENSOR_F32, p->dims, shape, values));
   void *converted = arena_alloc(&w->arena, p->count * tensor_type_size(type));
   if (!converted)
@@ -126,7 +126,7 @@ enum vqct_status model_file_save(const char *path, const struct model_content *c
   struct vqct_error unused = {VQCT_OK, ""};
   struct writing w = {.content = content, .error = error ? error : &unused};
   struct parameter_list list;
-  enum vqct_status status = parameter_list_init(content->config, &list, error);
+  enum vqct_status status = network_parameters(content->config, &list, error);
   if (status)
     return status;
   arena_init(&w.arena, 0);

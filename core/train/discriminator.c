@@ -13,11 +13,10 @@
 #include "error.h"
 #include "norm.h"
 #include "norm_backward.h"
-#include "rng.h"
 
 #define BATCH_NORM_EPSILON 1e-5
 #define LEAK               0.2F
-#define PARAMETERS_MAX     (3 * (DISCRIMINATOR_LAYERS_MAX + 2))
+#define DEVIATION          0.02 /* of first values */
 #define NONE               (-1) /* a parameter that a layer does not have */
 
 struct discriminator_layer {
@@ -29,23 +28,15 @@ struct discriminator_layer {
 struct discriminator {
   int layers; /* convolutions */
   struct discriminator_layer layer[DISCRIMINATOR_LAYERS_MAX + 2];
-  size_t parameters, size;
-  struct discriminator_parameter parameter[PARAMETERS_MAX];
+  struct parameter_list parameters;
   const float *block; /* loaded */
 };
 
-static int add_parameter(struct discriminator *d, int module, const char *what, int dims, int out,
-                         int in) {
-  struct discriminator_parameter *p = &d->parameter[d->parameters];
-  snprintf(p->name, sizeof p->name, "main.%d.%s", module, what);
-  p->dims = dims;
-  p->shape[0] = out;
-  p->shape[1] = dims == 4 ? in : 1;
-  p->shape[2] = p->shape[3] = dims == 4 ? 4 : 1;
-  p->count = (size_t)(p->shape[0] * p->shape[1] * p->shape[2] * p->shape[3]);
-  p->offset = d->size;
-  d->size += p->count;
-  return (int)d->parameters++;
+static int add_parameter(struct discriminator *d, int module, const char *what, int dims,
+                         const int *shape, struct parameter_start start) {
+  char name[32];
+  snprintf(name, sizeof name, "main.%d.%s", module, what);
+  return (int)parameter_list_add(&d->parameters, name, dims, shape, start);
 }
 
 /* Lists layers and parameters; module counts as PyTorch's nn.Sequential does. */
@@ -57,12 +48,18 @@ static void plan(struct discriminator *d, const struct discriminator_settings *s
     bool first = i == 0, last = i == d->layers - 1;
     int out = last ? 1 : settings->channels << (i < 3 ? i : 3);
     layer->shape = (struct conv_shape){in, out, 4, i < settings->layers ? 2 : 1, 1, 1};
-    layer->weight = add_parameter(d, module, "weight", 4, out, in);
-    layer->bias = first || last ? add_parameter(d, module, "bias", 1, out, in) : NONE;
-    layer->gamma = layer->beta = NONE;
-    if (!first && !last) {
-      layer->gamma = add_parameter(d, module + 1, "weight", 1, out, in);
-      layer->beta = add_parameter(d, module + 1, "bias", 1, out, in);
+    double bound = (double)(1 / sqrtf((float)(in * 16)));
+    layer->weight = add_parameter(d, module, "weight", 4, (const int[]){out, in, 4, 4},
+                                  (struct parameter_start){PARAMETER_NORMAL, 0, DEVIATION});
+    layer->bias = layer->gamma = layer->beta = NONE;
+    if (first || last) {
+      layer->bias = add_parameter(d, module, "bias", 1, &out,
+                                  (struct parameter_start){PARAMETER_UNIFORM, 0, bound});
+    } else {
+      layer->gamma = add_parameter(d, module + 1, "weight", 1, &out,
+                                   (struct parameter_start){PARAMETER_NORMAL, 1, DEVIATION});
+      layer->beta = add_parameter(d, module + 1, "bias", 1, &out,
+                                  (struct parameter_start){PARAMETER_CONSTANT, 0, 0});
     }
     module += first ? 2 : 3;
     in = out;
@@ -81,6 +78,10 @@ enum vqct_status discriminator_new(const struct discriminator_settings *settings
   if (!d)
     return error_set(error, VQCT_MEMORY, "no memory for the discriminator");
   plan(d, settings);
+  if (d->parameters.failed) {
+    discriminator_free(d);
+    return error_set(error, VQCT_MEMORY, "no memory for the discriminator");
+  }
   *discriminator = d;
   return VQCT_OK;
 }
@@ -90,39 +91,16 @@ void discriminator_free(struct discriminator *d) {
     return;
   for (int i = 0; i < d->layers; i++)
     conv_free(d->layer[i].conv);
+  parameter_list_free(&d->parameters);
   free(d);
 }
 
-size_t discriminator_size(const struct discriminator *d) {
-  return d->size;
-}
-
-const struct discriminator_parameter *discriminator_parameter(const struct discriminator *d,
-                                                              size_t index) {
-  return index < d->parameters ? &d->parameter[index] : NULL;
+const struct parameter_list *discriminator_parameters(const struct discriminator *d) {
+  return &d->parameters;
 }
 
 static const float *values(const struct discriminator *d, int parameter) {
-  return parameter == NONE ? NULL : d->block + d->parameter[parameter].offset;
-}
-
-void discriminator_initialize(const struct discriminator *d, uint64_t seed, float *block) {
-  for (int i = 0; i < d->layers; i++) {
-    const struct discriminator_layer *layer = &d->layer[i];
-    float bound = 1 / sqrtf((float)(layer->shape.in_channels * 16));
-    const int part[] = {layer->weight, layer->bias, layer->gamma, layer->beta};
-    for (int k = 0; k < 4; k++) {
-      if (part[k] == NONE)
-        continue;
-      const struct discriminator_parameter *p = &d->parameter[part[k]];
-      struct rng rng;
-      rng_seed(&rng, seed, (uint64_t)part[k]);
-      for (size_t j = p->offset; j < p->offset + p->count; j++)
-        block[j] = part[k] == layer->bias   ? bound * (2 * rng_uniform(&rng) - 1)
-                   : part[k] == layer->beta ? 0
-                                            : 0.02F * rng_normal(&rng) + (part[k] == layer->gamma);
-    }
-  }
+  return parameter == NONE ? NULL : d->block + d->parameters.parameter[parameter].offset;
 }
 
 enum vqct_status discriminator_load(struct discriminator *d, const float *block,
@@ -280,7 +258,8 @@ enum vqct_status discriminator_forward(const struct discriminator *d, const floa
 /* ---- backward -------------------------------------------------------------------------------- */
 
 static float *gradient(const struct discriminator *d, float *gradients, int parameter) {
-  return !gradients || parameter == NONE ? NULL : gradients + d->parameter[parameter].offset;
+  return !gradients || parameter == NONE ? NULL
+                                         : gradients + d->parameters.parameter[parameter].offset;
 }
 
 /* From the gradient of a layer's activation, which is overwritten, to that of what it read. */

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "exec.h"
+#include "parameters.h"
 #include "reduction.h"
 #include "vqct/status.h"
 
@@ -26,14 +27,6 @@ struct discriminator_settings {
 };
 
 struct discriminator;
-
-/** One parameter of the flat block. */
-struct discriminator_parameter {
-  char name[32]; /* as in taming, such as "main.3.weight" */
-  int dims;
-  int shape[4];
-  size_t count, offset;
-};
 
 /** What one forward pass kept; its memory belongs to exec's arena. */
 struct discriminator_pass {
@@ -55,17 +48,10 @@ enum vqct_status discriminator_new(const struct discriminator_settings *settings
 /** NULL is allowed. */
 void discriminator_free(struct discriminator *discriminator);
 
-/** Numbers in the flat block of parameters. */
-size_t discriminator_size(const struct discriminator *discriminator);
-
-/** Parameter number `index`, or NULL past the last. */
-const struct discriminator_parameter *
-discriminator_parameter(const struct discriminator *discriminator, size_t index);
-
-/** Fills a block as taming does: kernels normal (0, 0.02), BatchNorm weights normal (1, 0.02), and
- * biases as PyTorch's default. */
-void discriminator_initialize(const struct discriminator *discriminator, uint64_t seed,
-                              float *block);
+/** Its parameters by taming's names, such as "main.3.weight"; they belong to the discriminator.
+ * First values, by parameters_initialize, are taming's: kernels normal (0, 0.02), BatchNorm weights
+ * normal (1, 0.02), and biases as PyTorch's default. */
+const struct parameter_list *discriminator_parameters(const struct discriminator *discriminator);
 
 /** Packs the parameters of a block, which must stay where it is and is read by the backward pass.
  * Errors: MEMORY. */

@@ -65,7 +65,7 @@ static enum vqct_status start_ema(struct trainer *t, struct vqct_error *error) {
   enum vqct_status status = transfer_new(&config, NULL, &t->exec, &random, error);
   if (status != VQCT_OK)
     return status;
-  transfer_initialize(random, t->settings.seed + SEED_TRANSFER, t->codebook);
+  parameters_initialize(transfer_parameters(random), t->settings.seed + SEED_TRANSFER, t->codebook);
   transfer_free(random);
   ema_codebook_start(&t->ema);
   return VQCT_OK;
@@ -74,7 +74,7 @@ static enum vqct_status start_ema(struct trainer *t, struct vqct_error *error) {
 static enum vqct_status new_generator(struct trainer *t, const struct prior *prior,
                                       struct vqct_error *error) {
   bool ema = t->settings.codes == TRAINER_CODES_EMA;
-  enum vqct_status status = parameter_list_init(&t->config, &t->list, error);
+  enum vqct_status status = network_parameters(&t->config, &t->list, error);
   if (status == VQCT_OK && !ema)
     status = new_transfer(t, prior, error);
   if (status == VQCT_OK)
@@ -82,7 +82,7 @@ static enum vqct_status new_generator(struct trainer *t, const struct prior *pri
   if (status == VQCT_OK)
     status =
         optimizer_init(&t->generator, &t->settings.generator_optimizer,
-                       t->list.total + (ema ? 0 : transfer_parameter_total(t->transfer)), error);
+                       t->list.total + (ema ? 0 : transfer_parameters(t->transfer)->total), error);
   if (status != VQCT_OK)
     return status;
   float *block = t->generator.parameters;
@@ -90,7 +90,8 @@ static enum vqct_status new_generator(struct trainer *t, const struct prior *pri
   if (ema)
     status = start_ema(t, error);
   else
-    transfer_initialize(t->transfer, t->settings.seed + SEED_TRANSFER, block + t->list.total);
+    parameters_initialize(transfer_parameters(t->transfer), t->settings.seed + SEED_TRANSFER,
+                          block + t->list.total);
   optimizer_start_average(&t->generator);
   struct flat values = {&t->list, block};
   struct parameter_source source = source_of(&values);
@@ -105,11 +106,11 @@ static enum vqct_status new_judge(struct trainer *t, struct vqct_error *error) {
   enum vqct_status status = discriminator_new(&t->settings.discriminator, &t->discriminator, error);
   if (status == VQCT_OK)
     status = optimizer_init(&t->judge, &t->settings.discriminator_optimizer,
-                            discriminator_size(t->discriminator), error);
+                            discriminator_parameters(t->discriminator)->total, error);
   if (status != VQCT_OK)
     return status;
-  discriminator_initialize(t->discriminator, t->settings.seed + SEED_DISCRIMINATOR,
-                           t->judge.parameters);
+  parameters_initialize(discriminator_parameters(t->discriminator),
+                        t->settings.seed + SEED_DISCRIMINATOR, t->judge.parameters);
   return discriminator_load(t->discriminator, t->judge.parameters, error);
 }
 

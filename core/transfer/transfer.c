@@ -1,7 +1,6 @@
 #include "transfer.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +12,6 @@
 #include "sparse.h"
 
 #define CODE_DIMENSION_MAX ((size_t)4096)
-#define PARAMETERS_MAX     4
 #define MLP_SLOPE          0.1F
 
 /* Streams of the configuration's seed; those of the dropout are (step, row) and so below these. */
@@ -27,8 +25,7 @@ struct transfer {
                         * N,D or N,d; NULL for FREE */
   struct sparse graph; /* GCN only */
   struct gcn_tape tape;
-  struct transfer_parameter parameter[PARAMETERS_MAX];
-  size_t parameter_count, parameter_total;
+  struct parameter_list parameters;
 };
 
 static const struct {
@@ -46,78 +43,57 @@ const char *transfer_kind_name(enum transfer_kind kind) {
 
 /* ---- parameters ------------------------------------------------------------------------------ */
 
-static void add_parameter(struct transfer *transfer, const char *name, size_t rows,
-                          size_t columns) {
-  struct transfer_parameter *parameter = &transfer->parameter[transfer->parameter_count++];
-  snprintf(parameter->name, sizeof parameter->name, "quantize.%s", name);
-  parameter->dims = columns ? 2 : 1;
-  parameter->shape[0] = rows;
-  parameter->shape[1] = columns ? columns : 1;
-  parameter->count = rows * parameter->shape[1];
-  parameter->offset = transfer->parameter_total;
-  transfer->parameter_total += parameter->count;
+/* A layer's weight (outputs,inputs) and bias (outputs), uniform in +-range; a range of 0 stands for
+ * all zeros. */
+static void add_linear(struct parameter_list *list, const char *weight, const char *bias,
+                       size_t outputs, size_t inputs, double weight_range, double bias_range) {
+  const int shape[2] = {(int)outputs, (int)inputs};
+  parameter_list_add(list, weight, 2, shape,
+                     (struct parameter_start){PARAMETER_UNIFORM, 0, weight_range});
+  parameter_list_add(list, bias, 1, shape,
+                     (struct parameter_start){PARAMETER_UNIFORM, 0, bias_range});
 }
 
-static void list_parameters(struct transfer *transfer) {
-  size_t d = transfer->config.code_dimension;
+static double glorot_range(size_t outputs, size_t inputs) {
+  return sqrt(6.0 / (double)(outputs + inputs));
+}
+
+static double linear_range(size_t inputs) {
+  return 1 / sqrt((double)inputs);
+}
+
+static enum vqct_status list_parameters(struct transfer *transfer, struct vqct_error *error) {
+  struct parameter_list *list = &transfer->parameters;
+  size_t d = transfer->config.code_dimension, D = transfer->inputs, N = transfer->config.codes;
   switch (transfer->config.kind) {
   case TRANSFER_GCN:
-    add_parameter(transfer, "gcn.conv1.lin.weight", d, transfer->inputs);
-    add_parameter(transfer, "gcn.conv1.bias", d, 0);
-    add_parameter(transfer, "gcn.conv2.lin.weight", d, d);
-    add_parameter(transfer, "gcn.conv2.bias", d, 0);
+    add_linear(list, "quantize.gcn.conv1.lin.weight", "quantize.gcn.conv1.bias", d, D,
+               glorot_range(d, D), 0);
+    add_linear(list, "quantize.gcn.conv2.lin.weight", "quantize.gcn.conv2.bias", d, d,
+               glorot_range(d, d), 0);
     break;
   case TRANSFER_MLP:
-    add_parameter(transfer, "mlp.0.weight", d, transfer->inputs);
-    add_parameter(transfer, "mlp.0.bias", d, 0);
-    add_parameter(transfer, "mlp.2.weight", d, d);
-    add_parameter(transfer, "mlp.2.bias", d, 0);
+    add_linear(list, "quantize.mlp.0.weight", "quantize.mlp.0.bias", d, D, linear_range(D),
+               linear_range(D));
+    add_linear(list, "quantize.mlp.2.weight", "quantize.mlp.2.bias", d, d, linear_range(d),
+               linear_range(d));
     break;
   case TRANSFER_FREE:
-    add_parameter(transfer, "embedding.weight", transfer->config.codes, d);
+    parameter_list_add(list, "quantize.embedding.weight", 2, (const int[]){(int)N, (int)d},
+                       (struct parameter_start){PARAMETER_UNIFORM, 0, 1.0 / (double)N});
     break;
   case TRANSFER_SIMVQ:
-    add_parameter(transfer, "embedding_proj.weight", d, d);
-    add_parameter(transfer, "embedding_proj.bias", d, 0);
+    add_linear(list, "quantize.embedding_proj.weight", "quantize.embedding_proj.bias", d, d,
+               linear_range(d), linear_range(d));
     break;
   default: /* FIXED has none */
     break;
   }
+  return list->failed ? error_set(error, VQCT_MEMORY, "transfer: no memory") : VQCT_OK;
 }
 
-const struct transfer_parameter *transfer_parameters(const struct transfer *transfer,
-                                                     size_t *count) {
-  *count = transfer->parameter_count;
-  return transfer->parameter;
-}
-
-size_t transfer_parameter_total(const struct transfer *transfer) {
-  return transfer->parameter_total;
-}
-
-/* The first values of a parameter are uniform in +- this. */
-static double initial_range(const struct transfer *transfer, size_t index) {
-  const struct transfer_parameter *parameter = &transfer->parameter[index];
-  switch (transfer->config.kind) {
-  case TRANSFER_GCN:
-    return parameter->dims == 1 ? 0
-                                : sqrt(6.0 / (double)(parameter->shape[0] + parameter->shape[1]));
-  case TRANSFER_FREE:
-    return 1.0 / (double)transfer->config.codes;
-  default: /* linear layers; a bias follows its weight and has the same range */
-    return 1 / sqrt((double)transfer->parameter[index & ~(size_t)1].shape[1]);
-  }
-}
-
-void transfer_initialize(const struct transfer *transfer, uint64_t seed, float *parameters) {
-  for (size_t p = 0; p < transfer->parameter_count; p++) {
-    const struct transfer_parameter *parameter = &transfer->parameter[p];
-    double range = initial_range(transfer, p);
-    struct rng rng;
-    rng_seed(&rng, seed, p);
-    for (size_t i = 0; i < parameter->count; i++)
-      parameters[parameter->offset + i] = (float)(range * (2 * (double)rng_uniform(&rng) - 1));
-  }
+const struct parameter_list *transfer_parameters(const struct transfer *transfer) {
+  return &transfer->parameters;
 }
 
 /* ---- making ---------------------------------------------------------------------------------- */
@@ -265,11 +241,12 @@ enum vqct_status transfer_new(const struct transfer_config *config, const struct
   }
   if (status == VQCT_OK && (config->kind == TRANSFER_GCN || config->kind == TRANSFER_MLP))
     status = new_tape(transfer, error);
+  if (status == VQCT_OK)
+    status = list_parameters(transfer, error);
   if (status != VQCT_OK) {
     transfer_free(transfer);
     return status;
   }
-  list_parameters(transfer);
   *result = transfer;
   return VQCT_OK;
 }
@@ -281,6 +258,7 @@ void transfer_free(struct transfer *transfer) {
   free(transfer->tape.mixed);
   free(transfer->tape.factor);
   sparse_free(&transfer->graph);
+  parameter_list_free(&transfer->parameters);
   free(transfer->input);
   free(transfer);
 }
@@ -300,7 +278,7 @@ static struct gcn gcn_of(const struct transfer *transfer) {
 }
 
 static struct gcn_weights weights_of(const struct transfer *transfer, const float *parameters) {
-  const struct transfer_parameter *p = transfer->parameter;
+  const struct parameter *p = transfer->parameters.parameter;
   return (struct gcn_weights){parameters + p[0].offset, parameters + p[1].offset,
                               parameters + p[2].offset, parameters + p[3].offset};
 }
@@ -314,7 +292,7 @@ enum vqct_status transfer_forward(struct transfer *transfer, const float *parame
     return VQCT_OK;
   }
   if (transfer->config.kind == TRANSFER_SIMVQ) {
-    struct linear layer = {d, d, parameters, parameters + transfer->parameter[1].offset};
+    struct linear layer = {d, d, parameters, parameters + transfer->parameters.parameter[1].offset};
     return linear_forward(&layer, transfer->input, rows, codes, exec);
   }
   struct gcn gcn = gcn_of(transfer);
@@ -325,7 +303,7 @@ enum vqct_status transfer_forward(struct transfer *transfer, const float *parame
 enum vqct_status transfer_backward(struct transfer *transfer, const float *parameters,
                                    const float *dcodes, float *gradients, const struct exec *exec) {
   size_t rows = transfer->config.codes, d = transfer->config.code_dimension;
-  const struct transfer_parameter *p = transfer->parameter;
+  const struct parameter *p = transfer->parameters.parameter;
   if (transfer->config.kind == TRANSFER_FIXED)
     return VQCT_OK;
   if (transfer->config.kind == TRANSFER_FREE) {

@@ -3,8 +3,9 @@
  *   struct transfer_config config = {.kind = TRANSFER_GCN, .codes = prior.words,
  *                                    .code_dimension = 256, .dropout = 0.5F, .seed = 1};
  *   if (transfer_new(&config, &prior, &exec, &transfer, &error) == VQCT_OK) {
- *     float *parameters = malloc(transfer_parameter_total(transfer) * sizeof *parameters);
- *     transfer_initialize(transfer, seed, parameters);
+ *     const struct parameter_list *list = transfer_parameters(transfer);
+ *     float *parameters = malloc(list->total * sizeof *parameters);
+ *     parameters_initialize(list, seed, parameters);
  *     transfer_forward(transfer, parameters, true, step, codes, &exec);
  *     ...
  *     transfer_backward(transfer, parameters, dcodes, gradients, &exec);
@@ -21,6 +22,7 @@
 #include <stdint.h>
 
 #include "exec.h"
+#include "parameters.h"
 #include "prior.h"
 
 /* X(NAME, name in configurations, needs a prior, what it is) */
@@ -48,14 +50,6 @@ struct transfer_config {
   uint64_t seed;    /* of the dropout, and of what is random and frozen (FIXED, SIMVQ) */
 };
 
-struct transfer_parameter {
-  char name[64]; /* as in a state dict, such as "quantize.gcn.conv1.lin.weight" */
-  int dims;      /* 2 for a matrix, 1 for a bias */
-  size_t shape[2];
-  size_t count;  /* numbers */
-  size_t offset; /* of the first one in the flat block */
-};
-
 struct transfer;
 
 /** The name of a kind in configurations. Never NULL. */
@@ -71,18 +65,12 @@ enum vqct_status transfer_new(const struct transfer_config *config, const struct
 /** Frees it; NULL is allowed. */
 void transfer_free(struct transfer *transfer);
 
-/** The trained parameters, in the order in which they lie in a flat block; *count of them, 0 for
- * TRANSFER_FIXED. They belong to the transfer. */
-const struct transfer_parameter *transfer_parameters(const struct transfer *transfer,
-                                                     size_t *count);
-
-/** Numbers in all parameters together: the length of a flat block. */
-size_t transfer_parameter_total(const struct transfer *transfer);
-
-/** Fills a flat block with first values. GCN: uniform in +-sqrt(6 / (in + out)), biases 0 (Glorot,
- * as PyTorch Geometric does). MLP and SimVQ: uniform in +-1/sqrt(in) (PyTorch's linear layer).
- * FREE: uniform in +-1/N (as VQGAN's codebook). */
-void transfer_initialize(const struct transfer *transfer, uint64_t seed, float *parameters);
+/** The trained parameters, none for TRANSFER_FIXED, by names such as
+ * "quantize.gcn.conv1.lin.weight". They belong to the transfer. First values, by
+ * parameters_initialize: GCN uniform in +-sqrt(6 / (in + out)), biases 0 (Glorot, as PyTorch
+ * Geometric does); MLP and SimVQ uniform in +-1/sqrt(in) (PyTorch's linear layer); FREE uniform in
+ * +-1/N (as VQGAN's codebook). */
+const struct parameter_list *transfer_parameters(const struct transfer *transfer);
 
 /** codes (N,d) from a flat block of parameters. Dropout applies while training only and depends on
  * (seed, step) alone. Errors: MEMORY (scratch). */

@@ -27,6 +27,25 @@ class Error(ctypes.Structure):
     _fields_ = [("status", ctypes.c_int), ("message", ctypes.c_char * 512)]
 
 
+class ParameterStart(ctypes.Structure):
+    _fields_ = [("kind", ctypes.c_int), ("mean", ctypes.c_double), ("spread", ctypes.c_double)]
+
+
+class Parameter(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char * 64), ("dims", ctypes.c_int), ("shape", ctypes.c_int * 4),
+                ("count", ctypes.c_size_t), ("offset", ctypes.c_size_t),
+                ("start", ParameterStart)]
+
+
+class ParameterList(ctypes.Structure):
+    _fields_ = [("parameter", ctypes.POINTER(Parameter)), ("count", ctypes.c_size_t),
+                ("capacity", ctypes.c_size_t), ("total", ctypes.c_size_t),
+                ("largest", ctypes.c_size_t), ("failed", ctypes.c_bool)]
+
+    def __iter__(self):
+        return (self.parameter[i] for i in range(self.count))
+
+
 class Team:
     """A pool, an arena and the exec of both; use in a with statement."""
 

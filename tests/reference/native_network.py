@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from native import DOUBLES, FLOATS, LIB, UINTS, Error
+from native import DOUBLES, FLOATS, LIB, UINTS, Error, ParameterList
 
 KINDS = {np.dtype(np.float32): FLOATS, np.dtype(np.float64): DOUBLES, np.dtype(np.uint32): UINTS}
 
@@ -16,17 +16,6 @@ class Mark(ctypes.Structure):
 
 class Config(ctypes.Structure):
     _fields_ = [("bytes", ctypes.c_char * 1024)]  # opaque here, and longer than the real one
-
-
-class Parameter(ctypes.Structure):
-    _fields_ = [("name", ctypes.c_char * 64), ("role", ctypes.c_int), ("dims", ctypes.c_int),
-                ("shape", ctypes.c_int * 4), ("fan_in", ctypes.c_int), ("count", ctypes.c_size_t),
-                ("offset", ctypes.c_size_t)]
-
-
-class ParameterList(ctypes.Structure):
-    _fields_ = [("parameter", ctypes.POINTER(Parameter)), ("count", ctypes.c_size_t),
-                ("total", ctypes.c_size_t), ("largest", ctypes.c_size_t)]
 
 
 GET = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(FLOATS),
@@ -69,9 +58,9 @@ class Network:
         check(LIB.model_config_parse(text, ctypes.c_size_t(len(text)), ctypes.byref(self.config),
                                      ctypes.byref(self.error)), self.error)
         self.list = ParameterList()
-        check(LIB.parameter_list_init(ctypes.byref(self.config), ctypes.byref(self.list), None),
+        check(LIB.network_parameters(ctypes.byref(self.config), ctypes.byref(self.list), None),
               self.error)
-        names = [self.list.parameter[i].name.decode() for i in range(self.list.count)]
+        names = [p.name.decode() for p in self.list]
         state = module.state_dict()
         assert sorted(names) == sorted(state), "names differ from taming's"
         self.values = [np.ascontiguousarray(state[name].numpy(), dtype=np.float32)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from native import FLOATS, LIB, Arena, Error, Team, floats as pointer
+from native import FLOATS, LIB, Arena, Error, ParameterList, Team, floats as pointer
 
 SIZE = ctypes.c_size_t
 GCN, MLP, FIXED, FREE, SIMVQ = range(5)
@@ -30,13 +30,7 @@ class Config(ctypes.Structure):
                 ("seed", ctypes.c_uint64)]
 
 
-class Parameter(ctypes.Structure):
-    _fields_ = [("name", ctypes.c_char * 64), ("dims", ctypes.c_int), ("shape", SIZE * 2),
-                ("count", SIZE), ("offset", SIZE)]
-
-
-LIB.transfer_parameters.restype = ctypes.POINTER(Parameter)
-LIB.transfer_parameter_total.restype = SIZE
+LIB.transfer_parameters.restype = ctypes.POINTER(ParameterList)
 LIB.vqct_status_name.restype = ctypes.c_char_p
 
 
@@ -89,10 +83,8 @@ class Transfer:
         self.status = LIB.transfer_new(ctypes.byref(config), prior, self.exec,
                                        ctypes.byref(self.handle), ctypes.byref(self.error))
         if self.status == 0:
-            count = SIZE()
-            records = LIB.transfer_parameters(self.handle, ctypes.byref(count))
-            self.list = [records[i] for i in range(count.value)]
-            self.total = LIB.transfer_parameter_total(self.handle)
+            self.list = LIB.transfer_parameters(self.handle).contents
+            self.total = self.list.total
 
     def __del__(self):
         LIB.transfer_free(self.handle)
@@ -113,7 +105,8 @@ class Transfer:
 
     def initial(self, seed=3):
         parameters = np.zeros(self.total, np.float32)
-        LIB.transfer_initialize(self.handle, ctypes.c_uint64(seed), pointer(parameters))
+        LIB.parameters_initialize(ctypes.byref(self.list), ctypes.c_uint64(seed),
+                                  pointer(parameters))
         return parameters
 
     def split(self, block):
@@ -248,7 +241,7 @@ class Comparisons(unittest.TestCase):
 
     def test_free_codebook_is_its_parameter(self):
         transfer = Transfer(None, FREE, 12, codes=50)
-        self.assertEqual([(p.name, tuple(p.shape)) for p in transfer.list],
+        self.assertEqual([(p.name, tuple(p.shape[:p.dims])) for p in transfer.list],
                          [(b"quantize.embedding.weight", (50, 12))])
         parameters = transfer.initial()
         self.assertLessEqual(abs(parameters).max(), 1 / 50)

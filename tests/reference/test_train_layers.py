@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 
 import torch_lpips
-from native import DOUBLES, FLOATS, LIB, Error, Team, doubles, floats, nhwc, relative
-from native import write_safetensors
+from native import DOUBLES, FLOATS, LIB, Error, ParameterList, Team, doubles, floats, nhwc
+from native import relative, write_safetensors
 from torch_patchgan import patchgan
 
 # Sums of some thousand fp32 products: errors of about 1e-6 of the largest value; ten times that.
@@ -184,11 +184,6 @@ class Settings(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int) for name in ("image_channels", "channels", "layers")]
 
 
-class Parameter(ctypes.Structure):
-    _fields_ = [("name", ctypes.c_char * 32), ("dims", ctypes.c_int), ("shape", ctypes.c_int * 4),
-                ("count", ctypes.c_size_t), ("offset", ctypes.c_size_t)]
-
-
 class Kept(ctypes.Structure):
     _fields_ = [("convolved", FLOATS), ("active", FLOATS), ("sums", DOUBLES),
                 ("squares", DOUBLES), ("height", ctypes.c_int), ("width", ctypes.c_int)]
@@ -199,8 +194,7 @@ class Pass(ctypes.Structure):
                 ("x", FLOATS), ("kept", Kept * 7), ("logit", FLOATS), ("logits", ctypes.c_size_t)]
 
 
-LIB.discriminator_parameter.restype = ctypes.POINTER(Parameter)
-LIB.discriminator_size.restype = ctypes.c_size_t
+LIB.discriminator_parameters.restype = ctypes.POINTER(ParameterList)
 LIB.loss_hinge.restype = ctypes.c_double
 
 
@@ -210,17 +204,12 @@ class Discriminator(unittest.TestCase):
         d, error = ctypes.c_void_p(), Error()
         settings = Settings(image_channels, channels, layers)
         self.assertEqual(LIB.discriminator_new(ctypes.byref(settings), ctypes.byref(d), None), 0)
-        block = np.zeros(LIB.discriminator_size(d), np.float32)
-        LIB.discriminator_initialize(d, ctypes.c_uint64(3), floats(block))
+        listed = LIB.discriminator_parameters(d).contents
+        block = np.zeros(listed.total, np.float32)
+        LIB.parameters_initialize(ctypes.byref(listed), ctypes.c_uint64(3), floats(block))
         block += 0.05 * np.random.default_rng(1).standard_normal(block.size).astype(np.float32)
-        parameters, index = {}, 0
-        while True:
-            found = LIB.discriminator_parameter(d, ctypes.c_size_t(index))
-            if not found:
-                break
-            p = found.contents
-            parameters[p.name.decode()] = (p.offset, p.count, list(p.shape)[:p.dims])
-            index += 1
+        parameters = {p.name.decode(): (p.offset, p.count, list(p.shape)[:p.dims])
+                      for p in listed}
         state = dict(theirs.named_parameters())
         self.assertEqual(set(state), set(parameters))
         for name, (offset, count, shape) in parameters.items():

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 
 import torch_lpips
-from native import LIB, Error, Team, floats, nhwc, relative, write_safetensors
-from native_network import Config, ParameterList
+from native import LIB, Error, ParameterList, Team, floats, nhwc, relative, write_safetensors
+from native_network import Config
 from safetensors_file import read_safetensors
 from test_gcn import random_graph
 from test_train_layers import OptimizerSettings, Settings, normal
@@ -83,12 +83,10 @@ class Ours:
                                    ctypes.c_void_p(pool), ctypes.byref(self.handle),
                                    ctypes.byref(self.error)))
         self.list = ParameterList()
-        self.check(LIB.parameter_list_init(ctypes.byref(self.config), ctypes.byref(self.list),
+        self.check(LIB.network_parameters(ctypes.byref(self.config), ctypes.byref(self.list),
                                            None))
-        self.names = {}
-        for i in range(self.list.count):
-            p = self.list.parameter[i]
-            self.names[p.name.decode()] = (p.offset, p.count, list(p.shape)[:p.dims])
+        self.names = {p.name.decode(): (p.offset, p.count, list(p.shape)[:p.dims])
+                      for p in self.list}
 
     def check(self, status):
         if status:

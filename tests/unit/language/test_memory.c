@@ -167,7 +167,7 @@ static enum vqct_status run_transfer(enum transfer_kind kind, const struct exec 
   enum vqct_status status = transfer_new(&config, &prior, exec, &transfer, error);
   if (status != VQCT_OK)
     return status;
-  transfer_initialize(transfer, 1, parameters);
+  parameters_initialize(transfer_parameters(transfer), 1, parameters);
   status = transfer_forward(transfer, parameters, true, 0, codes, exec);
   if (status == VQCT_OK)
     status = transfer_backward(transfer, parameters, codes, gradients, exec);

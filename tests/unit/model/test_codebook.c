@@ -29,7 +29,7 @@ static void set_up(void) {
   struct vqct_error error;
   for (size_t i = 0; i < CODES; i++)
     codebook[8 * i + 7] = places[i];
-  ck_assert_int_eq(parameter_list_init(&config, &list, NULL), VQCT_OK);
+  ck_assert_int_eq(network_parameters(&config, &list, NULL), VQCT_OK);
   float *weights = calloc(list.total, sizeof *weights);
   struct model_content content = {&config, weights, codebook, words, counts};
   strcpy(path + sizeof path - 7, "XXXXXX");

@@ -28,7 +28,7 @@ static void set_up(void) {
   config.quantizer = QUANTIZER_PLAIN;
   config.adjectives = 0;
   config.adjective_k = 1;
-  ck_assert_int_eq(parameter_list_init(&config, &list, NULL), VQCT_OK);
+  ck_assert_int_eq(network_parameters(&config, &list, NULL), VQCT_OK);
   weights = malloc(list.total * sizeof *weights);
   codebook = calloc((size_t)config.nouns * 8, sizeof *codebook);
   parameters_initialize(&list, 1, weights);

@@ -23,7 +23,7 @@ static void set_up(void) {
   ck_assert_ptr_nonnull(mkdtemp(directory));
   snprintf(path, sizeof path, "%s/m.safetensors", directory);
   config = model_preset_find("vqct-tiny")->config;
-  ck_assert_int_eq(parameter_list_init(&config, &list, NULL), VQCT_OK);
+  ck_assert_int_eq(network_parameters(&config, &list, NULL), VQCT_OK);
   block = malloc(list.total * sizeof *block);
   parameters_initialize(&list, 7, block);
   struct rng rng;

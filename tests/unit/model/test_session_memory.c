@@ -19,7 +19,7 @@ static void write_model(void) {
   const struct model_config *config = &model_preset_find("vqct-tiny")->config;
   struct parameter_list list;
   struct vqct_error error;
-  ck_assert_int_eq(parameter_list_init(config, &list, &error), VQCT_OK);
+  ck_assert_int_eq(network_parameters(config, &list, &error), VQCT_OK);
   size_t codes = (size_t)model_config_codes(config) * (size_t)config->code_dimension;
   float *weights = malloc(list.total * sizeof *weights);
   float *codebook = malloc(codes * sizeof *codebook);

@@ -6,7 +6,7 @@
 
 #include "../suite.h"
 #include "config.h"
-#include "parameters.h"
+#include "network_parameters.h"
 #include "presets.h"
 
 static struct model_config tiny(void) {
@@ -74,7 +74,7 @@ END_TEST
 START_TEST(test_parameter_counts) {
   struct parameter_list list;
   struct model_config config = model_preset_find("vqct-f16")->config;
-  ck_assert_int_eq(parameter_list_init(&config, &list, NULL), VQCT_OK);
+  ck_assert_int_eq(network_parameters(&config, &list, NULL), VQCT_OK);
   size_t encoder = 0, decoder = 0, offset = 0;
   for (size_t i = 0; i < list.count; i++) {
     const struct parameter *p = &list.parameter[i];
@@ -104,7 +104,7 @@ START_TEST(test_largest_configuration) {
   }
   ck_assert_int_eq(model_config_check(&config, NULL), VQCT_OK);
   struct parameter_list list;
-  ck_assert_int_eq(parameter_list_init(&config, &list, NULL), VQCT_OK);
+  ck_assert_int_eq(network_parameters(&config, &list, NULL), VQCT_OK);
   ck_assert_ptr_nonnull(parameter_find(&list, "encoder.down.7.block.15.conv2.weight"));
   ck_assert_ptr_nonnull(parameter_find(&list, "decoder.up.7.attn.15.proj_out.weight"));
   ck_assert_ptr_null(parameter_find(&list, "decoder.up.7.block.0.nin_shortcut.weight"));
@@ -113,20 +113,29 @@ START_TEST(test_largest_configuration) {
 }
 END_TEST
 
+/* PyTorch's default range for the weight and the bias of a convolution; 0 for those of a norm. */
+static double initial_bound(const struct parameter_list *list, size_t index) {
+  const struct parameter *p = &list->parameter[index];
+  const struct parameter *kernel = strstr(p->name, ".bias") ? p - 1 : p;
+  const int *shape = kernel->shape;
+  return kernel->dims == 4 ? 1 / sqrt(shape[1] * shape[2] * shape[3]) : 0;
+}
+
 START_TEST(test_initial_values) {
   struct parameter_list list;
   struct model_config config = tiny();
-  ck_assert_int_eq(parameter_list_init(&config, &list, NULL), VQCT_OK);
+  ck_assert_int_eq(network_parameters(&config, &list, NULL), VQCT_OK);
   float *block = malloc(list.total * sizeof *block);
   float *other = malloc(list.total * sizeof *block);
   parameters_initialize(&list, 1, block);
   parameters_initialize(&list, 2, other);
   for (size_t i = 0; i < list.count; i++) {
     const struct parameter *p = &list.parameter[i];
-    double sum = 0, square = 0, bound = p->fan_in ? 1 / sqrt(p->fan_in) : 0;
+    double sum = 0, square = 0, bound = initial_bound(&list, i);
+    double constant = strstr(p->name, ".weight") != NULL;
     for (size_t n = 0; n < p->count; n++) {
       double value = block[p->offset + n];
-      ck_assert(p->fan_in ? fabs(value) <= bound : value == (p->role == PARAMETER_SCALE));
+      ck_assert(bound > 0 ? fabs(value) <= bound : value == constant);
       sum += value;
       square += value * value;
     }

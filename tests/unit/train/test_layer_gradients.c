@@ -5,6 +5,7 @@
 #include "blocks_backward.h"
 #include "conv.h"
 #include "gradient_check.h"
+#include "network_parameters.h"
 #include "norm.h"
 #include "norm_backward.h"
 #include "presets.h"
@@ -255,7 +256,7 @@ START_TEST(networks) {
   struct network_state s = {.side = encoder ? 16 : 4};
   struct subject subject;
   open_subject(&subject, encoder ? "encoder" : "decoder", &s, network_value, network_derive);
-  ck_assert_int_eq(parameter_list_init(&config, &s.list, NULL), VQCT_OK);
+  ck_assert_int_eq(network_parameters(&config, &s.list, NULL), VQCT_OK);
   s.values = malloc(s.list.total * sizeof *s.values);
   s.gradients = calloc(s.list.total, sizeof *s.gradients);
   parameters_initialize(&s.list, 3, s.values);

@@ -139,10 +139,11 @@ START_TEST(transfers) {
   open_subject(&subject, transfer_kind_name(config.kind), NULL, transfer_value, transfer_derive);
   ck_assert_int_eq(transfer_new(&config, &prior, &subject.place.exec, &transfer, NULL), VQCT_OK);
   subject.state = transfer;
-  size_t count = transfer_parameter_total(transfer);
+  const struct parameter_list *list = transfer_parameters(transfer);
+  size_t count = list->total;
   ck_assert(count || config.kind == TRANSFER_FIXED);
   if (count) {
-    transfer_initialize(transfer, 5, add_block(&subject, "parameters", count));
+    parameters_initialize(list, 5, add_block(&subject, "parameters", count));
     for (size_t i = 0; i < count; i++) /* biases must not be 0, where relu bends */
       subject.block[0].values[i] += 0.1F * (float)sin((double)i);
     subject.weights = normal_floats(WORDS * CODE, 1);
@@ -264,7 +265,8 @@ START_TEST(patchgan) {
   ck_assert_int_eq(discriminator_new(&settings, &d, NULL), VQCT_OK);
   subject.state = d;
   add_block(&subject, "x", JUDGED_COUNT);
-  discriminator_initialize(d, 3, add_block(&subject, "parameters", discriminator_size(d)));
+  const struct parameter_list *list = discriminator_parameters(d);
+  parameters_initialize(list, 3, add_block(&subject, "parameters", list->total));
   subject.weights = normal_floats(JUDGED_COUNT, 1);
   /* LeakyReLU bends at 0, where BatchNorm centres everything: errors of 4e-2 at a step of 1e-3 and
    * of 6e-3 here are activations that pass it. */

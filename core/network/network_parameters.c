@@ -1,0 +1,116 @@
+#include "network_parameters.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "error.h"
+
+/* "PREFIX.LEAF" in a buffer; no configuration gives a longer name than a parameter holds. */
+struct part_name {
+  char text[64];
+};
+
+__attribute__((format(printf, 1, 2))) static struct part_name part_name(const char *format, ...) {
+  struct part_name name;
+  va_list args;
+  va_start(args, format);
+  vsnprintf(name.text, sizeof name.text, format, args);
+  va_end(args);
+  return name;
+}
+
+static void add_conv(struct parameter_list *list, const char *part, int in, int out, int kernel) {
+  const struct parameter_start start = {
+      .kind = PARAMETER_UNIFORM, .spread = (double)(1.0F / sqrtf((float)(in * kernel * kernel)))};
+  parameter_list_add(list, part_name("%s.weight", part).text, 4,
+                     (const int[]){out, in, kernel, kernel}, start);
+  parameter_list_add(list, part_name("%s.bias", part).text, 1, &out, start);
+}
+
+static void add_norm(struct parameter_list *list, const char *part, int channels) {
+  parameter_list_add(list, part_name("%s.weight", part).text, 1, &channels,
+                     (struct parameter_start){.mean = 1});
+  parameter_list_add(list, part_name("%s.bias", part).text, 1, &channels,
+                     (struct parameter_start){.mean = 0});
+}
+
+static void add_block(struct parameter_list *list, const char *part, int in, int out) {
+  add_norm(list, part_name("%s.norm1", part).text, in);
+  add_conv(list, part_name("%s.conv1", part).text, in, out, 3);
+  add_norm(list, part_name("%s.norm2", part).text, out);
+  add_conv(list, part_name("%s.conv2", part).text, out, out, 3);
+  if (in != out)
+    add_conv(list, part_name("%s.nin_shortcut", part).text, in, out, 1);
+}
+
+static void add_attention(struct parameter_list *list, const char *part, int channels) {
+  static const char *const convolutions[] = {"q", "k", "v", "proj_out"};
+  add_norm(list, part_name("%s.norm", part).text, channels);
+  for (size_t i = 0; i < sizeof convolutions / sizeof *convolutions; i++)
+    add_conv(list, part_name("%s.%s", part, convolutions[i]).text, channels, channels, 1);
+}
+
+static void add_middle(struct parameter_list *list, const struct model_config *config,
+                       const char *side, int channels) {
+  add_block(list, part_name("%s.mid.block_1", side).text, channels, channels);
+  if (config->middle_attention)
+    add_attention(list, part_name("%s.mid.attn_1", side).text, channels);
+  add_block(list, part_name("%s.mid.block_2", side).text, channels, channels);
+}
+
+/* The blocks and attentions of one level, "encoder.down.2" or "decoder.up.2". */
+static void add_level(struct parameter_list *list, const struct model_config *config,
+                      const char *part, int level, int blocks, int in) {
+  int out = model_config_level_channels(config, level);
+  for (int j = 0; j < blocks; j++) {
+    add_block(list, part_name("%s.block.%d", part, j).text, j ? out : in, out);
+    if (config->attention[level])
+      add_attention(list, part_name("%s.attn.%d", part, j).text, out);
+  }
+}
+
+static void add_encoder(struct parameter_list *list, const struct model_config *config) {
+  int channels = config->channels;
+  add_conv(list, "encoder.conv_in", config->image_channels, channels, 3);
+  for (int level = 0; level < config->levels; level++) {
+    struct part_name part = part_name("encoder.down.%d", level);
+    add_level(list, config, part.text, level, config->encoder_blocks, channels);
+    channels = model_config_level_channels(config, level);
+    if (level < config->levels - 1)
+      add_conv(list, part_name("%s.downsample.conv", part.text).text, channels, channels, 3);
+  }
+  add_middle(list, config, "encoder", channels);
+  add_norm(list, "encoder.norm_out", channels);
+  add_conv(list, "encoder.conv_out", channels, config->z_channels, 3);
+}
+
+static void add_decoder(struct parameter_list *list, const struct model_config *config) {
+  int channels = model_config_level_channels(config, config->levels - 1);
+  add_conv(list, "decoder.conv_in", config->z_channels, channels, 3);
+  add_middle(list, config, "decoder", channels);
+  for (int level = config->levels - 1; level >= 0; level--) {
+    struct part_name part = part_name("decoder.up.%d", level);
+    add_level(list, config, part.text, level, config->decoder_blocks, channels);
+    channels = model_config_level_channels(config, level);
+    if (level > 0)
+      add_conv(list, part_name("%s.upsample.conv", part.text).text, channels, channels, 3);
+  }
+  add_norm(list, "decoder.norm_out", channels);
+  add_conv(list, "decoder.conv_out", channels, config->image_channels, 3);
+}
+
+enum vqct_status network_parameters(const struct model_config *config, struct parameter_list *list,
+                                    struct vqct_error *error) {
+  int code_channels = model_config_code_channels(config);
+  *list = (struct parameter_list){0};
+  add_encoder(list, config);
+  add_conv(list, "quant_conv", config->z_channels, code_channels, 1);
+  add_conv(list, "post_quant_conv", code_channels, config->z_channels, 1);
+  add_decoder(list, config);
+  if (!list->failed)
+    return VQCT_OK;
+  parameter_list_free(list);
+  return error_set(error, VQCT_MEMORY, "memory is exhausted listing the parameters of %s",
+                   config->name);
+}
