@@ -10,8 +10,8 @@
 #include "command.h"
 #include "distributed.h"
 #include "error.h"
-#include "run.h"
 #include "signals.h"
+#include "train.h"
 #include "train_metrics.h"
 #include "train_settings.h"
 
@@ -126,7 +126,7 @@ static enum vqct_status train(const void *values, const struct options_found *fo
     status = train_metrics_start((uint16_t)options->metrics_port, &telling.metrics, error);
   signals_catch();
   if (status == VQCT_OK)
-    status = train_run(&options->training, &hooks, reduction, error);
+    status = train_together(&options->training, &hooks, reduction, error);
   if (reduction && status != VQCT_OK && status != VQCT_INTERRUPTED)
     fprintf(stderr, "vqct train: rank %d: %s\n", reduction->rank, error->message);
   train_metrics_stop(telling.metrics);

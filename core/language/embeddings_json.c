@@ -1,7 +1,7 @@
 /* The JSON of the npm packages wink-embeddings-sg-*d: an object with "dimensions", some lists, and
  * "vectors", an object of one array a word: D numbers, then the vector's length and the word's
  * rank, which are not needed here. */
-#include "embeddings_store.h"
+#include "embeddings_forms.h"
 #include "error.h"
 #include "json_stream.h"
 #include "prior.h"

@@ -1,5 +1,5 @@
 /* npy and safetensors: a matrix of floats, and the words of its rows in a text file beside it. */
-#include "embeddings_store.h"
+#include "embeddings_forms.h"
 #include "error.h"
 #include "npy.h"
 #include "prior.h"

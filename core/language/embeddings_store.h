@@ -1,8 +1,7 @@
-/* Where the readers of each form of file put the vectors that they find. Inner to embeddings. */
+/* Where the readers of each form of file put the vectors that they find. Inner to embeddings*.c. */
 #ifndef LANGUAGE_EMBEDDINGS_STORE_H
 #define LANGUAGE_EMBEDDINGS_STORE_H
 
-#include "byte_stream.h"
 #include "embeddings.h"
 
 struct embeddings_store {
@@ -26,14 +25,5 @@ void embeddings_take(struct embeddings_store *store, uint32_t id);
 
 /** Tells the progress, once in some thousand rows. */
 void embeddings_tell(const struct embeddings_store *store, double share);
-
-/** The reader of each form. Errors as embeddings_load. */
-enum vqct_status embeddings_read_text(struct embeddings_store *store, struct byte_stream *bytes,
-                                      struct vqct_error *error);
-enum vqct_status embeddings_read_json(struct embeddings_store *store, struct byte_stream *bytes,
-                                      struct vqct_error *error);
-enum vqct_status embeddings_read_npy(struct embeddings_store *store, struct vqct_error *error);
-enum vqct_status embeddings_read_safetensors(struct embeddings_store *store,
-                                             struct vqct_error *error);
 
 #endif

@@ -7,7 +7,7 @@
 #include <strings.h>
 
 #include "decimal.h"
-#include "embeddings_store.h"
+#include "embeddings_forms.h"
 #include "error.h"
 
 struct row {

@@ -10,6 +10,7 @@
 
 #include "atomic_file.h"
 #include "error.h"
+#include "losses.h"
 #include "mapped_file.h"
 
 struct history {
@@ -120,14 +121,9 @@ enum vqct_status history_add(struct history *history, const struct vqct_train_pr
   put(object, "images_per_second", row->rate);
   put(object, "learning_rate", row->learning_rate);
   json_object_set_new(object, "bad_pictures", json_integer((json_int_t)row->bad_pictures));
-  put(object, "pixel", l->pixel);
-  put(object, "perceptual", l->perceptual);
-  put(object, "codebook", l->codebook);
-  put(object, "generator", l->generator);
-  put(object, "discriminator", l->discriminator);
-  put(object, "adaptive_weight", l->adaptive_weight);
-  put(object, "gradient_norm", l->gradient_norm);
-  put(object, "discriminator_norm", l->discriminator_norm);
+#define PUT(name) put(object, #name, l->name);
+  LOSS_MAP(PUT)
+#undef PUT
   json_object_set_new(object, "window", json_integer((json_int_t)row->window));
   for (int i = 0; i < row->codebooks; i++)
     put_health(object, row->name[i], &row->health[i]);

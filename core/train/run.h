@@ -56,9 +56,4 @@ enum vqct_status run_training(const struct run_settings *settings,
                               const struct vqct_train_hooks *hooks,
                               const struct reduction *reduction, struct vqct_error *error);
 
-/** vqct_train by several processes together: run_training with public settings. */
-enum vqct_status train_run(const struct vqct_train_settings *settings,
-                           const struct vqct_train_hooks *hooks, const struct reduction *reduction,
-                           struct vqct_error *error);
-
 #endif

@@ -12,6 +12,15 @@
 #include "mapped_file.h"
 #include "run_inner.h"
 
+bool run_leads(const struct run *run) {
+  return !run->reduction || run->reduction->rank == 0;
+}
+
+void run_say(const struct run *run, const char *message) {
+  if (run->hooks->message && run_leads(run))
+    run->hooks->message(run->hooks->context, message);
+}
+
 /* ---- opening --------------------------------------------------------------------------------- */
 
 /* The lock is the directory's own, so it leaves nothing behind. A file system that has no such

@@ -42,11 +42,29 @@ struct run {
   struct vqct_error *error;
 };
 
-/** Seconds of a clock that only goes forward. */
-double run_seconds(void);
+/* What has happened since the last line of the log. */
+struct run_interval {
+  double since; /* by run_seconds */
+  uint64_t steps, pictures;
+  struct vqct_train_losses sum;
+};
+
+/* ---- run_plan.c ---- */
+
+/** Pictures of a micro-batch, and the side of their crops, at a step. */
+int run_batch_at(const struct run_settings *settings, uint64_t step);
+int run_crop_at(const struct run_settings *settings, uint64_t step);
+
+/** Samples that one process has taken before a step. */
+uint64_t run_samples_before(const struct run_settings *settings, uint64_t step);
+
+/* ---- run_folder.c ---- */
 
 /** Whether this process writes the folder: it is alone, or the first of several. */
 bool run_leads(const struct run *run);
+
+/** Passes one sentence on, once for all processes. */
+void run_say(const struct run *run, const char *message);
 
 /** Makes the folder and the paths of its files. The process that leads locks it against other runs
  * and removes what a killed one left half written. Errors: WRITE (another process has it), MEMORY;
@@ -57,6 +75,32 @@ void run_folder_close(struct run *run);
 /** Writes the names of the pictures that validate and are not trained on. *moved: the folder had a
  * list of others. Errors: WRITE, MEMORY. */
 enum vqct_status run_list_held_out(struct run *run, bool *moved);
+
+/* ---- run_checkpoint.c ---- */
+
+/** Writes a checkpoint. Errors: WRITE, MEMORY. */
+enum vqct_status run_save(struct run *run, enum run_file file);
+
+/** Goes on from the folder's newest checkpoint, where settings ask for it; otherwise there must be
+ * none. Errors: INVALID, READ, and those of checkpoint_load. */
+enum vqct_status run_resume(struct run *run);
+
+/* ---- run_open.c ---- */
+
+/** Opens all that a run reads and writes; run_close is needed whatever comes of it. Errors: those
+ * of settings and files. */
+enum vqct_status run_open(struct run *run);
+void run_close(struct run *run);
+
+/* ---- run_log.c ---- */
+
+/** Seconds of a clock that only goes forward. */
+double run_seconds(void);
+
+/** Writes and shows a line, and begins a new interval. Errors: WRITE, MEMORY. */
+enum vqct_status run_log(struct run *run, struct run_interval *interval);
+
+/* ---- run_validate.c ---- */
 
 /** Measures the validation pictures with the averaged weights, writes line, sheet, curves and the
  * model. *better: this is the best so far. The trainer has its own weights again afterwards. */

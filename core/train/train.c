@@ -1,4 +1,6 @@
 /* The public interface of training, in the trainer's own terms. */
+#include "train.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -208,9 +210,9 @@ static enum vqct_status translate_settings(const struct vqct_train_settings *s,
   return VQCT_OK;
 }
 
-enum vqct_status train_run(const struct vqct_train_settings *settings,
-                           const struct vqct_train_hooks *hooks, const struct reduction *reduction,
-                           struct vqct_error *error) {
+enum vqct_status train_together(const struct vqct_train_settings *settings,
+                                const struct vqct_train_hooks *hooks,
+                                const struct reduction *reduction, struct vqct_error *error) {
   static const struct vqct_train_hooks silent = {0};
   struct run_settings meant;
   enum vqct_status status = translate_settings(settings, &meant, error);
@@ -220,5 +222,5 @@ enum vqct_status train_run(const struct vqct_train_settings *settings,
 
 enum vqct_status vqct_train(const struct vqct_train_settings *settings,
                             const struct vqct_train_hooks *hooks, struct vqct_error *error) {
-  return train_run(settings, hooks, NULL, error);
+  return train_together(settings, hooks, NULL, error);
 }

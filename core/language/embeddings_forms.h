@@ -1,0 +1,17 @@
+/* The reader of each form of file that holds word vectors. Inner to embeddings*.c. */
+#ifndef LANGUAGE_EMBEDDINGS_FORMS_H
+#define LANGUAGE_EMBEDDINGS_FORMS_H
+
+#include "byte_stream.h"
+#include "embeddings_store.h"
+
+/** Errors: those of embeddings_load. */
+enum vqct_status embeddings_read_text(struct embeddings_store *store, struct byte_stream *bytes,
+                                      struct vqct_error *error);
+enum vqct_status embeddings_read_json(struct embeddings_store *store, struct byte_stream *bytes,
+                                      struct vqct_error *error);
+enum vqct_status embeddings_read_npy(struct embeddings_store *store, struct vqct_error *error);
+enum vqct_status embeddings_read_safetensors(struct embeddings_store *store,
+                                             struct vqct_error *error);
+
+#endif
