@@ -75,7 +75,7 @@ static enum vqct_status compute_codebook(const struct model_config *config,
                                          const struct prior *prior, uint64_t seed,
                                          const struct exec *exec, float *codebook,
                                          struct vqct_error *error) {
-  struct transfer_config transfer_config = {.kind = prior ? TRANSFER_GCN : TRANSFER_FREE,
+  struct transfer_config transfer_config = {.kind = prior ? VQCT_CODES_GCN : VQCT_CODES_FREE,
                                             .codes = (size_t)model_config_codes(config),
                                             .code_dimension = (size_t)config->code_dimension,
                                             .standardize = prior != NULL,

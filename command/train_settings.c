@@ -10,115 +10,34 @@
 
 #define AT(field)  offsetof(struct train_options, training.field)
 #define OWN(field) offsetof(struct train_options, field)
-#define TEXT(name, field, v, doc)                                                                  \
-  { name, 0, OPTION_TEXT, AT(field), NULL, 0, 0, NULL, v, doc }
 #define PATHS(name, field, doc)                                                                    \
   { name, 0, OPTION_LIST, OWN(field), NULL, 0, 0, NULL, "PATH", doc }
-#define SWITCH(name, field, d, doc)                                                                \
-  { name, 0, OPTION_SWITCH, AT(field), d, 0, 0, NULL, NULL, doc }
-#define WHOLE(name, field, d, least, most, v, doc)                                                 \
-  { name, 0, OPTION_INTEGER, AT(field), d, least, most, NULL, v, doc }
-#define NUMBER(name, field, d, least, most, v, doc)                                                \
-  { name, 0, OPTION_NUMBER, AT(field), d, least, most, NULL, v, doc }
-#define CHOICE(name, field, d, choices, v, doc)                                                    \
-  { name, 0, OPTION_CHOICE, AT(field), d, 0, 0, choices, v, doc }
+
+/* "gcn|mlp|...": the names of a map without the first bar. */
+#define BAR(enumerator, name) "|" name
+#define NAMES(map)            (&("" map(BAR))[1])
+
+#define TEXT(field, option, letter, fallback, v, doc)                                              \
+  {option, letter, OPTION_TEXT, AT(field), fallback, 0, 0, NULL, v, doc},
+#define SWITCH(field, option, fallback, doc)                                                       \
+  {option, 0, OPTION_SWITCH, AT(field), #fallback, 0, 0, NULL, NULL, doc},
+#define WHOLE(field, option, fallback, least, most, v, doc)                                        \
+  {option, 0, OPTION_INTEGER, AT(field), #fallback, least, most, NULL, v, doc},
+#define NUMBER(field, option, fallback, least, most, v, doc)                                       \
+  {option, 0, OPTION_NUMBER, AT(field), #fallback, least, most, NULL, v, doc},
+#define CHOICE(field, option, tag, names, fallback, v, doc)                                        \
+  {option, 0, OPTION_CHOICE, AT(field), fallback, 0, 0, NAMES(names), v, doc},
 
 static const struct option options[] = {
     {"output", 'o', OPTION_TEXT, AT(folder), NULL, 0, 0, NULL, "RUN",
      "folder for metrics, checkpoints, pictures and the final model"},
-    SWITCH("resume", resume, "false", "go on from the newest checkpoint of RUN"),
+    {"resume", 0, OPTION_SWITCH, AT(resume), "false", 0, 0, NULL, NULL,
+     "go on from the newest checkpoint of RUN"},
     PATHS("data", data, "directory, .tar shard or picture to train on; may be given several times"),
     PATHS("validation", validation, "the same for validation; otherwise pictures are held out"),
-    TEXT("prior", prior, "FILE", "words, graph and embeddings, from `vqct prior build`"),
-    TEXT("perceptual", perceptual, "FILE",
-         "weights of LPIPS (VGG16 or SqueezeNet 1.1) as safetensors; without them that loss is "
-         "left out"),
-    {"preset", 'p', OPTION_TEXT, AT(preset), "vqct-f8-small", 0, 0, NULL, "NAME",
-     "architecture: vqct-f16 (the paper's), vqct-f8-small or vqct-tiny"},
-    TEXT("architecture", architecture, "FILE", "architecture as JSON, instead of a preset"),
-    TEXT("name", name, "NAME", "what the model is called, instead of its architecture's name"),
-
-    CHOICE("codes", codes, "gcn", "gcn|mlp|fixed|free|simvq|ema", "KIND",
-           "how codes come about: the graph convolution, or what it is compared with"),
-    CHOICE("parts", parts, "both", "both|adjectives|nouns", "WHICH",
-           "words of the prior that become codes; one part alone makes a plain codebook"),
-    SWITCH("standardize", standardize, "true",
-           "bring the word embeddings to mean 0 and variance 1 before the transfer"),
-    NUMBER("dropout", dropout, "0.5", 0, 0.99, "SHARE", "of the graph convolution in training"),
-    WHOLE("adjective-k", adjective_k, "0", 0, 2, "K",
-          "adjectives chosen for each position; 0: as the architecture says"),
-    WHOLE("adjectives", random_adjectives, "0", 0, 0x1p24, "N",
-          "codes of the adjectives without a prior; 0: as the architecture says"),
-    WHOLE("nouns", random_nouns, "0", 0, 0x1p24, "N",
-          "codes of the nouns without a prior; 0: as the architecture says"),
-    NUMBER("beta", beta, "0.25", 0, 100, "WEIGHT", "of one side of the codebook loss"),
-    CHOICE("beta-placement", beta_placement, "released", "released|corrected", "WHERE",
-           "released: before the codes' side, as the published code has it; corrected: before the "
-           "commitment"),
-    NUMBER("codebook-weight", codebook_weight, "1", 0, 1e6, "WEIGHT", "of the codebook loss"),
-    NUMBER("ema-decay", ema_decay, "0.99", 0, 0.999999, "DECAY", "of codes of kind ema"),
-    NUMBER("ema-threshold", ema_threshold, "0.01", 0, 1e6, "COUNT",
-           "choices a step, averaged, below which a code of kind ema restarts"),
-
-    CHOICE("pixel", pixel, "l1", "l1|l2", "LOSS", "of the pixels"),
-    NUMBER("pixel-weight", pixel_weight, "1", 0, 1e6, "WEIGHT", "of the pixels' loss"),
-    NUMBER("perceptual-weight", perceptual_weight, "1", 0, 1e6, "WEIGHT", "of LPIPS"),
-    WHOLE("discriminator-start", discriminator_start, "10000", -1, 0x1p53, "STEP",
-          "first step of the adversarial loss; -1: never"),
-    NUMBER("discriminator-weight", discriminator_weight, "0.8", 0, 1e6, "WEIGHT",
-           "what the adaptive weight of the adversarial loss is multiplied by"),
-    NUMBER("discriminator-rate", discriminator_rate, "0", 0, 10, "RATE",
-           "learning rate of the discriminator; 0: that of the generator"),
-    WHOLE("discriminator-channels", discriminator_channels, "64", 1, 512, "N",
-          "of its first convolution"),
-    WHOLE("discriminator-layers", discriminator_layers, "3", 1, VQCT_TRAIN_LAYERS_MAX, "N",
-          "of its convolutions that halve the picture"),
-
-    NUMBER("learning-rate", learning_rate, "7.2e-5", 1e-12, 10, "RATE", "after the warm-up"),
-    SWITCH("cosine", cosine, "false", "let the rate fall along a cosine to the last step"),
-    NUMBER("final-learning-rate", final_learning_rate, "0", 0, 10, "RATE", "where the cosine ends"),
-    WHOLE("warmup-steps", warmup_steps, "0", 0, 0x1p53, "STEPS", "over which the rate grows"),
-    NUMBER("beta1", beta1, "0.5", 0, 0.999999, "BETA", "of Adam"),
-    NUMBER("beta2", beta2, "0.9", 0, 0.999999, "BETA", "of Adam"),
-    NUMBER("clip-norm", clip_norm, "0", 0, 1e9, "NORM",
-           "longest gradient, by Euclidean norm; 0: any"),
-    NUMBER("average-decay", average_decay, "0", 0, 0.999999, "DECAY",
-           "of a moving average of the weights, which is then what is validated and served; 0: "
-           "none"),
-
-    WHOLE("batch", batch, "8", 1, 65536, "N", "pictures computed together"),
-    WHOLE("accumulate", accumulate, "1", 1, 65536, "N", "such batches in a step"),
-    WHOLE("steps", steps, "100000", 1, 0x1p53, "N", "of the whole run"),
-    WHOLE("until", until, "0", 0, 0x1p53, "STEP",
-          "stop there with a checkpoint, to go on later; 0: at the last step"),
-    WHOLE("crop", crop, "256", 8, 4096, "PIXELS", "side of the squares to train on"),
-    NUMBER("crop-min", crop_min, "0.5", 0.01, 1, "SHARE",
-           "smallest square as a share of a picture's short side; it is never enlarged without "
-           "need"),
-    NUMBER("crop-max", crop_max, "1", 0.01, 1, "SHARE", "largest square, likewise"),
-    SWITCH("flip", flip, "true", "mirror every other crop"),
-    WHOLE("late-start", late_start, "-1", -1, 0x1p53, "STEP",
-          "from here on crops are of --late-crop; -1: never"),
-    WHOLE("late-crop", late_crop, "256", 8, 4096, "PIXELS", "side of the crops at the end"),
-    WHOLE("late-batch", late_batch, "8", 1, 65536, "N", "pictures computed together at the end"),
-    WHOLE("seed", seed, "0", 0, 0x1p53, "NUMBER",
-          "of weights, dropout, order and augmentation; the same seed gives the same run"),
-    WHOLE("threads", threads, "0", 0, 1024, "N", "to compute with; 0: all processors"),
-    WHOLE("loader-threads", loader_threads, "2", 1, 64, "N", "to decode pictures ahead with"),
-
-    WHOLE("log-every", log_every, "50", 0, 0x1p53, "STEPS", "a line of metrics"),
-    WHOLE("validate-every", validate_every, "1000", 0, 0x1p53, "STEPS",
-          "validation, pictures, curves and model; 0: only at the end"),
-    WHOLE("checkpoint-every", checkpoint_every, "500", 0, 0x1p53, "STEPS",
-          "a checkpoint; 0: only at the end"),
     {"metrics-port", 0, OPTION_INTEGER, OWN(metrics_port), "0", 0, 65535, NULL, "PORT",
      "answer Prometheus there at /metrics; 0: do not"},
-    WHOLE("held-out", held_out, "64", 0, 0x1p40, "N", "pictures kept for validation"),
-    WHOLE("validation-pictures", validation_pictures, "64", 1, 0x1p40, "N",
-          "the most that a validation uses"),
-    WHOLE("validation-size", validation_size, "256", 16, 4096, "PIXELS",
-          "validation pictures are cut to squares of this side"),
-};
+    VQCT_TRAIN_SETTING_MAP(TEXT, SWITCH, WHOLE, NUMBER, CHOICE)};
 
 const struct option_table train_table = {
     .command = "train",

@@ -120,7 +120,7 @@ static enum vqct_status compute_codebook(struct importing *im, struct transfer *
 
 static enum vqct_status take_transfer(struct importing *im) {
   const struct model_config *config = &im->import->config;
-  struct transfer_config transfer_config = {.kind = TRANSFER_GCN,
+  struct transfer_config transfer_config = {.kind = VQCT_CODES_GCN,
                                             .codes = im->request->prior->words,
                                             .code_dimension = (size_t)config->code_dimension};
   struct transfer *transfer = NULL;

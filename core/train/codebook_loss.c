@@ -58,7 +58,7 @@ enum vqct_status codebook_loss(const struct quantizer *quantizer,
   size_t blocks = (positions + ROWS - 1) / ROWS;
   double count = (double)positions * (double)quantizer->dimension;
   double each = 2 * (double)scale / count;
-  bool released = settings->placement == BETA_RELEASED;
+  bool released = settings->placement == VQCT_BETA_RELEASED;
   struct loss_job job = {
       .quantizer = quantizer,
       .z = z,

@@ -12,12 +12,11 @@
 
 #include "exec.h"
 #include "quantizer.h"
-
-enum beta_placement { BETA_RELEASED, BETA_CORRECTED };
+#include "vqct/train_settings.h"
 
 struct codebook_loss_settings {
   double beta;
-  enum beta_placement placement;
+  enum vqct_train_beta placement;
 };
 
 /** The loss of T positions in *loss. scale times its gradients are added to dz (T,Z) and to dcodes

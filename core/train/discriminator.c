@@ -27,7 +27,7 @@ struct discriminator_layer {
 
 struct discriminator {
   int layers; /* convolutions */
-  struct discriminator_layer layer[DISCRIMINATOR_LAYERS_MAX + 2];
+  struct discriminator_layer layer[VQCT_TRAIN_LAYERS_MAX + 2];
   struct parameter_list parameters;
   const float *block; /* loaded */
 };
@@ -70,8 +70,7 @@ enum vqct_status discriminator_new(const struct discriminator_settings *settings
                                    struct discriminator **discriminator, struct vqct_error *error) {
   *discriminator = NULL;
   if (settings->image_channels < 1 || settings->image_channels > 3 || settings->channels < 1 ||
-      settings->channels > 512 || settings->layers < 1 ||
-      settings->layers > DISCRIMINATOR_LAYERS_MAX)
+      settings->channels > 512 || settings->layers < 1 || settings->layers > VQCT_TRAIN_LAYERS_MAX)
     return error_set(error, VQCT_INVALID, "a discriminator of %d channels and %d layers",
                      settings->channels, settings->layers);
   struct discriminator *d = calloc(1, sizeof *d);

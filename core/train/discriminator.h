@@ -17,13 +17,12 @@
 #include "parameters.h"
 #include "reduction.h"
 #include "vqct/status.h"
-
-#define DISCRIMINATOR_LAYERS_MAX 5
+#include "vqct/train_settings.h"
 
 struct discriminator_settings {
   int image_channels; /* 1 to 3 */
   int channels;       /* after the first convolution; 1 to 512 */
-  int layers;         /* of stride 2; 1 to DISCRIMINATOR_LAYERS_MAX */
+  int layers;         /* of stride 2; 1 to VQCT_TRAIN_LAYERS_MAX */
 };
 
 struct discriminator;
@@ -36,7 +35,7 @@ struct discriminator_pass {
     float *convolved, *active; /* N,h,w,c: before and after BatchNorm and LeakyReLU */
     double *sums, *squares;    /* c: of convolved, over all processes */
     int height, width;
-  } kept[DISCRIMINATOR_LAYERS_MAX + 2];
+  } kept[VQCT_TRAIN_LAYERS_MAX + 2];
   float *logit; /* of every patch */
   size_t logits;
 };

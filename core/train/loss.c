@@ -6,7 +6,7 @@
 #define BLOCK ((size_t)1 << 14) /* numbers a task sums */
 
 struct pixels {
-  enum pixel_loss kind;
+  enum vqct_train_pixel kind;
   const float *x, *y;
   size_t count;
   float scale; /* of the gradient of one number */
@@ -22,7 +22,7 @@ static void pixels_block(void *argument, size_t task, unsigned worker) {
   double sum = 0;
   for (size_t i = begin; i < end; i++) {
     float difference = job->y[i] - job->x[i];
-    if (job->kind == PIXEL_L1) {
+    if (job->kind == VQCT_PIXEL_L1) {
       sum += (double)fabsf(difference);
       job->dy[i] += difference > 0 ? job->scale : difference < 0 ? -job->scale : 0;
     } else {
@@ -33,8 +33,9 @@ static void pixels_block(void *argument, size_t task, unsigned worker) {
   job->sums[task] = sum;
 }
 
-enum vqct_status loss_pixels(enum pixel_loss kind, const float *x, const float *y, size_t count,
-                             float scale, double *loss, float *dy, const struct exec *exec) {
+enum vqct_status loss_pixels(enum vqct_train_pixel kind, const float *x, const float *y,
+                             size_t count, float scale, double *loss, float *dy,
+                             const struct exec *exec) {
   struct arena_mark mark = arena_mark(exec->arena);
   size_t blocks = (count + BLOCK - 1) / BLOCK;
   struct pixels job = {kind, x, y, count, scale / (float)count, dy, NULL};

@@ -8,13 +8,13 @@
 
 #include "exec.h"
 #include "vqct/status.h"
-
-enum pixel_loss { PIXEL_L1, PIXEL_L2 };
+#include "vqct/train_settings.h"
 
 /** mean |y - x| or mean (y - x)^2 over `count` numbers, in *loss; scale times its gradient for y is
  * added to dy. Where y = x the gradient of L1 is 0. Errors: MEMORY (scratch). */
-enum vqct_status loss_pixels(enum pixel_loss kind, const float *x, const float *y, size_t count,
-                             float scale, double *loss, float *dy, const struct exec *exec);
+enum vqct_status loss_pixels(enum vqct_train_pixel kind, const float *x, const float *y,
+                             size_t count, float scale, double *loss, float *dy,
+                             const struct exec *exec);
 
 /* Which side of the hinge: the discriminator on real and on made pictures, and the generator. */
 enum hinge {

@@ -16,17 +16,13 @@
 #include "trainer.h"
 #include "vqct/train.h"
 
-/* Which words of a prior become codes. One part alone makes a plain codebook: without the other
- * there are no edges, and the graph convolution becomes two layers over the embeddings. */
-enum run_parts { PARTS_BOTH, PARTS_ADJECTIVES, PARTS_NOUNS };
-
 struct run_settings {
   struct model_config config; /* a prior replaces its numbers of codes */
   struct trainer_settings trainer;
   const char *folder;
-  const char *prior;      /* path; NULL where the codes need none */
-  enum run_parts parts;   /* needs a prior unless it is PARTS_BOTH */
-  const char *perceptual; /* path; NULL: no perceptual loss */
+  const char *prior;           /* path; NULL where the codes need none */
+  enum vqct_train_parts parts; /* needs a prior unless it is VQCT_PARTS_BOTH */
+  const char *perceptual;      /* path; NULL: no perceptual loss */
   const char *const *data;
   size_t data_count;
   const char *const *validation; /* paths; none: pictures held out of the data */

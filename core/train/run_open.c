@@ -31,9 +31,9 @@ static enum vqct_status check_settings(struct run *run) {
 }
 
 /* A view of the words of one part, which no edge joins. */
-static struct prior part_of(const struct prior *prior, enum run_parts parts) {
+static struct prior part_of(const struct prior *prior, enum vqct_train_parts parts) {
   struct prior part = *prior;
-  bool adjectives = parts == PARTS_ADJECTIVES;
+  bool adjectives = parts == VQCT_PARTS_ADJECTIVES;
   size_t first = adjectives ? 0 : prior->adjectives;
   part.adjectives = adjectives ? prior->adjectives : 0;
   part.nouns = adjectives ? 0 : prior->nouns;
@@ -47,16 +47,16 @@ static struct prior part_of(const struct prior *prior, enum run_parts parts) {
 
 static enum vqct_status read_prior(struct run *run) {
   struct model_config *config = &run->config;
-  enum run_parts parts = run->settings->parts;
+  enum vqct_train_parts parts = run->settings->parts;
   enum vqct_status status = prior_read(run->settings->prior, &run->prior, run->error);
   if (status != VQCT_OK)
     return status;
   if (config->quantizer != QUANTIZER_VQCT)
     return error_set(run->error, VQCT_INVALID, "a plain codebook has no prior");
-  run->codes = parts == PARTS_BOTH ? run->prior : part_of(&run->prior, parts);
-  config->adjectives = parts == PARTS_BOTH ? (int)run->codes.adjectives : 0;
-  config->nouns = parts == PARTS_BOTH ? (int)run->codes.nouns : (int)run->codes.words;
-  if (parts != PARTS_BOTH) {
+  run->codes = parts == VQCT_PARTS_BOTH ? run->prior : part_of(&run->prior, parts);
+  config->adjectives = parts == VQCT_PARTS_BOTH ? (int)run->codes.adjectives : 0;
+  config->nouns = parts == VQCT_PARTS_BOTH ? (int)run->codes.nouns : (int)run->codes.words;
+  if (parts != VQCT_PARTS_BOTH) {
     config->quantizer = QUANTIZER_PLAIN;
     config->adjective_k = 1;
   }
@@ -159,7 +159,7 @@ static enum vqct_status list_held_out(struct run *run) {
 static enum vqct_status open_prior(struct run *run) {
   if (run->settings->prior)
     return read_prior(run);
-  if (run->settings->parts != PARTS_BOTH)
+  if (run->settings->parts != VQCT_PARTS_BOTH)
     return error_set(run->error, VQCT_INVALID, "one part of speech alone needs a prior");
   return VQCT_OK;
 }

@@ -9,91 +9,39 @@
 #include "presets.h"
 #include "run.h"
 
-_Static_assert((int)VQCT_CODES_SIMVQ == (int)TRANSFER_SIMVQ, "kinds of codes");
-_Static_assert((int)VQCT_CODES_EMA == TRAINER_CODES_EMA, "kinds of codes");
-_Static_assert((int)VQCT_PARTS_NOUNS == (int)PARTS_NOUNS, "parts of speech");
-_Static_assert((int)VQCT_BETA_CORRECTED == (int)BETA_CORRECTED, "placements of beta");
-_Static_assert((int)VQCT_PIXEL_L2 == (int)PIXEL_L2, "losses of pixels");
-_Static_assert(VQCT_TRAIN_LAYERS_MAX == DISCRIMINATOR_LAYERS_MAX, "layers of the discriminator");
-
 /* ---- ranges ---------------------------------------------------------------------------------- */
 
-struct range {
-  const char *name;
-  double value, least, most;
-};
-
-#define STEPS_MAX 0x1p53 /* whole numbers that a double holds */
-
-static enum vqct_status check_ranges(const struct range *range, size_t count,
-                                     struct vqct_error *error) {
-  for (size_t i = 0; i < count; i++)
-    if (!(range[i].value >= range[i].least && range[i].value <= range[i].most))
-      return error_set(error, VQCT_INVALID, "training: %s is %g; it must be from %g to %g",
-                       range[i].name, range[i].value, range[i].least, range[i].most);
-  return VQCT_OK;
+static enum vqct_status check_range(const char *name, double value, double least, double most,
+                                    struct vqct_error *error) {
+  if (value >= least && value <= most)
+    return VQCT_OK;
+  return error_set(error, VQCT_INVALID, "training: %s is %g; it must be from %g to %g", name, value,
+                   least, most);
 }
-
-#define RANGE(field, least, most)                                                                  \
-  { #field, (double)s->field, least, most }
 
 /* The ranges that the command's --help states, whoever calls. */
 static enum vqct_status check_settings(const struct vqct_train_settings *s,
                                        struct vqct_error *error) {
-  const struct range range[] = {
-      RANGE(codes, 0, VQCT_CODES_EMA),
-      RANGE(parts, 0, VQCT_PARTS_NOUNS),
-      RANGE(beta_placement, 0, VQCT_BETA_CORRECTED),
-      RANGE(pixel, 0, VQCT_PIXEL_L2),
-      RANGE(dropout, 0, 0.99),
-      RANGE(adjective_k, 0, 2),
-      RANGE(random_adjectives, 0, 0x1p24),
-      RANGE(random_nouns, 0, 0x1p24),
-      RANGE(beta, 0, 100),
-      RANGE(codebook_weight, 0, 1e6),
-      RANGE(ema_decay, 0, 0.999999),
-      RANGE(ema_threshold, 0, 1e6),
-      RANGE(pixel_weight, 0, 1e6),
-      RANGE(perceptual_weight, 0, 1e6),
-      RANGE(discriminator_start, -1, STEPS_MAX),
-      RANGE(discriminator_weight, 0, 1e6),
-      RANGE(discriminator_rate, 0, 10),
-      RANGE(discriminator_channels, 1, 512),
-      RANGE(discriminator_layers, 1, DISCRIMINATOR_LAYERS_MAX),
-      RANGE(learning_rate, 1e-12, 10),
-      RANGE(final_learning_rate, 0, 10),
-      RANGE(warmup_steps, 0, STEPS_MAX),
-      RANGE(beta1, 0, 0.999999),
-      RANGE(beta2, 0, 0.999999),
-      RANGE(clip_norm, 0, 1e9),
-      RANGE(average_decay, 0, 0.999999),
-      RANGE(batch, 1, 65536),
-      RANGE(accumulate, 1, 65536),
-      RANGE(steps, 1, STEPS_MAX),
-      RANGE(crop, 8, 4096),
-      RANGE(crop_min, 0.01, 1),
-      RANGE(crop_max, 0.01, 1),
-      RANGE(late_start, -1, STEPS_MAX),
-      RANGE(late_crop, 8, 4096),
-      RANGE(late_batch, 1, 65536),
-      RANGE(seed, 0, STEPS_MAX),
-      RANGE(threads, 0, 1024),
-      RANGE(loader_threads, 1, 64),
-      RANGE(log_every, 0, STEPS_MAX),
-      RANGE(validate_every, 0, STEPS_MAX),
-      RANGE(checkpoint_every, 0, STEPS_MAX),
-      RANGE(until, 0, STEPS_MAX),
-      RANGE(held_out, 0, 0x1p40),
-      RANGE(validation_pictures, 1, 0x1p40),
-      RANGE(validation_size, 16, 4096),
-  };
+  enum vqct_status status;
   if (!s->folder)
     return error_set(error, VQCT_INVALID, "training: no folder is given");
-  enum vqct_status status = check_ranges(range, sizeof range / sizeof *range, error);
-  if (status == VQCT_OK && s->crop_min > s->crop_max)
-    status = error_set(error, VQCT_INVALID, "crop-min %g is above crop-max %g", s->crop_min,
-                       s->crop_max);
-  return status;
+#define PASS(field, ...)
+#define ONE(enumerator, name) +1
+#define RANGE(field, option, fallback, least, most, value, doc)                                    \
+  if ((status = check_range(#field, (double)s->field, least, most, error)) != VQCT_OK)             \
+    return status;
+#define CHOICE(field, option, tag, names, fallback, value, doc)                                    \
+  if ((status = check_range(#field, (double)s->field, 0, 0 names(ONE) - 1, error)) != VQCT_OK)     \
+    return status;
+  VQCT_TRAIN_SETTING_MAP(PASS, PASS, RANGE, RANGE, CHOICE)
+#undef PASS
+#undef ONE
+#undef RANGE
+#undef CHOICE
+  if (s->crop_min > s->crop_max)
+    return error_set(error, VQCT_INVALID, "crop-min %g is above crop-max %g", s->crop_min,
+                     s->crop_max);
+  return VQCT_OK;
 }
 
 /* ---- meaning --------------------------------------------------------------------------------- */
@@ -101,14 +49,13 @@ static enum vqct_status check_settings(const struct vqct_train_settings *s,
 static enum vqct_status make_architecture(const struct vqct_train_settings *s,
                                           struct model_config *config, struct vqct_error *error) {
   const struct model_preset *preset = s->preset ? model_preset_find(s->preset) : NULL;
+  if (!s->architecture && !preset)
+    return error_set(error, VQCT_INVALID, "there is no preset '%.80s'", s->preset ? s->preset : "");
   enum vqct_status status = VQCT_OK;
   if (s->architecture)
     status = model_config_read(s->architecture, config, error);
-  else if (preset)
-    *config = preset->config;
   else
-    status =
-        error_set(error, VQCT_INVALID, "there is no preset '%.80s'", s->preset ? s->preset : "");
+    *config = preset->config;
   if (status != VQCT_OK)
     return status;
   if (s->name &&
@@ -146,12 +93,12 @@ static struct trainer_settings make_trainer(const struct vqct_train_settings *s)
     judge.decay_steps =
         s->steps > s->discriminator_start ? (uint64_t)(s->steps - s->discriminator_start) : 0;
   return (struct trainer_settings){
-      .codes = (int)s->codes,
+      .codes = s->codes,
       .standardize = s->standardize,
       .dropout = s->codes == VQCT_CODES_GCN ? s->dropout : 0,
-      .codebook = {s->beta, (enum beta_placement)s->beta_placement},
+      .codebook = {s->beta, s->beta_placement},
       .codebook_weight = s->codebook_weight,
-      .pixel = (enum pixel_loss)s->pixel,
+      .pixel = s->pixel,
       .pixel_weight = s->pixel_weight,
       .perceptual_weight = s->perceptual_weight,
       .adversarial_start =
@@ -180,7 +127,7 @@ static enum vqct_status translate_settings(const struct vqct_train_settings *s,
       .trainer = make_trainer(s),
       .folder = s->folder,
       .prior = s->prior,
-      .parts = (enum run_parts)s->parts,
+      .parts = s->parts,
       .perceptual = s->perceptual_weight > 0 ? s->perceptual : NULL,
       .data = s->data,
       .data_count = s->data_count,

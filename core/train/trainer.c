@@ -31,7 +31,7 @@ static struct parameter_source source_of(struct flat *block) {
 static enum vqct_status new_transfer(struct trainer *t, const struct prior *prior,
                                      struct vqct_error *error) {
   const struct transfer_config config = {
-      .kind = (enum transfer_kind)t->settings.codes,
+      .kind = t->settings.codes,
       .codes = t->codes,
       .code_dimension = (size_t)t->config.code_dimension,
       .standardize = t->settings.standardize,
@@ -59,8 +59,9 @@ static enum vqct_status new_blocks(struct trainer *t, struct vqct_error *error) 
 
 /* Moving averages start from the random codes that VQGAN starts from. */
 static enum vqct_status start_ema(struct trainer *t, struct vqct_error *error) {
-  const struct transfer_config config = {
-      .kind = TRANSFER_FREE, .codes = t->codes, .code_dimension = (size_t)t->config.code_dimension};
+  const struct transfer_config config = {.kind = VQCT_CODES_FREE,
+                                         .codes = t->codes,
+                                         .code_dimension = (size_t)t->config.code_dimension};
   struct transfer *random;
   enum vqct_status status = transfer_new(&config, NULL, &t->exec, &random, error);
   if (status != VQCT_OK)
@@ -73,7 +74,7 @@ static enum vqct_status start_ema(struct trainer *t, struct vqct_error *error) {
 
 static enum vqct_status new_generator(struct trainer *t, const struct prior *prior,
                                       struct vqct_error *error) {
-  bool ema = t->settings.codes == TRAINER_CODES_EMA;
+  bool ema = t->settings.codes == VQCT_CODES_EMA;
   enum vqct_status status = network_parameters(&t->config, &t->list, error);
   if (status == VQCT_OK && !ema)
     status = new_transfer(t, prior, error);

@@ -21,16 +21,13 @@
 #include "transfer.h"
 #include "vqct/train.h"
 
-/* How the codes come about: one of the transfers, or moving averages of the vectors. */
-#define TRAINER_CODES_EMA ((int)TRANSFER_KIND_COUNT)
-
 struct trainer_settings {
-  int codes;        /* an enum transfer_kind, or TRAINER_CODES_EMA */
+  enum vqct_train_codes codes;
   bool standardize; /* the word embeddings, before the transfer */
   double dropout;   /* in the transfer */
   struct codebook_loss_settings codebook;
   double codebook_weight;
-  enum pixel_loss pixel;
+  enum vqct_train_pixel pixel;
   double pixel_weight, perceptual_weight;
   uint64_t adversarial_start; /* step of the first adversarial loss; UINT64_MAX: never */
   double adversarial_weight;  /* what the adaptive weight is multiplied by */

@@ -28,17 +28,12 @@ struct transfer {
   struct parameter_list parameters;
 };
 
-static const struct {
-  const char *name;
-  bool needs_prior;
-} kinds[] = {
-#define KIND_ROW(name, text, prior, meaning) {text, prior},
-    TRANSFER_KIND_MAP(KIND_ROW)
-#undef KIND_ROW
-};
+#define NAME(enumerator, name) name,
+static const char *const kind_names[] = {VQCT_TRAIN_CODES_MAP(NAME)};
+#undef NAME
 
-const char *transfer_kind_name(enum transfer_kind kind) {
-  return (unsigned)kind < TRANSFER_KIND_COUNT ? kinds[kind].name : "unknown";
+static bool needs_prior(enum vqct_train_codes kind) {
+  return kind == VQCT_CODES_GCN || kind == VQCT_CODES_MLP || kind == VQCT_CODES_FIXED;
 }
 
 /* ---- parameters ------------------------------------------------------------------------------ */
@@ -66,23 +61,23 @@ static enum vqct_status list_parameters(struct transfer *transfer, struct vqct_e
   struct parameter_list *list = &transfer->parameters;
   size_t d = transfer->config.code_dimension, D = transfer->inputs, N = transfer->config.codes;
   switch (transfer->config.kind) {
-  case TRANSFER_GCN:
+  case VQCT_CODES_GCN:
     add_linear(list, "quantize.gcn.conv1.lin.weight", "quantize.gcn.conv1.bias", d, D,
                glorot_range(d, D), 0);
     add_linear(list, "quantize.gcn.conv2.lin.weight", "quantize.gcn.conv2.bias", d, d,
                glorot_range(d, d), 0);
     break;
-  case TRANSFER_MLP:
+  case VQCT_CODES_MLP:
     add_linear(list, "quantize.mlp.0.weight", "quantize.mlp.0.bias", d, D, linear_range(D),
                linear_range(D));
     add_linear(list, "quantize.mlp.2.weight", "quantize.mlp.2.bias", d, d, linear_range(d),
                linear_range(d));
     break;
-  case TRANSFER_FREE:
+  case VQCT_CODES_FREE:
     parameter_list_add(list, "quantize.embedding.weight", 2, (const int[]){(int)N, (int)d},
                        (struct parameter_start){PARAMETER_UNIFORM, 0, 1.0 / (double)N});
     break;
-  case TRANSFER_SIMVQ:
+  case VQCT_CODES_SIMVQ:
     add_linear(list, "quantize.embedding_proj.weight", "quantize.embedding_proj.bias", d, d,
                linear_range(d), linear_range(d));
     break;
@@ -100,7 +95,7 @@ const struct parameter_list *transfer_parameters(const struct transfer *transfer
 
 static enum vqct_status check_config(const struct transfer_config *config,
                                      const struct prior *prior, struct vqct_error *error) {
-  if ((unsigned)config->kind >= TRANSFER_KIND_COUNT)
+  if ((unsigned)config->kind >= VQCT_CODES_EMA)
     return error_set(error, VQCT_INVALID, "transfer: %d is not a kind", (int)config->kind);
   if (config->codes < 1 || config->codes > PRIOR_WORDS_MAX)
     return error_set(error, VQCT_INVALID, "transfer: %zu codes: from 1 to %zu are possible",
@@ -111,8 +106,8 @@ static enum vqct_status check_config(const struct transfer_config *config,
   if (!(config->dropout >= 0 && config->dropout < 1))
     return error_set(error, VQCT_INVALID, "transfer: dropout %g: from 0 to below 1 is possible",
                      (double)config->dropout);
-  if (kinds[config->kind].needs_prior && !prior)
-    return error_set(error, VQCT_INVALID, "transfer: '%s' needs a prior", kinds[config->kind].name);
+  if (needs_prior(config->kind) && !prior)
+    return error_set(error, VQCT_INVALID, "transfer: '%s' needs a prior", kind_names[config->kind]);
   if (prior && prior->words != config->codes)
     return error_set(error, VQCT_INVALID, "transfer: %zu codes, but the prior has %zu words",
                      config->codes, prior->words);
@@ -163,12 +158,12 @@ static enum vqct_status fold_input(struct transfer *transfer, const struct prior
   size_t rows = transfer->config.codes, d = transfer->config.code_dimension, D = transfer->inputs;
   float *folded = NULL, *projection = NULL;
   enum vqct_status status = VQCT_OK;
-  if (transfer->config.kind == TRANSFER_GCN) {
+  if (transfer->config.kind == VQCT_CODES_GCN) {
     status = sparse_from_graph(rows, prior->edges, prior->edge_count, &transfer->graph, error);
     if (status != VQCT_OK || (status = matrix_new(rows, D, &folded, error)) != VQCT_OK)
       goto done;
     sparse_multiply(&transfer->graph, transfer->input, D, folded, exec);
-  } else if (transfer->config.kind == TRANSFER_FIXED) {
+  } else if (transfer->config.kind == VQCT_CODES_FIXED) {
     if ((status = matrix_new(rows, d, &folded, error)) != VQCT_OK ||
         (status = matrix_new(d, D, &projection, error)) != VQCT_OK)
       goto done;
@@ -214,7 +209,7 @@ static enum vqct_status new_tape(struct transfer *transfer, struct vqct_error *e
   enum vqct_status status = matrix_new(rows, d, &transfer->tape.factor, error);
   if (status == VQCT_OK)
     status = matrix_new(rows, d, &transfer->tape.mixed, error);
-  if (status == VQCT_OK && transfer->config.kind == TRANSFER_GCN)
+  if (status == VQCT_OK && transfer->config.kind == VQCT_CODES_GCN)
     status = matrix_new(rows, d, &transfer->tape.hidden, error);
   return status;
 }
@@ -231,15 +226,15 @@ enum vqct_status transfer_new(const struct transfer_config *config, const struct
     return error_set(error, VQCT_MEMORY, "transfer: no memory");
   transfer->config = *config;
   size_t rows = config->codes, d = config->code_dimension;
-  if (kinds[config->kind].needs_prior) {
+  if (needs_prior(config->kind)) {
     status = take_embeddings(transfer, prior, exec, error);
-  } else if (config->kind == TRANSFER_SIMVQ) {
+  } else if (config->kind == VQCT_CODES_SIMVQ) {
     transfer->inputs = d;
     status = matrix_new(rows, d, &transfer->input, error);
     if (status == VQCT_OK) /* rows of about unit length, as in SimVQ's code */
       fill_normal(transfer->input, rows * d, 1 / sqrt((double)d), config->seed, STREAM_CODEBOOK);
   }
-  if (status == VQCT_OK && (config->kind == TRANSFER_GCN || config->kind == TRANSFER_MLP))
+  if (status == VQCT_OK && (config->kind == VQCT_CODES_GCN || config->kind == VQCT_CODES_MLP))
     status = new_tape(transfer, error);
   if (status == VQCT_OK)
     status = list_parameters(transfer, error);
@@ -266,7 +261,7 @@ void transfer_free(struct transfer *transfer) {
 /* ---- running --------------------------------------------------------------------------------- */
 
 static struct gcn gcn_of(const struct transfer *transfer) {
-  bool graph = transfer->config.kind == TRANSFER_GCN;
+  bool graph = transfer->config.kind == VQCT_CODES_GCN;
   return (struct gcn){.rows = transfer->config.codes,
                       .inputs = transfer->inputs,
                       .outputs = transfer->config.code_dimension,
@@ -286,12 +281,12 @@ static struct gcn_weights weights_of(const struct transfer *transfer, const floa
 enum vqct_status transfer_forward(struct transfer *transfer, const float *parameters, bool training,
                                   uint64_t step, float *codes, const struct exec *exec) {
   size_t rows = transfer->config.codes, d = transfer->config.code_dimension;
-  if (transfer->config.kind == TRANSFER_FIXED || transfer->config.kind == TRANSFER_FREE) {
-    const float *from = transfer->config.kind == TRANSFER_FIXED ? transfer->input : parameters;
+  if (transfer->config.kind == VQCT_CODES_FIXED || transfer->config.kind == VQCT_CODES_FREE) {
+    const float *from = transfer->config.kind == VQCT_CODES_FIXED ? transfer->input : parameters;
     memcpy(codes, from, rows * d * sizeof *codes);
     return VQCT_OK;
   }
-  if (transfer->config.kind == TRANSFER_SIMVQ) {
+  if (transfer->config.kind == VQCT_CODES_SIMVQ) {
     struct linear layer = {d, d, parameters, parameters + transfer->parameters.parameter[1].offset};
     return linear_forward(&layer, transfer->input, rows, codes, exec);
   }
@@ -304,14 +299,14 @@ enum vqct_status transfer_backward(struct transfer *transfer, const float *param
                                    const float *dcodes, float *gradients, const struct exec *exec) {
   size_t rows = transfer->config.codes, d = transfer->config.code_dimension;
   const struct parameter *p = transfer->parameters.parameter;
-  if (transfer->config.kind == TRANSFER_FIXED)
+  if (transfer->config.kind == VQCT_CODES_FIXED)
     return VQCT_OK;
-  if (transfer->config.kind == TRANSFER_FREE) {
+  if (transfer->config.kind == VQCT_CODES_FREE) {
     for (size_t i = 0; i < rows * d; i++)
       gradients[i] += dcodes[i];
     return VQCT_OK;
   }
-  if (transfer->config.kind == TRANSFER_SIMVQ) {
+  if (transfer->config.kind == VQCT_CODES_SIMVQ) {
     struct linear layer = {d, d, parameters, parameters + p[1].offset};
     return linear_backward(&layer, transfer->input, dcodes, rows, NULL, gradients,
                            gradients + p[1].offset, exec);

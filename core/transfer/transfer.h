@@ -1,6 +1,6 @@
 /* Codebook transfer: from the frozen prior and some trained weights to the codes.
  *
- *   struct transfer_config config = {.kind = TRANSFER_GCN, .codes = prior.words,
+ *   struct transfer_config config = {.kind = VQCT_CODES_GCN, .codes = prior.words,
  *                                    .code_dimension = 256, .dropout = 0.5F, .seed = 1};
  *   if (transfer_new(&config, &prior, &exec, &transfer, &error) == VQCT_OK) {
  *     const struct parameter_list *list = transfer_parameters(transfer);
@@ -11,8 +11,8 @@
  *     transfer_backward(transfer, parameters, dcodes, gradients, &exec);
  *   }
  *
- * The method is TRANSFER_GCN; the others are what it is compared with. N codes of d numbers, D the
- * dimension of the word embeddings. Results do not depend on the number of threads. A transfer
+ * The method is VQCT_CODES_GCN; the others are what it is compared with. N codes of d numbers, D
+ * the dimension of the word embeddings. Results do not depend on the number of threads. A transfer
  * keeps what the forward pass leaves for the backward pass, so one thread at a time uses it.
  */
 #ifndef TRANSFER_H
@@ -24,26 +24,12 @@
 #include "exec.h"
 #include "parameters.h"
 #include "prior.h"
-
-/* X(NAME, name in configurations, needs a prior, what it is) */
-#define TRANSFER_KIND_MAP(X)                                                                       \
-  X(GCN, "gcn", true, "embeddings through a graph convolution of two layers")                      \
-  X(MLP, "mlp", true, "embeddings through two linear layers, without the graph")                   \
-  X(FIXED, "fixed", true, "embeddings through a fixed random projection, nothing trained")         \
-  X(FREE, "free", false, "a random codebook, each code trained on its own")                        \
-  X(SIMVQ, "simvq", false, "a frozen random codebook times a trained matrix")
-
-enum transfer_kind {
-#define TRANSFER_KIND_ENUM(name, text, prior, meaning) TRANSFER_##name,
-  TRANSFER_KIND_MAP(TRANSFER_KIND_ENUM)
-#undef TRANSFER_KIND_ENUM
-      TRANSFER_KIND_COUNT
-};
+#include "vqct/train_settings.h"
 
 struct transfer_config {
-  enum transfer_kind kind;
-  size_t codes;          /* N, 1 to 2^20; that of the prior where one is needed */
-  size_t code_dimension; /* d, 1 to 4096 */
+  enum vqct_train_codes kind; /* VQCT_CODES_EMA is no transfer */
+  size_t codes;               /* N, 1 to 2^20; that of the prior where one is needed */
+  size_t code_dimension;      /* d, 1 to 4096 */
   bool standardize; /* bring each of the D columns of the embeddings to mean 0 and variance 1 over
                      * the words, which keeps the codes' first scale apart from the embeddings' */
   float dropout;    /* of the GCN while training, 0 to below 1; the method has 0.5 */
@@ -51,9 +37,6 @@ struct transfer_config {
 };
 
 struct transfer;
-
-/** The name of a kind in configurations. Never NULL. */
-const char *transfer_kind_name(enum transfer_kind kind);
 
 /** Prepares a transfer: the normalised graph, its product with the embeddings, the tape. The prior
  * may be NULL where the kind needs none, and is not used afterwards. Errors: INVALID (the
@@ -65,7 +48,7 @@ enum vqct_status transfer_new(const struct transfer_config *config, const struct
 /** Frees it; NULL is allowed. */
 void transfer_free(struct transfer *transfer);
 
-/** The trained parameters, none for TRANSFER_FIXED, by names such as
+/** The trained parameters, none for VQCT_CODES_FIXED, by names such as
  * "quantize.gcn.conv1.lin.weight". They belong to the transfer. First values, by
  * parameters_initialize: GCN uniform in +-sqrt(6 / (in + out)), biases 0 (Glorot, as PyTorch
  * Geometric does); MLP and SimVQ uniform in +-1/sqrt(in) (PyTorch's linear layer); FREE uniform in

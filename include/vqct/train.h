@@ -21,110 +21,11 @@
 
 #include "vqct/codebook.h"
 #include "vqct/status.h"
+#include "vqct/train_settings.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/** How codes come about: from the prior's embeddings through the graph convolution, or by what it
- * is compared with (two linear layers; a fixed random projection; a random codebook, each code on
- * its own; a frozen random codebook times a trained matrix; moving averages). */
-enum vqct_train_codes {
-  VQCT_CODES_GCN,
-  VQCT_CODES_MLP,
-  VQCT_CODES_FIXED,
-  VQCT_CODES_FREE,
-  VQCT_CODES_SIMVQ,
-  VQCT_CODES_EMA
-};
-
-/** Words of the prior that become codes. One part alone makes a plain codebook. */
-enum vqct_train_parts { VQCT_PARTS_BOTH, VQCT_PARTS_ADJECTIVES, VQCT_PARTS_NOUNS };
-
-/** Which side of the codebook loss beta stands before: the codes', as the published code has it, or
- * the commitment's, where it was meant to be. */
-enum vqct_train_beta { VQCT_BETA_RELEASED, VQCT_BETA_CORRECTED };
-
-/** Mean absolute or mean squared difference of pixels. */
-enum vqct_train_pixel { VQCT_PIXEL_L1, VQCT_PIXEL_L2 };
-
-#define VQCT_TRAIN_LAYERS_MAX 5 /* of the discriminator */
-
-/** What a run does. Strings and lists belong to the caller and must outlive vqct_train. */
-struct vqct_train_settings {
-  const char *folder;      /* made where it is not there */
-  bool resume;             /* go on from its newest checkpoint; otherwise it must not have one */
-  const char *const *data; /* directories, .tar shards and pictures */
-  size_t data_count;
-  const char *const *validation; /* the same; none: held_out pictures of the data */
-  size_t validation_count;
-  const char *prior;        /* file; NULL only for codes that need none */
-  const char *perceptual;   /* file of LPIPS; NULL: trained without that loss */
-  const char *preset;       /* architecture: vqct-f16, vqct-f8-small or vqct-tiny */
-  const char *architecture; /* file of JSON, instead of a preset; or NULL */
-  const char *name;         /* of the model; NULL: its architecture's */
-
-  enum vqct_train_codes codes;
-  enum vqct_train_parts parts;
-  bool standardize;    /* the embeddings, to mean 0 and variance 1 */
-  double dropout;      /* of the graph convolution; 0 to below 1 */
-  int64_t adjective_k; /* adjectives chosen for each position; 0: as the architecture says */
-  int64_t random_adjectives, random_nouns; /* codes without a prior; 0: as the architecture says */
-  double beta;
-  enum vqct_train_beta beta_placement;
-  double codebook_weight;
-  double ema_decay, ema_threshold; /* of VQCT_CODES_EMA: decay; choices a step, averaged, below
-                                    * which a code starts anew */
-
-  enum vqct_train_pixel pixel;
-  double pixel_weight, perceptual_weight;
-  int64_t discriminator_start;    /* first step of the adversarial loss; -1: never */
-  double discriminator_weight;    /* what its adaptive weight is multiplied by */
-  double discriminator_rate;      /* learning rate; 0: the generator's */
-  int64_t discriminator_channels; /* of its first convolution; 1 to 512 */
-  int64_t discriminator_layers;   /* that halve the picture; 1 to VQCT_TRAIN_LAYERS_MAX */
-
-  double learning_rate;
-  bool cosine; /* let it fall along a cosine, to final_learning_rate at the last step */
-  double final_learning_rate;
-  int64_t warmup_steps;
-  double beta1, beta2;  /* of Adam */
-  double clip_norm;     /* longest gradient; 0: any */
-  double average_decay; /* of a moving average of the weights, which is then the model; 0: none */
-
-  int64_t batch;             /* pictures computed together, in this process */
-  int64_t accumulate;        /* such batches in a step */
-  int64_t steps;             /* of the whole run */
-  int64_t until;             /* step to end at as if asked to; 0: none. Not kept in the folder */
-  int64_t crop;              /* pixels: side of what is trained on */
-  double crop_min, crop_max; /* side cut out, as a share of a picture's short side */
-  bool flip;                 /* mirror every other crop */
-  int64_t late_start;        /* step from which on crops are of late_crop; -1: never */
-  int64_t late_crop, late_batch;
-  int64_t seed;           /* of weights, dropout, order and augmentation */
-  int64_t threads;        /* that compute; 0: one for each processor */
-  int64_t loader_threads; /* that decode pictures ahead; 1 to 64 */
-
-  int64_t log_every;        /* steps to a line of metrics; 0, here and below: only at the end */
-  int64_t validate_every;   /* to validation, pictures, curves and the model */
-  int64_t checkpoint_every; /* to a checkpoint */
-  int64_t held_out;         /* pictures kept for validation where there are no validation paths */
-  int64_t validation_pictures; /* the most that a validation uses */
-  int64_t validation_size;     /* pixels: they are cut to squares of this side */
-};
-
-/* The paper's values at one process with batches of 8. */
-#define VQCT_TRAIN_SETTINGS_DEFAULT                                                                \
-  {                                                                                                \
-    .preset = "vqct-f8-small", .standardize = true, .dropout = 0.5, .beta = 0.25,                  \
-    .codebook_weight = 1, .ema_decay = 0.99, .ema_threshold = 0.01, .pixel_weight = 1,             \
-    .perceptual_weight = 1, .discriminator_start = 10000, .discriminator_weight = 0.8,             \
-    .discriminator_channels = 64, .discriminator_layers = 3, .learning_rate = 7.2e-5,              \
-    .beta1 = 0.5, .beta2 = 0.9, .batch = 8, .accumulate = 1, .steps = 100000, .crop = 256,         \
-    .crop_min = 0.5, .crop_max = 1, .flip = true, .late_start = -1, .late_crop = 256,              \
-    .late_batch = 8, .loader_threads = 2, .log_every = 50, .validate_every = 1000,                 \
-    .checkpoint_every = 500, .held_out = 64, .validation_pictures = 64, .validation_size = 256     \
-  }
 
 /** Losses: means over the steps since the line before. */
 struct vqct_train_losses {

@@ -157,7 +157,7 @@ static struct prior sample(void) {
 }
 
 /* Makes a transfer and runs it forward and backward. */
-static enum vqct_status run_transfer(enum transfer_kind kind, const struct exec *exec,
+static enum vqct_status run_transfer(enum vqct_train_codes kind, const struct exec *exec,
                                      struct vqct_error *error) {
   struct transfer_config config = {
       .kind = kind, .codes = 3, .code_dimension = 4, .standardize = true, .dropout = 0.5F};
@@ -204,7 +204,7 @@ static enum vqct_status embed_words(const struct exec *exec, struct vqct_error *
   return status;
 }
 
-enum operation { TEXT = TRANSFER_KIND_COUNT, JSON, CLIP, OPERATIONS };
+enum operation { TEXT = VQCT_CODES_EMA, JSON, CLIP, OPERATIONS };
 
 START_TEST(each_failure_is_reported) {
   size_t failures = 0;
@@ -220,13 +220,13 @@ START_TEST(each_failure_is_reported) {
     else if (_i >= TEXT)
       status = load_embeddings(_i == TEXT ? "vectors.txt" : "vectors.json", &error);
     else
-      status = run_transfer((enum transfer_kind)_i, &exec, &error);
+      status = run_transfer((enum vqct_train_codes)_i, &exec, &error);
     failed = failing_memory_disarm();
     arena_free(&arena);
     ck_assert_msg(status == (failed ? VQCT_MEMORY : VQCT_OK), "operation %d, allocation %zu: %s %s",
                   _i, failures, vqct_status_name(status), error.message);
   }
-  ck_assert_uint_ge(failures, _i == CLIP ? 30 : _i == TRANSFER_FREE ? 1 : 2);
+  ck_assert_uint_ge(failures, _i == CLIP ? 30 : _i == VQCT_CODES_FREE ? 1 : 2);
 }
 END_TEST
 

@@ -44,7 +44,7 @@ static double codebook_value(struct subject *subject) {
   struct codebook_state *s = subject->state;
   const float *z = subject->block[0].values;
   double value = 0, beta = s->settings.beta;
-  bool released = s->settings.placement == BETA_RELEASED;
+  bool released = s->settings.placement == VQCT_BETA_RELEASED;
   quantizer_load(&s->quantizer, subject->block[1].values);
   ck_assert_int_eq(quantizer_decode(&s->quantizer, s->tokens, POSITIONS, s->zq, NULL), VQCT_OK);
   for (size_t i = 0; i < s->count; i++)
@@ -70,7 +70,7 @@ static void codebook_derive(struct subject *subject) {
 }
 
 START_TEST(codebook) {
-  struct codebook_state s = {.settings = {0.25, _i % 2 ? BETA_CORRECTED : BETA_RELEASED},
+  struct codebook_state s = {.settings = {0.25, _i % 2 ? VQCT_BETA_CORRECTED : VQCT_BETA_RELEASED},
                              .config = model_preset_find("vqct-tiny")->config};
   struct subject subject;
   open_subject(&subject, _i % 2 ? "codebook loss, corrected" : "codebook loss, released", &s,
@@ -118,9 +118,13 @@ static void transfer_derive(struct subject *subject) {
                    VQCT_OK);
 }
 
+#define NAME(enumerator, name) name,
+static const char *const kind_names[] = {VQCT_TRAIN_CODES_MAP(NAME)};
+#undef NAME
+
 START_TEST(transfers) {
   static const struct prior_edge edges[] = {{0, 5, 3}, {0, 9, 1}, {1, 5, 2}, {3, 12, 7}, {4, 8, 1}};
-  const struct transfer_config config = {.kind = (enum transfer_kind)_i,
+  const struct transfer_config config = {.kind = (enum vqct_train_codes)_i,
                                          .codes = WORDS,
                                          .code_dimension = CODE,
                                          .standardize = true,
@@ -136,12 +140,12 @@ START_TEST(transfers) {
                               .edges = edges};
   struct subject subject;
   struct transfer *transfer;
-  open_subject(&subject, transfer_kind_name(config.kind), NULL, transfer_value, transfer_derive);
+  open_subject(&subject, kind_names[_i], NULL, transfer_value, transfer_derive);
   ck_assert_int_eq(transfer_new(&config, &prior, &subject.place.exec, &transfer, NULL), VQCT_OK);
   subject.state = transfer;
   const struct parameter_list *list = transfer_parameters(transfer);
   size_t count = list->total;
-  ck_assert(count || config.kind == TRANSFER_FIXED);
+  ck_assert(count || config.kind == VQCT_CODES_FIXED);
   if (count) {
     parameters_initialize(list, 5, add_block(&subject, "parameters", count));
     for (size_t i = 0; i < count; i++) /* biases must not be 0, where relu bends */
@@ -161,7 +165,7 @@ END_TEST
 enum { PIXELS = 40000 }; /* more than one block of the work */
 
 struct pixel_state {
-  enum pixel_loss kind;
+  enum vqct_train_pixel kind;
   float *x;
 };
 
@@ -188,7 +192,7 @@ static void pixel_derive(struct subject *subject) {
 }
 
 START_TEST(pixels) {
-  struct pixel_state s = {.kind = _i ? PIXEL_L2 : PIXEL_L1};
+  struct pixel_state s = {.kind = _i ? VQCT_PIXEL_L2 : VQCT_PIXEL_L1};
   struct subject subject;
   open_subject(&subject, _i ? "L2" : "L1", &s, pixel_value, pixel_derive);
   float *y = add_block(&subject, "y", PIXELS);
@@ -407,7 +411,7 @@ int main(void) {
   TCase *cases = tcase_create("losses");
   tcase_set_timeout(cases, 600); /* of a sanitizer on a busy machine */
   tcase_add_loop_test(cases, codebook, 0, 4);
-  tcase_add_loop_test(cases, transfers, 0, TRANSFER_KIND_COUNT);
+  tcase_add_loop_test(cases, transfers, 0, VQCT_CODES_EMA);
   tcase_add_loop_test(cases, pixels, 0, 2);
   tcase_add_loop_test(cases, hinge_losses, 0, 3);
   tcase_add_test(cases, patchgan);
