@@ -50,12 +50,14 @@ static enum vqct_status embed_words(const struct settings *settings, const struc
   enum vqct_status status =
       prior_embed(prior, clip, settings->clip, &prompts, show_progress, &progress, exec, error);
   progress_clear(&progress);
-  if (status == VQCT_OK)
-    status = prior_write(settings->output, prior, error);
-  if (status == VQCT_OK)
-    printf("%zu words, %zu numbers each, in %.1f s\n", prior->words, prior->dimension,
-           seconds_now() - started);
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  status = prior_write(settings->output, prior, error);
+  if (status != VQCT_OK)
+    return status;
+  printf("%zu words, %zu numbers each, in %.1f s\n", prior->words, prior->dimension,
+         seconds_now() - started);
+  return VQCT_OK;
 }
 
 static enum vqct_status embed(const void *values, const struct options_found *found,

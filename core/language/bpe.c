@@ -141,15 +141,18 @@ static enum vqct_status read_vocabulary(struct bpe *bpe, struct byte_stream *fil
     return status;
   status = read_tokens(bpe, file, json, error);
   json_stream_close(json);
-  if (status == VQCT_OK)
-    status = check_ids(bpe, file, error);
-  if (status == VQCT_OK)
-    status = find_bytes(bpe, file, error);
-  if (status == VQCT_OK)
-    status = find_token(bpe, file, "<|startoftext|>", &bpe->start, error);
-  if (status == VQCT_OK)
-    status = find_token(bpe, file, "<|endoftext|>", &bpe->end, error);
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  status = check_ids(bpe, file, error);
+  if (status != VQCT_OK)
+    return status;
+  status = find_bytes(bpe, file, error);
+  if (status != VQCT_OK)
+    return status;
+  status = find_token(bpe, file, "<|startoftext|>", &bpe->start, error);
+  if (status != VQCT_OK)
+    return status;
+  return find_token(bpe, file, "<|endoftext|>", &bpe->end, error);
 }
 
 /* ---- reading the merges ---------------------------------------------------------------------- */

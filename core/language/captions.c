@@ -99,11 +99,12 @@ static enum vqct_status read_document(struct reader *reader, struct json_stream 
     found |= annotations;
     status = annotations ? read_annotations(reader, json, error) : json_stream_skip(json, error);
   }
-  if (status == VQCT_OK)
-    status = json_stream_next(json, &event, error); /* nothing may follow */
+  if (status != VQCT_OK)
+    return status;
+  status = json_stream_next(json, &event, error); /* nothing may follow */
   if (status == VQCT_OK && !found)
-    status = error_set(error, VQCT_DATA, "%s: the JSON has no annotations",
-                       byte_stream_name(reader->stream));
+    return error_set(error, VQCT_DATA, "%s: the JSON has no annotations",
+                     byte_stream_name(reader->stream));
   return status;
 }
 

@@ -36,9 +36,10 @@ static enum vqct_status read_vector(struct embeddings_store *store, struct json_
     return error_prefix(error, "'%s' has %zu of %zu numbers", word_table_text(store->wanted, id),
                         count, dimension);
   }
-  if (status == VQCT_OK)
-    embeddings_take(store, id);
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  embeddings_take(store, id);
+  return VQCT_OK;
 }
 
 static enum vqct_status read_vectors(struct embeddings_store *store, struct byte_stream *bytes,

@@ -104,9 +104,10 @@ static enum vqct_status read_row(struct embeddings_store *store, const struct ro
   if (id == WORD_NONE)
     return VQCT_OK;
   enum vqct_status status = read_numbers(store, row, error);
-  if (status == VQCT_OK)
-    embeddings_take(store, id);
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  embeddings_take(store, id);
+  return VQCT_OK;
 }
 
 /* The next line that is not blank; fields 0 at the end of the file. */

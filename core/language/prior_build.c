@@ -153,9 +153,9 @@ static enum vqct_status place_all_words(struct building *building, struct vqct_e
   prior->count = count;
   prior->embeddings = vectors;
   enum vqct_status status = place_words(building, VQCT_ADJECTIVE, 0, word, count, vectors, error);
-  if (status == VQCT_OK)
-    status = place_words(building, VQCT_NOUN, prior->adjectives, word, count, vectors, error);
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  return place_words(building, VQCT_NOUN, prior->adjectives, word, count, vectors, error);
 }
 
 static int compare_edges(const void *a, const void *b) {

@@ -94,14 +94,14 @@ static enum vqct_status picture_encode(const struct session_batch *batch, size_t
   struct activation z;
   size_t count = activation_image_size(&x);
   enum vqct_status status = activation_allocate(&x, 0, exec->arena, error);
-  if (status == VQCT_OK) {
-    fit_floats(batch->pixels_in[image], count, x.data);
-    status = chain_forward(&model->network->encoder, &x, &z, NULL, exec, error);
-  }
-  if (status == VQCT_OK)
-    status = quantizer_encode(&model->quantizer, z.data, (size_t)z.height * (size_t)z.width,
-                              batch->tokens_out[image], exec, error);
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  fit_floats(batch->pixels_in[image], count, x.data);
+  status = chain_forward(&model->network->encoder, &x, &z, NULL, exec, error);
+  if (status != VQCT_OK)
+    return status;
+  return quantizer_encode(&model->quantizer, z.data, (size_t)z.height * (size_t)z.width,
+                          batch->tokens_out[image], exec, error);
 }
 
 static enum vqct_status picture_decode(const struct session_batch *batch, size_t image,

@@ -106,9 +106,9 @@ static enum vqct_status convolution_forward(const struct block *block, const str
   enum vqct_status status = VQCT_OK;
   if (block->norms)
     status = read_normalized(block, &block->norm[0], x, true, &input, exec->arena);
-  if (status == VQCT_OK)
-    status = conv_forward(block->layer[0].conv, &input, &output, exec);
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  return conv_forward(block->layer[0].conv, &input, &output, exec);
 }
 
 /* The second half of a residual block. The shortcut goes into y first, so that conv2 adds it. */
@@ -119,17 +119,18 @@ static enum vqct_status residual_close(const struct block *block, const struct a
   struct conv_input input = read_plain(hidden);
   enum vqct_status status =
       read_normalized(block, &block->norm[1], hidden, true, &input, exec->arena);
-  if (status == VQCT_OK && block->layers > RESIDUAL_SHORTCUT) {
+  if (status != VQCT_OK)
+    return status;
+  if (block->layers > RESIDUAL_SHORTCUT) {
     struct conv_input straight = read_plain(x);
-    struct conv_output output = {.y = y->data};
-    status = conv_forward(block->layer[RESIDUAL_SHORTCUT].conv, &straight, &output, exec);
+    struct conv_output shortcut = {.y = y->data};
+    status = conv_forward(block->layer[RESIDUAL_SHORTCUT].conv, &straight, &shortcut, exec);
+    if (status != VQCT_OK)
+      return status;
     residual = y->data;
   }
-  if (status == VQCT_OK) {
-    struct conv_output output = write_activation(block, y, residual);
-    status = conv_forward(block->layer[RESIDUAL_CONV2].conv, &input, &output, exec);
-  }
-  return status;
+  struct conv_output output = write_activation(block, y, residual);
+  return conv_forward(block->layer[RESIDUAL_CONV2].conv, &input, &output, exec);
 }
 
 static enum vqct_status residual_forward(const struct block *block, const struct activation *x,
@@ -138,15 +139,16 @@ static enum vqct_status residual_forward(const struct block *block, const struct
   struct conv_input input = read_plain(x);
   *hidden = *y;
   enum vqct_status status = activation_allocate(hidden, block->groups, exec->arena, error);
-  if (status == VQCT_OK)
-    status = read_normalized(block, &block->norm[0], x, true, &input, exec->arena);
-  if (status == VQCT_OK) {
-    struct conv_output output = write_activation(block, hidden, NULL);
-    status = conv_forward(block->layer[RESIDUAL_CONV1].conv, &input, &output, exec);
-  }
-  if (status == VQCT_OK)
-    status = residual_close(block, x, hidden, y, exec);
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  status = read_normalized(block, &block->norm[0], x, true, &input, exec->arena);
+  if (status != VQCT_OK)
+    return status;
+  struct conv_output output = write_activation(block, hidden, NULL);
+  status = conv_forward(block->layer[RESIDUAL_CONV1].conv, &input, &output, exec);
+  if (status != VQCT_OK)
+    return status;
+  return residual_close(block, x, hidden, y, exec);
 }
 
 static enum vqct_status attention_block_forward(const struct block *block,
@@ -164,17 +166,17 @@ static enum vqct_status attention_block_forward(const struct block *block,
     struct conv_output output = {.y = inner[i]};
     status = conv_forward(block->layer[i].conv, &input, &output, exec);
   }
-  if (status == VQCT_OK)
-    status = attention_forward(inner[0], inner[1], inner[2], (size_t)x->images,
-                               (size_t)x->height * (size_t)x->width, (size_t)x->channels, inner[3],
-                               exec);
-  if (status == VQCT_OK) {
-    struct conv_output output = write_activation(block, y, x->data);
-    input = read_plain(x);
-    input.x = inner[3];
-    status = conv_forward(block->layer[ATTENTION_OUTPUT].conv, &input, &output, exec);
-  }
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  status =
+      attention_forward(inner[0], inner[1], inner[2], (size_t)x->images,
+                        (size_t)x->height * (size_t)x->width, (size_t)x->channels, inner[3], exec);
+  if (status != VQCT_OK)
+    return status;
+  struct conv_output output = write_activation(block, y, x->data);
+  input = read_plain(x);
+  input.x = inner[3];
+  return conv_forward(block->layer[ATTENTION_OUTPUT].conv, &input, &output, exec);
 }
 
 enum vqct_status block_forward(const struct block *block, const struct activation *x,

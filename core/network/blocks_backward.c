@@ -113,19 +113,33 @@ static enum vqct_status convolution_backward(const struct block_pass *pass,
   const struct norm *norm = block->norms ? &block->norm[0] : NULL;
   struct conv_input input;
   enum vqct_status status = read_through(block, x, norm, norm != NULL, &input, pass->exec);
+  if (status != VQCT_OK)
+    return status;
   input.upsample = block->upsample;
   float *wide = dx;
-  if (status == VQCT_OK && dx && block->upsample && !(wide = take(pass, 4 * activation_size(x))))
-    status = VQCT_MEMORY;
-  if (status == VQCT_OK)
-    status = layer_backward(pass, &block->layer[0], &input, dy, wide);
-  if (status == VQCT_OK && wide != dx) {
+  if (dx && block->upsample && !(wide = take(pass, 4 * activation_size(x))))
+    return VQCT_MEMORY;
+  status = layer_backward(pass, &block->layer[0], &input, dy, wide);
+  if (status != VQCT_OK)
+    return status;
+  if (wide != dx) {
     struct fold fold = {wide, dx, (size_t)x->width, (size_t)x->channels};
     pool_run(pass->exec->pool, (size_t)(x->images * x->height), fold_row, &fold);
   }
-  if (status == VQCT_OK && norm && dx)
-    status = norm_step(pass, x, norm, true, dx, dx, false);
-  return status;
+  return norm && dx ? norm_step(pass, x, norm, true, dx, dx, false) : VQCT_OK;
+}
+
+/* The layer that reads x through swish and norm number `norm` of a residual block. */
+static enum vqct_status normalized_backward(const struct block_pass *pass,
+                                            const struct activation *x, int norm,
+                                            const struct block_layer *layer, const float *dy,
+                                            float *da) {
+  struct conv_input input;
+  enum vqct_status status =
+      read_through(pass->block, x, &pass->block->norm[norm], true, &input, pass->exec);
+  if (status != VQCT_OK)
+    return status;
+  return layer_backward(pass, layer, &input, dy, da);
 }
 
 static enum vqct_status residual_backward(const struct block_pass *pass,
@@ -134,29 +148,28 @@ static enum vqct_status residual_backward(const struct block_pass *pass,
   const struct block *block = pass->block;
   const struct activation *x = &tape->input, *h = &tape->hidden;
   const struct block_layer *layer = block->layer;
-  struct conv_input read_x, read_h, plain;
   float *dh = take(pass, activation_size(h)), *da = take(pass, activation_size(x));
-  enum vqct_status status = dh && da ? VQCT_OK : VQCT_MEMORY;
-  if (status == VQCT_OK)
-    status = read_through(block, h, &block->norm[1], true, &read_h, pass->exec);
-  if (status == VQCT_OK)
-    status = layer_backward(pass, &layer[RESIDUAL_CONV2], &read_h, dy, dh);
-  if (status == VQCT_OK)
-    status = norm_step(pass, h, &block->norm[1], true, dh, dh, false);
-  if (status == VQCT_OK)
-    status = read_through(block, x, &block->norm[0], true, &read_x, pass->exec);
-  if (status == VQCT_OK)
-    status = layer_backward(pass, &layer[RESIDUAL_CONV1], &read_x, dh, da);
-  if (status == VQCT_OK && block->layers > RESIDUAL_SHORTCUT) {
-    status = read_through(block, x, NULL, false, &plain, pass->exec);
-    if (status == VQCT_OK)
-      status = layer_backward(pass, &layer[RESIDUAL_SHORTCUT], &plain, dy, dx);
-  } else if (status == VQCT_OK) {
+  if (!dh || !da)
+    return VQCT_MEMORY;
+  enum vqct_status status = normalized_backward(pass, h, 1, &layer[RESIDUAL_CONV2], dy, dh);
+  if (status != VQCT_OK)
+    return status;
+  status = norm_step(pass, h, &block->norm[1], true, dh, dh, false);
+  if (status != VQCT_OK)
+    return status;
+  status = normalized_backward(pass, x, 0, &layer[RESIDUAL_CONV1], dh, da);
+  if (status != VQCT_OK)
+    return status;
+  if (block->layers > RESIDUAL_SHORTCUT) {
+    const struct conv_input plain = {x->data, x->images, x->height, x->width,
+                                     NULL,    NULL,      false,     false};
+    status = layer_backward(pass, &layer[RESIDUAL_SHORTCUT], &plain, dy, dx);
+    if (status != VQCT_OK)
+      return status;
+  } else {
     memcpy(dx, dy, activation_size(x) * sizeof *dx);
   }
-  if (status == VQCT_OK)
-    status = norm_step(pass, x, &block->norm[0], true, da, dx, true);
-  return status;
+  return norm_step(pass, x, &block->norm[0], true, da, dx, true);
 }
 
 struct addition {
@@ -189,15 +202,17 @@ static enum vqct_status attention_block_backward(const struct block_pass *pass,
   float *da = take(pass, count), *dmixed = take(pass, count), *gradient = take(pass, 3 * count);
   struct conv_input normalised,
       mixed = {tape->mixed, x->images, x->height, x->width, NULL, NULL, false, false};
-  enum vqct_status status = da && dmixed && gradient ? VQCT_OK : VQCT_MEMORY;
-  if (status == VQCT_OK)
-    status = read_through(block, x, &block->norm[0], false, &normalised, pass->exec);
-  if (status == VQCT_OK)
-    status = layer_backward(pass, &block->layer[ATTENTION_OUTPUT], &mixed, dy, dmixed);
-  if (status == VQCT_OK)
-    status = attention_backward(tape->query, tape->key, tape->value, dmixed, (size_t)x->images,
-                                positions, (size_t)x->channels, gradient, gradient + count,
-                                gradient + 2 * count, pass->exec);
+  if (!da || !dmixed || !gradient)
+    return VQCT_MEMORY;
+  enum vqct_status status = read_through(block, x, &block->norm[0], false, &normalised, pass->exec);
+  if (status != VQCT_OK)
+    return status;
+  status = layer_backward(pass, &block->layer[ATTENTION_OUTPUT], &mixed, dy, dmixed);
+  if (status != VQCT_OK)
+    return status;
+  status = attention_backward(tape->query, tape->key, tape->value, dmixed, (size_t)x->images,
+                              positions, (size_t)x->channels, gradient, gradient + count,
+                              gradient + 2 * count, pass->exec);
   for (int i = ATTENTION_QUERY; i <= ATTENTION_VALUE && status == VQCT_OK; i++) {
     float *part = i == ATTENTION_QUERY ? da : dmixed; /* dmixed has served by now */
     status = layer_backward(pass, &block->layer[i], &normalised,

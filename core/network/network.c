@@ -134,16 +134,22 @@ static enum vqct_status build_chains(struct chain_builder *b, struct vqct_error 
 
 /* ---- weights --------------------------------------------------------------------------------- */
 
+static enum vqct_status pack_layer(struct block_layer *layer, const float *weight,
+                                   const float *bias, struct vqct_error *error) {
+  if (!layer->conv)
+    return conv_new(&layer->shape, weight, bias, &layer->conv, error);
+  conv_update(layer->conv, weight, bias);
+  return VQCT_OK;
+}
+
 static enum vqct_status load_layer(struct block_layer *layer, const struct parameter_source *source,
                                    struct vqct_error *error) {
   const float *weight = NULL, *bias = NULL;
   enum vqct_status status = source->get(source->context, layer->weight, &weight, error);
   if (status == VQCT_OK)
     status = source->get(source->context, layer->bias, &bias, error);
-  if (status == VQCT_OK && layer->conv)
-    conv_update(layer->conv, weight, bias);
-  else if (status == VQCT_OK)
-    status = conv_new(&layer->shape, weight, bias, &layer->conv, error);
+  if (status == VQCT_OK)
+    status = pack_layer(layer, weight, bias, error);
   if (source->release && weight)
     source->release(source->context, layer->weight);
   if (source->release && bias)
@@ -172,9 +178,9 @@ static enum vqct_status load_norm(struct norm *norm, const struct parameter_sour
                                   struct vqct_error *error) {
   size_t channels = (size_t)norm->channels;
   enum vqct_status status = load_vector(norm->weight, channels, &norm->gamma, source, error);
-  if (status == VQCT_OK)
-    status = load_vector(norm->bias, channels, &norm->beta, source, error);
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  return load_vector(norm->bias, channels, &norm->beta, source, error);
 }
 
 static enum vqct_status load_chain(const struct chain *chain, const struct parameter_source *source,
@@ -193,9 +199,9 @@ static enum vqct_status load_chain(const struct chain *chain, const struct param
 enum vqct_status network_load(struct network *network, const struct parameter_source *source,
                               struct vqct_error *error) {
   enum vqct_status status = load_chain(&network->encoder, source, error);
-  if (status == VQCT_OK)
-    status = load_chain(&network->decoder, source, error);
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  return load_chain(&network->decoder, source, error);
 }
 
 enum vqct_status network_new(const struct model_config *config, const struct parameter_list *list,
@@ -217,10 +223,10 @@ enum vqct_status network_new(const struct model_config *config, const struct par
     status = build_chains(&builder, error);
   if (status == VQCT_OK)
     status = network_load(network, source, error);
-  if (status == VQCT_OK)
-    *result = network;
-  else
+  if (status != VQCT_OK)
     network_free(network);
+  else
+    *result = network;
   return status;
 }
 

@@ -169,11 +169,12 @@ static enum vqct_status publish(struct validation *v, bool *better) {
       run->hooks->validated(run->hooks->context, run->trainer->step, &result);
     status = history_add_validation(run->history, run->trainer->step, &result, run->error);
   }
-  if (status == VQCT_OK)
-    status = save_sheet(v, run->path[RUN_SHEET]);
-  if (status == VQCT_OK)
-    status = curves_draw(run->path[RUN_METRICS], run->path[RUN_CURVES], run->error);
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  status = save_sheet(v, run->path[RUN_SHEET]);
+  if (status != VQCT_OK)
+    return status;
+  return curves_draw(run->path[RUN_METRICS], run->path[RUN_CURVES], run->error);
 }
 
 static enum vqct_status allocate(struct validation *v) {
@@ -191,20 +192,30 @@ static enum vqct_status allocate(struct validation *v) {
   return VQCT_OK;
 }
 
+static enum vqct_status validate(struct validation *v, bool *better) {
+  struct run *run = v->run;
+  enum vqct_status status = allocate(v);
+  if (status != VQCT_OK)
+    return status;
+  status = trainer_load(run->trainer, true, run->error);
+  if (status != VQCT_OK)
+    return status;
+  status = measure_all(v);
+  if (status != VQCT_OK)
+    return status;
+  status = count_chosen(v);
+  if (status != VQCT_OK)
+    return status;
+  status = publish(v, better);
+  if (status != VQCT_OK)
+    return status;
+  return trainer_pack(run->trainer, run->error);
+}
+
 enum vqct_status run_validate(struct run *run, bool *better) {
   struct validation v = {.run = run, .side = run->settings->validation_size};
   struct arena_mark mark = arena_mark(&run->trainer->arena);
-  enum vqct_status status = allocate(&v);
-  if (status == VQCT_OK)
-    status = trainer_load(run->trainer, true, run->error);
-  if (status == VQCT_OK)
-    status = measure_all(&v);
-  if (status == VQCT_OK)
-    status = count_chosen(&v);
-  if (status == VQCT_OK)
-    status = publish(&v, better);
-  if (status == VQCT_OK)
-    status = trainer_pack(run->trainer, run->error);
+  enum vqct_status status = validate(&v, better);
   for (size_t i = 0; i < sizeof v.sheet / sizeof *v.sheet; i++)
     vqct_image_free(&v.sheet[i]);
   arena_release(&run->trainer->arena, mark);

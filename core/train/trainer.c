@@ -72,42 +72,46 @@ static enum vqct_status start_ema(struct trainer *t, struct vqct_error *error) {
   return VQCT_OK;
 }
 
+/* First values of all that the generator's block and the codes hold. */
+static enum vqct_status start_generator(struct trainer *t, struct vqct_error *error) {
+  float *block = t->generator.parameters;
+  parameters_initialize(&t->list, t->settings.seed + SEED_NETWORK, block);
+  if (t->transfer)
+    parameters_initialize(transfer_parameters(t->transfer), t->settings.seed + SEED_TRANSFER,
+                          block + t->list.total);
+  enum vqct_status status = t->transfer ? VQCT_OK : start_ema(t, error);
+  optimizer_start_average(&t->generator);
+  return status;
+}
+
 static enum vqct_status new_generator(struct trainer *t, const struct prior *prior,
                                       struct vqct_error *error) {
   bool ema = t->settings.codes == VQCT_CODES_EMA;
   enum vqct_status status = network_parameters(&t->config, &t->list, error);
-  if (status == VQCT_OK && !ema)
-    status = new_transfer(t, prior, error);
-  if (status == VQCT_OK)
-    status = new_blocks(t, error);
-  if (status == VQCT_OK)
-    status =
-        optimizer_init(&t->generator, &t->settings.generator_optimizer,
-                       t->list.total + (ema ? 0 : transfer_parameters(t->transfer)->total), error);
+  if (status != VQCT_OK || (!ema && (status = new_transfer(t, prior, error)) != VQCT_OK))
+    return status;
+  status = new_blocks(t, error);
   if (status != VQCT_OK)
     return status;
-  float *block = t->generator.parameters;
-  parameters_initialize(&t->list, t->settings.seed + SEED_NETWORK, block);
-  if (ema)
-    status = start_ema(t, error);
-  else
-    parameters_initialize(transfer_parameters(t->transfer), t->settings.seed + SEED_TRANSFER,
-                          block + t->list.total);
-  optimizer_start_average(&t->generator);
-  struct flat values = {&t->list, block};
+  size_t transferred = ema ? 0 : transfer_parameters(t->transfer)->total;
+  status = optimizer_init(&t->generator, &t->settings.generator_optimizer,
+                          t->list.total + transferred, error);
+  if (status != VQCT_OK || (status = start_generator(t, error)) != VQCT_OK)
+    return status;
+  struct flat values = {&t->list, t->generator.parameters};
   struct parameter_source source = source_of(&values);
-  if (status == VQCT_OK)
-    status = network_new(&t->config, &t->list, &source, &t->network, error);
-  if (status == VQCT_OK)
-    status = quantizer_init(&t->quantizer, &t->config, t->codebook, error);
-  return status;
+  status = network_new(&t->config, &t->list, &source, &t->network, error);
+  if (status != VQCT_OK)
+    return status;
+  return quantizer_init(&t->quantizer, &t->config, t->codebook, error);
 }
 
 static enum vqct_status new_judge(struct trainer *t, struct vqct_error *error) {
   enum vqct_status status = discriminator_new(&t->settings.discriminator, &t->discriminator, error);
-  if (status == VQCT_OK)
-    status = optimizer_init(&t->judge, &t->settings.discriminator_optimizer,
-                            discriminator_parameters(t->discriminator)->total, error);
+  if (status != VQCT_OK)
+    return status;
+  status = optimizer_init(&t->judge, &t->settings.discriminator_optimizer,
+                          discriminator_parameters(t->discriminator)->total, error);
   if (status != VQCT_OK)
     return status;
   parameters_initialize(discriminator_parameters(t->discriminator),
@@ -179,14 +183,13 @@ enum vqct_status trainer_load(struct trainer *t, bool average, struct vqct_error
   struct flat values = {&t->list, block};
   struct parameter_source source = source_of(&values);
   enum vqct_status status = network_load(t->network, &source, error);
-  if (status == VQCT_OK && t->transfer) {
-    status =
-        transfer_forward(t->transfer, block + t->list.total, false, t->step, t->codebook, &t->exec);
-    if (status != VQCT_OK)
-      return error_set(error, status, "no memory for the codebook");
-  }
+  if (status != VQCT_OK)
+    return status;
+  if (t->transfer && transfer_forward(t->transfer, block + t->list.total, false, t->step,
+                                      t->codebook, &t->exec) != VQCT_OK)
+    return error_set(error, VQCT_MEMORY, "no memory for the codebook");
   quantizer_load(&t->quantizer, t->codebook);
-  return status;
+  return VQCT_OK;
 }
 
 enum vqct_status trainer_pack(struct trainer *t, struct vqct_error *error) {
@@ -203,30 +206,35 @@ void trainer_clear_counts(struct trainer *t) {
   t->counted = 0;
 }
 
-enum vqct_status trainer_reconstruct(struct trainer *t, const float *x, int images, int height,
-                                     int width, float *y, uint32_t *tokens,
+/* The vectors of x, replaced by the values of their tokens; z lies in the arena. */
+static enum vqct_status choose_codes(struct trainer *t, const struct activation *x,
+                                     struct activation *z, uint32_t *tokens,
                                      struct vqct_error *error) {
+  enum vqct_status status = chain_forward(&t->network->encoder, x, z, NULL, &t->exec, error);
+  if (status != VQCT_OK)
+    return status;
+  size_t positions = (size_t)(z->images * z->height * z->width);
+  uint32_t *chosen = arena_alloc(&t->arena, t->quantizer.planes * positions * sizeof *chosen);
+  if (!chosen)
+    return error_set(error, VQCT_MEMORY, "no memory for %zu tokens", positions);
+  status = quantizer_encode(&t->quantizer, z->data, positions, chosen, &t->exec, error);
+  if (status != VQCT_OK)
+    return status;
+  if (tokens)
+    memcpy(tokens, chosen, t->quantizer.planes * positions * sizeof *tokens);
+  return quantizer_decode(&t->quantizer, chosen, positions, z->data, error);
+}
+
+enum vqct_status trainer_reconstruct(struct trainer *t, float *x, int images, int height, int width,
+                                     float *y, uint32_t *tokens, struct vqct_error *error) {
   struct arena_mark mark = arena_mark(&t->arena);
-  /* chain_forward only reads its input, but an activation has no way to say so. */
-  struct activation in = {.data = (float *)x,
-                          .images = images,
-                          .height = height,
-                          .width = width,
-                          .channels = t->config.image_channels};
+  const struct activation in = {.data = x,
+                                .images = images,
+                                .height = height,
+                                .width = width,
+                                .channels = t->config.image_channels};
   struct activation z, out = {0};
-  enum vqct_status status = chain_forward(&t->network->encoder, &in, &z, NULL, &t->exec, error);
-  if (status == VQCT_OK) {
-    size_t positions = (size_t)(z.images * z.height * z.width);
-    uint32_t *chosen = arena_alloc(&t->arena, t->quantizer.planes * positions * sizeof *chosen);
-    if (!chosen)
-      status = error_set(error, VQCT_MEMORY, "no memory for %zu tokens", positions);
-    if (status == VQCT_OK)
-      status = quantizer_encode(&t->quantizer, z.data, positions, chosen, &t->exec, error);
-    if (status == VQCT_OK)
-      status = quantizer_decode(&t->quantizer, chosen, positions, z.data, error);
-    if (status == VQCT_OK && tokens)
-      memcpy(tokens, chosen, t->quantizer.planes * positions * sizeof *tokens);
-  }
+  enum vqct_status status = choose_codes(t, &in, &z, tokens, error);
   if (status == VQCT_OK && y)
     status = chain_forward(&t->network->decoder, &z, &out, NULL, &t->exec, error);
   if (status == VQCT_OK && y)

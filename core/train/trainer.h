@@ -73,10 +73,10 @@ enum vqct_status trainer_new(const struct model_config *config,
 /** NULL is allowed. */
 void trainer_free(struct trainer *trainer);
 
-/** Adds the gradients of one micro-batch x (N,H,W,C in [-1,1]) as one of `parts` of a step, and its
- * losses to *losses, which the first part clears. Errors: NOT_FINITE (naming what), INVALID (the
- * picture's size), MEMORY. */
-enum vqct_status trainer_accumulate(struct trainer *trainer, const float *x, int images, int height,
+/** Adds the gradients of one micro-batch x (N,H,W,C in [-1,1], only read) as one of `parts` of a
+ * step, and its losses to *losses, which the first part clears. Errors: NOT_FINITE (naming what),
+ * INVALID (the picture's size), MEMORY. */
+enum vqct_status trainer_accumulate(struct trainer *trainer, float *x, int images, int height,
                                     int width, int part, int parts,
                                     struct vqct_train_losses *losses, struct vqct_error *error);
 
@@ -97,10 +97,10 @@ enum vqct_status trainer_pack(struct trainer *trainer, struct vqct_error *error)
  * trainer_pack must follow before the next step. Errors: MEMORY. */
 enum vqct_status trainer_load(struct trainer *trainer, bool average, struct vqct_error *error);
 
-/** Reconstructs x (N,H,W,C) into y with the weights that are loaded; tokens (P,T) may be NULL, and
- * so may y, where only they are wanted. Errors: NOT_FINITE, MEMORY. */
-enum vqct_status trainer_reconstruct(struct trainer *trainer, const float *x, int images,
-                                     int height, int width, float *y, uint32_t *tokens,
+/** Reconstructs x (N,H,W,C, only read) into y with the weights that are loaded; tokens (P,T) may be
+ * NULL, and so may y, where only they are wanted. Errors: NOT_FINITE, MEMORY. */
+enum vqct_status trainer_reconstruct(struct trainer *trainer, float *x, int images, int height,
+                                     int width, float *y, uint32_t *tokens,
                                      struct vqct_error *error);
 
 /** The network's flat block that trainer_load packed: for the final model. */

@@ -80,11 +80,13 @@ static enum vqct_status forward(struct micro_batch *b) {
   if (status != VQCT_OK)
     return error_prefix(b->error, "step %llu, encoder's output", (unsigned long long)t->step);
   status = quantizer_decode(&t->quantizer, b->tokens, b->positions, b->zq.data, b->error);
-  if (status == VQCT_OK)
-    status = chain_forward(decoder, &b->zq, &b->y, b->decoder, exec, b->error);
-  if (status == VQCT_OK)
-    count_tokens(t, b->tokens, b->positions);
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  status = chain_forward(decoder, &b->zq, &b->y, b->decoder, exec, b->error);
+  if (status != VQCT_OK)
+    return status;
+  count_tokens(t, b->tokens, b->positions);
+  return VQCT_OK;
 }
 
 /* ---- losses of the picture ------------------------------------------------------------------- */
@@ -103,11 +105,12 @@ static enum vqct_status reconstruction(struct micro_batch *b) {
                              &t->exec, b->error);
   b->losses->pixel += pixel * (double)b->scale;
   b->losses->perceptual += perceptual * (double)b->scale;
-  if (status == VQCT_OK)
-    status = check_finite(b, pixel, "the pixel loss");
-  if (status == VQCT_OK)
-    status = check_finite(b, perceptual, "the perceptual loss");
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  status = check_finite(b, pixel, "the pixel loss");
+  if (status != VQCT_OK)
+    return status;
+  return check_finite(b, perceptual, "the perceptual loss");
 }
 
 /* Norm of the gradient for the decoder's last weight that a gradient dy of the picture causes, over
@@ -220,10 +223,10 @@ static enum vqct_status backward(const struct micro_batch *b) {
     return no_memory(b);
   b->losses->codebook += loss * (double)b->scale;
   status = check_finite(b, loss, "the codebook loss");
-  if (status == VQCT_OK)
-    status =
-        chain_backward(&t->network->encoder, b->encoder, &parameters, dz, NULL, &t->exec, b->error);
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  return chain_backward(&t->network->encoder, b->encoder, &parameters, dz, NULL, &t->exec,
+                        b->error);
 }
 
 /* ---- a step ---------------------------------------------------------------------------------- */
@@ -238,9 +241,29 @@ static enum vqct_status begin_step(struct trainer *t, struct vqct_error *error) 
   return VQCT_OK;
 }
 
-enum vqct_status trainer_accumulate(struct trainer *t, const float *x, int images, int height,
-                                    int width, int part, int parts,
-                                    struct vqct_train_losses *losses, struct vqct_error *error) {
+/* One micro-batch there and back; number: of it in the whole run. */
+static enum vqct_status pass_through(struct micro_batch *b, uint64_t number) {
+  struct trainer *t = b->t;
+  enum vqct_status status = forward(b);
+  if (status != VQCT_OK)
+    return status;
+  if (!(b->dy = arena_calloc(&t->arena, size_of(&b->y), sizeof *b->dy)))
+    return no_memory(b);
+  status = reconstruction(b);
+  if (status == VQCT_OK && t->discriminator && t->step >= t->settings.adversarial_start)
+    status = adversary(b);
+  if (status == VQCT_OK)
+    status = backward(b);
+  if (status != VQCT_OK || t->transfer)
+    return status;
+  status = ema_codebook_update(&t->ema, &t->quantizer, b->z.data, b->tokens, b->positions, number,
+                               t->reduction, &t->exec);
+  return status == VQCT_OK ? VQCT_OK : no_memory(b);
+}
+
+enum vqct_status trainer_accumulate(struct trainer *t, float *x, int images, int height, int width,
+                                    int part, int parts, struct vqct_train_losses *losses,
+                                    struct vqct_error *error) {
   struct micro_batch batch = {
       .t = t, .losses = losses, .error = error, .scale = 1.0F / (float)parts};
   int factor = model_config_downsampling(&t->config);
@@ -249,34 +272,19 @@ enum vqct_status trainer_accumulate(struct trainer *t, const float *x, int image
                      "%d pictures of %d x %d pixels: sides must be multiples "
                      "of %d",
                      images, width, height, factor);
-  /* chain_forward only reads its input, but an activation has no way to say so. */
-  batch.x = (struct activation){.data = (float *)x,
+  batch.x = (struct activation){.data = x,
                                 .images = images,
                                 .height = height,
                                 .width = width,
                                 .channels = t->config.image_channels};
-  enum vqct_status status = VQCT_OK;
   if (part == 0) {
     memset(losses, 0, sizeof *losses);
-    status = begin_step(t, error);
+    enum vqct_status status = begin_step(t, error);
+    if (status != VQCT_OK)
+      return status;
   }
   struct arena_mark mark = arena_mark(&t->arena);
-  if (status == VQCT_OK)
-    status = forward(&batch);
-  if (status == VQCT_OK &&
-      !(batch.dy = arena_calloc(&t->arena, size_of(&batch.y), sizeof *batch.dy)))
-    status = no_memory(&batch);
-  if (status == VQCT_OK)
-    status = reconstruction(&batch);
-  if (status == VQCT_OK && t->discriminator && t->step >= t->settings.adversarial_start)
-    status = adversary(&batch);
-  if (status == VQCT_OK)
-    status = backward(&batch);
-  if (status == VQCT_OK && !t->transfer &&
-      ema_codebook_update(&t->ema, &t->quantizer, batch.z.data, batch.tokens, batch.positions,
-                          t->step * (uint64_t)parts + (uint64_t)part, t->reduction,
-                          &t->exec) != VQCT_OK)
-    status = no_memory(&batch);
+  enum vqct_status status = pass_through(&batch, t->step * (uint64_t)parts + (uint64_t)part);
   arena_release(&t->arena, mark);
   return status;
 }
@@ -328,7 +336,7 @@ enum vqct_status trainer_update(struct trainer *t, struct vqct_train_losses *los
   if (status == VQCT_OK && adversarial)
     status = optimizer_step(&t->judge, &losses->discriminator_norm, &t->exec, error);
   t->step++;
-  if (status == VQCT_OK)
-    status = trainer_pack(t, error);
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  return trainer_pack(t, error);
 }
