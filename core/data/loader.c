@@ -165,8 +165,10 @@ enum vqct_status loader_new(const struct loader_settings *settings, uint64_t fir
       (settings->channels != 1 && settings->channels != 3))
     return error_set(error, VQCT_INVALID, "loading pictures: a setting is outside its range");
   if (settings->held_out >= all)
-    return error_set(error, VQCT_DATA, "of %zu pictures %zu are held out: none is left to train on",
-                     all, settings->held_out);
+    return error_set(error, VQCT_DATA,
+                     "%zu pictures are to be held out for validation, and there are %zu: none is "
+                     "left to train on; lower --held-out or give --validation",
+                     settings->held_out, all);
   struct loader *loader = calloc(1, sizeof *loader);
   if (!loader)
     return error_set(error, VQCT_MEMORY, "no memory to load pictures");

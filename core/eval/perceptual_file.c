@@ -7,6 +7,8 @@
 #include "perceptual.h"
 #include "perceptual_network.h"
 
+#define SLICES_MAX 7 /* of the lpips package, counted from 1 */
+
 /* One stage of a published network. */
 struct plan {
   enum stage_kind kind;
@@ -36,16 +38,36 @@ static const struct plan vgg_plan[] = {
     {STAGE_CONVOLUTION, 28, 512, 0, true},
 };
 
-static enum vqct_status read_convolution(const struct network_file *from, const char *name,
+/* "features.3.squeeze" is torchvision's name; the lpips package puts its stages into slices and
+ * calls the same layer "net.slice2.3.squeeze". */
+struct layer_name {
+  char text[64];
+};
+
+static struct layer_name find_layer(const struct safetensors *file, const char *feature) {
+  struct layer_name name;
+  char weight[80];
+  for (int slice = 1; slice <= SLICES_MAX; slice++) {
+    snprintf(name.text, sizeof name.text, "net.slice%d.%s", slice, feature);
+    snprintf(weight, sizeof weight, "%s.weight", name.text);
+    if (safetensors_find(file, weight))
+      return name;
+  }
+  snprintf(name.text, sizeof name.text, "features.%s", feature);
+  return name;
+}
+
+static enum vqct_status read_convolution(const struct network_file *from, const char *feature,
                                          const struct conv_shape *shape,
                                          struct perceptual_convolution *convolution) {
-  char tensor[64];
+  char tensor[80];
+  struct layer_name name = find_layer(from->file, feature);
   size_t out = (size_t)shape->out_channels, kernel = (size_t)shape->kernel;
   size_t dims[] = {out, (size_t)shape->in_channels, kernel, kernel};
   convolution->shape = *shape;
-  snprintf(tensor, sizeof tensor, "%s.weight", name);
+  snprintf(tensor, sizeof tensor, "%s.weight", name.text);
   enum vqct_status status = network_file_read(from, tensor, 4, dims, &convolution->weight);
-  snprintf(tensor, sizeof tensor, "%s.bias", name);
+  snprintf(tensor, sizeof tensor, "%s.bias", name.text);
   if (status == VQCT_OK)
     status = network_file_read(from, tensor, 1, dims, &convolution->bias);
   if (status == VQCT_OK)
@@ -66,7 +88,7 @@ static enum vqct_status read_fire(const struct network_file *from, int in, int s
   stage->convolutions = FIRE_CONVOLUTIONS;
   for (int i = 0; i < FIRE_CONVOLUTIONS && status == VQCT_OK; i++) {
     char name[48];
-    snprintf(name, sizeof name, "features.%d.%s", stage->feature, names[i]);
+    snprintf(name, sizeof name, "%d.%s", stage->feature, names[i]);
     status = read_convolution(from, name, &shapes[i], &stage->convolution[i]);
   }
   return status;
@@ -85,7 +107,7 @@ static enum vqct_status read_stage(const struct network_file *from, const struct
   } else if (plan->kind == STAGE_CONVOLUTION) {
     const struct conv_shape shape = {in, plan->channels, 3, squeeze ? 2 : 1, !squeeze, !squeeze};
     stage->convolutions = 1;
-    snprintf(name, sizeof name, "features.%d", plan->feature);
+    snprintf(name, sizeof name, "%d", plan->feature);
     status = read_convolution(from, name, &shape, &stage->convolution[0]);
   }
   if (status == VQCT_OK && plan->tap && head >= 0) {
@@ -96,9 +118,20 @@ static enum vqct_status read_stage(const struct network_file *from, const struct
   return status;
 }
 
+static bool has_layer(const struct safetensors *file, const char *feature) {
+  char weight[80];
+  snprintf(weight, sizeof weight, "%s.weight", find_layer(file, feature).text);
+  return safetensors_find(file, weight) != NULL;
+}
+
 static enum vqct_status read_network(const struct network_file *from, bool compared,
                                      struct perceptual *network) {
-  bool squeeze = safetensors_find(from->file, "features.3.squeeze.weight") != NULL;
+  bool squeeze = has_layer(from->file, "3.squeeze");
+  if (!has_layer(from->file, "0"))
+    return error_set(from->error, VQCT_MODEL,
+                     "%s: there is no tensor features.0.weight or net.slice1.0.weight: weights of "
+                     "LPIPS are wanted, as docs/training.md tells how to write them",
+                     from->path);
   const struct plan *plan = squeeze ? squeeze_plan : vgg_plan;
   int stages = (int)(squeeze ? sizeof squeeze_plan / sizeof *squeeze_plan
                              : sizeof vgg_plan / sizeof *vgg_plan);

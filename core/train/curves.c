@@ -1,4 +1,5 @@
-/* Small multiples: one panel a quantity, steps from left to right, a line for each series. */
+/* Small multiples: one panel a quantity, steps from left to right, a line for each series. A panel
+ * whose values are all 0, as those of a loss that is off, is left out. */
 #include <jansson.h>
 #include <math.h>
 #include <stdarg.h>
@@ -16,6 +17,7 @@
 #define PANEL_WIDTH  380
 #define PANEL_HEIGHT 210
 #define COLUMNS      3
+#define TICKS        5 /* of an axis, about */
 
 /* A key of a line, or after a slash one of validation. */
 struct curve {
@@ -175,26 +177,61 @@ static void draw_series(struct drawing *drawing, const struct drawn_curve *serie
   put(drawing, "\"/>\n");
 }
 
-static void draw_panel(struct drawing *drawing, size_t p) {
+/* The distance of ticks over a length: 1, 2 or 5 times a power of ten. */
+static double tick_distance(double length) {
+  double power = pow(10, floor(log10(length / TICKS))), times = length / TICKS / power;
+  return power * (times <= 1 ? 1 : times <= 2 ? 2 : times <= 5 ? 5 : 10);
+}
+
+/* Lines across the panel at round values, with numbers to the left, and marks below it at round
+ * steps. */
+static void draw_ticks(struct drawing *drawing, const struct range *range, double left,
+                       double top) {
+  double right = left + PANEL_WIDTH - 70, bottom = top + PANEL_HEIGHT - 60;
+  double length = range->most - range->least, each = tick_distance(length);
+  for (double i = ceil(range->least / each); i * each <= range->most; i++) {
+    double y = top + (PANEL_HEIGHT - 60) * (range->most - i * each) / length;
+    put(drawing,
+        "<line class=\"tick\" x1=\"%.0f\" y1=\"%.1f\" x2=\"%.0f\" y2=\"%.1f\" stroke=\"#ddd\"/>\n"
+        "<text x=\"%.0f\" y=\"%.1f\" text-anchor=\"end\">%.4g</text>\n",
+        left, y, right, y, left - 4, y + 4, i * each);
+  }
+  each = fmax(tick_distance(range->last), 1);
+  for (double i = 0; i * each <= range->last; i++) {
+    double x = left + (PANEL_WIDTH - 70) * i * each / range->last;
+    put(drawing,
+        "<line class=\"tick\" x1=\"%.1f\" y1=\"%.0f\" x2=\"%.1f\" y2=\"%.0f\" stroke=\"#999\"/>\n"
+        "<text x=\"%.1f\" y=\"%.0f\" text-anchor=\"middle\">%.0f</text>\n",
+        x, bottom, x, bottom + 4, x, bottom + 14, i * each);
+  }
+}
+
+/* Whether a panel has anything but zeros. */
+static bool has_values(const struct drawn_curve series[SERIES_MAX]) {
+  for (size_t s = 0; s < SERIES_MAX; s++)
+    for (size_t i = 0; i < series[s].count; i++)
+      if (series[s].point[i].value != 0)
+        return true;
+  return false;
+}
+
+/* Panel p at its place among those that are drawn. */
+static void draw_panel(struct drawing *drawing, size_t p, size_t place) {
   const struct drawn_curve *series = drawing->series[p];
   struct range range = range_of(series);
-  double left = (double)(p % COLUMNS) * PANEL_WIDTH + 55;
-  double top = (double)(p / COLUMNS) * PANEL_HEIGHT + 25;
-  double right = left + PANEL_WIDTH - 70, bottom = top + PANEL_HEIGHT - 60;
+  double left = (double)(place % COLUMNS) * PANEL_WIDTH + 55;
+  double top = (double)(place / COLUMNS) * PANEL_HEIGHT + 25;
+  double bottom = top + PANEL_HEIGHT - 60;
+  draw_ticks(drawing, &range, left, top);
   put(drawing,
       "<text x=\"%.0f\" y=\"%.0f\" font-weight=\"bold\">%s</text>\n"
       "<rect x=\"%.0f\" y=\"%.0f\" width=\"%d\" height=\"%d\" fill=\"none\" stroke=\"#999\"/>\n",
       left, top - 7, panels[p].title, left, top, PANEL_WIDTH - 70, PANEL_HEIGHT - 60);
-  put(drawing,
-      "<text x=\"%.0f\" y=\"%.0f\" text-anchor=\"end\">%.4g</text>\n"
-      "<text x=\"%.0f\" y=\"%.0f\" text-anchor=\"end\">%.4g</text>\n"
-      "<text x=\"%.0f\" y=\"%.0f\" text-anchor=\"end\">%.0f</text>\n",
-      left - 4, top + 9, range.most, left - 4, bottom, range.least, right, bottom + 14, range.last);
   for (size_t s = 0; s < SERIES_MAX; s++)
     if (series[s].count)
       draw_series(drawing, &series[s], &range, colours[s], left, top);
   /* One text: whoever draws it knows how wide the labels are. */
-  put(drawing, "<text x=\"%.0f\" y=\"%.0f\">", left + 4, bottom + 14);
+  put(drawing, "<text x=\"%.0f\" y=\"%.0f\">", left + 4, bottom + 28);
   for (size_t s = 0, shown = 0; s < SERIES_MAX; s++)
     if (series[s].count)
       put(drawing, "<tspan%s fill=\"%s\">%s</tspan>", shown++ ? " dx=\"12\"" : "", colours[s],
@@ -208,14 +245,18 @@ enum vqct_status curves_draw(const char *metrics, const char *svg, struct vqct_e
     return error_set(error, VQCT_MEMORY, "no memory to draw %s", svg);
   enum vqct_status status = read_lines(metrics, drawing, error);
   if (status == VQCT_OK) {
-    int height = (int)((PANELS + COLUMNS - 1) / COLUMNS) * PANEL_HEIGHT;
+    size_t shown = 0;
+    for (size_t p = 0; p < PANELS; p++)
+      shown += has_values(drawing->series[p]);
+    int height = (int)((shown + COLUMNS - 1) / COLUMNS) * PANEL_HEIGHT;
     put(drawing,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
         "font-family=\"sans-serif\" font-size=\"11\">\n"
         "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
         COLUMNS * PANEL_WIDTH, height);
-    for (size_t p = 0; p < PANELS; p++)
-      draw_panel(drawing, p);
+    for (size_t p = 0, place = 0; p < PANELS; p++)
+      if (has_values(drawing->series[p]))
+        draw_panel(drawing, p, place++);
     put(drawing, "</svg>\n");
     status = drawing->failed ? error_set(error, VQCT_MEMORY, "no memory to draw %s", svg)
                              : atomic_file_save(svg, drawing->text, drawing->size, error);

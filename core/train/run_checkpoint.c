@@ -38,6 +38,10 @@ enum vqct_status run_resume(struct run *run) {
   describe_best(run, measured);
   bool comparable = !*extra.best_of || strcmp(extra.best_of, measured) == 0; /* "": not recorded */
   run->best = comparable ? extra.best : INFINITY;
+  char place[96];
+  snprintf(place, sizeof place, "goes on from step %" PRIu64 " of %" PRIu64, run->trainer->step,
+           run->settings->steps);
+  run_say(run, place);
   if (extra.new_discriminator)
     run_say(run, "the checkpoint has no discriminator: one with fresh weights begins");
   if (extra.new_average)

@@ -1,4 +1,6 @@
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,6 +88,18 @@ static enum vqct_status measure(struct validation *v, struct vqct_image *origina
   return status;
 }
 
+/* Says how many pictures of validation were good, unless all were. */
+static void say_good(const struct validation *v) {
+  char text[160];
+  size_t all = validation_count(v->run), good = (size_t)v->sums.pictures;
+  if (good == all)
+    return;
+  snprintf(text, sizeof text, "step %" PRIu64 ": %zu of %zu pictures of validation are good%s",
+           v->run->trainer->step, good, all,
+           good ? "" : ", so it says nothing and there is no best checkpoint");
+  run_say(v->run, text);
+}
+
 /* Of the validation set, which may have fewer good pictures than it lists. */
 static enum vqct_status measure_all(struct validation *v) {
   struct run *run = v->run;
@@ -103,6 +117,8 @@ static enum vqct_status measure_all(struct validation *v) {
     status = measure(v, &original);
     vqct_image_free(&original);
   }
+  if (status == VQCT_OK)
+    say_good(v);
   return status;
 }
 

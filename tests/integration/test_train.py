@@ -257,7 +257,7 @@ class Train(unittest.TestCase):
         svg = "{http://www.w3.org/2000/svg}"
         legends = [[span.text for span in text] for text in root.iter(svg + "text") if len(text)]
         two = ["adjectives", "nouns"]
-        self.assertEqual(legends, 3 * [["training"]] + [two, two] +
+        self.assertEqual(legends, 2 * [["training"]] + [two, two] +
                          [["generator", "discriminator"], ["validation"], ["validation"], two])
         lines = [line for line in self.metrics("whole") if "validation" not in line]
         drawn = [[tuple(map(float, point.split(","))) for point in line.get("points").split()]
@@ -266,13 +266,34 @@ class Train(unittest.TestCase):
         boxes = [[float(box.get(side)) for side in ("x", "y", "width", "height")]
                  for box in root.iter(svg + "rect") if box.get("x")]
         for curve, panel, keys in ((drawn[0], 0, ["pixel"]),
-                                   (drawn[4], 3, ["adjective_usage", "noun_usage"])):
+                                   (drawn[3], 2, ["adjective_usage", "noun_usage"])):
             left, top, width, height = boxes[panel]
             most = max(line[key] for line in lines for key in keys)
             least = min(line[key] for line in lines for key in keys)
             expected = [(left + width * line["step"] / self.STEPS,
                          top + height * (most - line[keys[-1]]) / (most - least)) for line in lines]
             np.testing.assert_allclose(curve, expected, rtol=0, atol=0.051)  # tenths are written
+
+    def test_curves_have_ticks_and_no_panel_of_a_loss_that_is_off(self):
+        done = self.train("quiet", "--discriminator-start", "-1")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        root = xml.etree.ElementTree.parse(f"{self.folder.name}/quiet/curves.svg").getroot()
+        svg = "{http://www.w3.org/2000/svg}"
+        texts = [text.text for text in root.iter(svg + "text") if not len(text)]
+        self.assertNotIn("adversarial losses", texts)
+        self.assertIn("codebook loss", texts)
+        boxes = [[float(box.get(side)) for side in ("x", "y", "width", "height")]
+                 for box in root.iter(svg + "rect") if box.get("x")]
+        ticks = [[float(line.get(end)) for end in ("x1", "y1", "x2", "y2")]
+                 for line in root.iter(svg + "line")]
+        for left, top, width, height in boxes:
+            across = [t for t in ticks if t[0] == left and t[2] == left + width and
+                      top <= t[1] == t[3] <= top + height]
+            along = [t for t in ticks if t[1] == top + height and t[0] == t[2] and
+                     left <= t[0] <= left + width]
+            self.assertGreaterEqual(len(across), 2)
+            self.assertEqual(len(along), 1 + self.STEPS // 2)  # 0, 2, 4, 6, 8
+        self.assertLessEqual({"0", "2", "4", "6", "8"}, set(texts))
 
     def test_counts_of_the_model(self):
         """All twelve pictures: three of validation and nine of training, as `encode` sees them."""
@@ -310,6 +331,31 @@ class Train(unittest.TestCase):
         last = [line for line in self.metrics("with-damaged") if "validation" not in line][-1]
         self.assertEqual(last["bad_pictures"], len(trained))
         self.assertRegex(done.stdout, rf"(?m)^step 8 .*  {len(trained)} bad pictures$")
+
+    def test_validation_without_a_good_picture_says_so(self):
+        bad = f"{self.folder.name}/bad.jpg"
+        with open(f"{self.data}/0.jpg", "rb") as file:
+            whole = file.read()
+        with open(bad, "wb") as file:
+            file.write(whole[:len(whole) // 2])
+        done = self.train("nothing-good", "--validation", bad)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        for step in (4, 8):
+            self.assertIn(f"step {step}: 0 of 1 pictures of validation are good, so it says nothing",
+                          done.stdout)
+        self.assertFalse([line for line in self.metrics("nothing-good") if "validation" in line])
+
+    def test_going_on_says_where(self):
+        done = self.train("said", "--until", "3")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertNotIn("goes on from", done.stdout)
+        done = self.train("said", "--resume", "--until", "4")
+        self.assertIn("goes on from step 3 of 8", done.stdout)
+
+    def test_all_pictures_held_out(self):
+        done = self.train("all-held-out", "--held-out", "12")
+        self.assertEqual(done.returncode, 11, done.stdout)
+        self.assertIn("there are 12: none is left to train on; lower --held-out", done.stdout)
 
     def test_stops_at_nan(self):
         done = self.train("nan", "--steps", "2")

@@ -114,7 +114,7 @@ class Pooling(unittest.TestCase):
 
 
 class Lpips(unittest.TestCase):
-    def check(self, network, images, height, width):
+    def check(self, network, images, height, width, rename=str):
         weights = torch_lpips.random_weights(network, 5)
         x = normal(1, images, 3, height, width).clamp(-1, 1)
         y = (x + 0.5 * normal(2, images, 3, height, width)).clamp(-1, 1)
@@ -127,7 +127,7 @@ class Lpips(unittest.TestCase):
         dy = before.copy()
         with tempfile.TemporaryDirectory() as folder, Team() as team:
             path = os.path.join(folder, "lpips.safetensors")
-            write_safetensors(path, {name: t.numpy() for name, t in weights.items()})
+            write_safetensors(path, {rename(name): t.numpy() for name, t in weights.items()})
             self.assertEqual(LIB.perceptual_open(path.encode(), ctypes.byref(lpips),
                                                  ctypes.byref(error)), 0, error.message)
             arguments = (lpips, floats(nhwc(x)), floats(nhwc(y)), images, height, width)
@@ -147,6 +147,27 @@ class Lpips(unittest.TestCase):
 
     def test_vgg(self):
         self.check("vgg", 1, 32, 40)
+
+    def test_names_of_the_package(self):
+        """The lpips package cuts torchvision's layers into slices: their first layers are these."""
+        for network, first in (("squeeze", [0, 2, 5, 8, 10, 11, 12]), ("vgg", [0, 4, 9, 16, 23])):
+            def rename(name):
+                parts = name.split(".")
+                if parts[0] != "features":
+                    return name
+                return ".".join([f"net.slice{sum(f <= int(parts[1]) for f in first)}", *parts[1:]])
+            with self.subTest(network=network):
+                self.check(network, 1, 32, 40, rename)
+
+    def test_other_networks_are_refused_with_a_way_to_make_the_file(self):
+        error, lpips = Error(), ctypes.c_void_p()
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "heads.safetensors")
+            write_safetensors(path, {"lin0.model.1.weight": np.zeros((1, 64, 1, 1), np.float32)})
+            self.assertEqual(LIB.perceptual_open(path.encode(), ctypes.byref(lpips),
+                                                 ctypes.byref(error)), 5)
+        self.assertIn(b"net.slice1.0.weight", error.message)
+        self.assertIn(b"docs/training.md", error.message)
 
     def test_too_small(self):
         weights = torch_lpips.random_weights("squeeze", 5)
