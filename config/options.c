@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "environment.h"
 #include "error.h"
 
 #define MEASURE_MAX 64 /* bytes: the longest number with its unit */
@@ -254,11 +255,8 @@ static enum vqct_status read_file(const struct reader *reader, const char *path)
 static enum vqct_status read_environment(const struct reader *reader) {
   for (size_t i = 0; i < reader->table->count; i++) {
     const struct option *option = &reader->table->options[i];
-    char name[80];
-    int length = snprintf(name, sizeof name, "VQCT_%s", option->name);
-    for (char *c = name; *c; c++)
-      *c = *c == '-' ? '_' : *c >= 'a' && *c <= 'z' ? (char)(*c - 'a' + 'A') : *c;
-    const char *text = length < (int)sizeof name ? getenv(name) : NULL;
+    struct variable_name name = variable_name(option);
+    const char *text = variable_value(name.text);
     if (!text)
       continue;
     clear_list(reader, option);
@@ -266,7 +264,11 @@ static enum vqct_status read_environment(const struct reader *reader) {
     if (status != VQCT_OK)
       return status;
   }
-  return VQCT_OK;
+  struct variable_name misspelt, meant;
+  if (!environment_misspelt(reader->table, &misspelt, &meant))
+    return VQCT_OK;
+  return error_set(reader->error, VQCT_INVALID, "environment: %.80s is not an option of %s; %s is",
+                   misspelt.text, reader->table->command, meant.text);
 }
 
 /* ---- the command line ------------------------------------------------------------------------ */
@@ -386,7 +388,7 @@ enum vqct_status options_read(const struct option_table *table, int argc, char *
   found->operands = arena_calloc(arena, (size_t)argc + 1, sizeof *found->operands);
   if (!found->operands)
     return error_set(error, VQCT_MEMORY, "no memory for the options");
-  const char *config = table->layered ? getenv("VQCT_CONFIG") : NULL;
+  const char *config = table->layered ? variable_value("VQCT_CONFIG") : NULL;
   enum vqct_status status = walk(&reader, PASS_CONFIG, argc, argv, found, &config);
   if (status != VQCT_OK || found->help)
     return status;

@@ -132,6 +132,55 @@ START_TEST(flags_beat_environment_beats_file) {
 }
 END_TEST
 
+/* What others leave in the environment of a container is no fault of its user. */
+START_TEST(an_empty_variable_is_not_set) {
+  setenv("VQCT_SIZE", "", 1);
+  setenv("VQCT_MODE", "", 1);
+  setenv("VQCT_KEY", "", 1);
+  setenv("VQCT_CONFIG", "", 1);
+  ck_assert_int_eq(read_words("--key x"), VQCT_OK);
+  ck_assert_int_eq(settings.size, 256);
+  ck_assert_uint_eq(settings.keys.count, 1);
+  unsetenv("VQCT_SIZE");
+  unsetenv("VQCT_MODE");
+  unsetenv("VQCT_KEY");
+  unsetenv("VQCT_CONFIG");
+}
+END_TEST
+
+START_TEST(variables_of_kubernetes_are_left_alone) {
+  static const char *const of_services[][2] = {
+      {"VQCT_SIZE", "tcp://10.0.0.1:9090"},      {"VQCT_SIZE_SERVICE_HOST", "10.0.0.1"},
+      {"VQCT_SIZE_SERVICE_PORT", "9090"},        {"VQCT_SIZE_PORT", "tcp://10.0.0.1:9090"},
+      {"VQCT_SIZE_PORT_9090_TCP_PROTO", "tcp"},  {"VQCT_SERVICE_HOST", "10.0.0.1"},
+      {"VQCT_SIZES", "tcp://10.0.0.1:9090"},     {"VQCT_RATE", "udp://10.0.0.1:53"},
+      {"VQCT_MAX_BYTES", "sctp://10.0.0.1:132"}, {"VQCT_URL", "http://vqct:8080"},
+  };
+  for (size_t i = 0; i < sizeof of_services / sizeof *of_services; i++)
+    setenv(of_services[i][0], of_services[i][1], 1);
+  ck_assert_msg(read_words("") == VQCT_OK, "%s", error.message);
+  ck_assert_int_eq(settings.size, 256);
+  for (size_t i = 0; i < sizeof of_services / sizeof *of_services; i++)
+    unsetenv(of_services[i][0]);
+}
+END_TEST
+
+START_TEST(a_misspelt_variable_stops_the_start) {
+  static const char *const slips[] = {"VQCT_SIZES", "VQCT_SZIE",      "VQCT_SIZ",
+                                      "VQCT_MODES", "VQCT_MAX_BYTSE", "VQCT_MAXBYTE"};
+  static const char *const meant[] = {"SIZE", "SIZE", "SIZE", "MODE", "MAX_BYTES", "MAX_BYTES"};
+  char message[128];
+  for (size_t i = 0; i < sizeof slips / sizeof *slips; i++) {
+    setenv(slips[i], "16", 1);
+    ck_assert_int_eq(read_words(""), VQCT_INVALID);
+    snprintf(message, sizeof message, "environment: %s is not an option of try; VQCT_%s is",
+             slips[i], meant[i]);
+    ck_assert_str_eq(error.message, message);
+    unsetenv(slips[i]);
+  }
+}
+END_TEST
+
 static const struct {
   const char *json, *message; /* what follows the file's name */
 } file_faults[] = {
@@ -168,6 +217,9 @@ int main(void) {
   tcase_add_loop_test(tests, faults_name_option_value_and_range, 0,
                       (int)(sizeof faults / sizeof *faults));
   tcase_add_test(tests, flags_beat_environment_beats_file);
+  tcase_add_test(tests, an_empty_variable_is_not_set);
+  tcase_add_test(tests, variables_of_kubernetes_are_left_alone);
+  tcase_add_test(tests, a_misspelt_variable_stops_the_start);
   tcase_add_loop_test(tests, file_faults_name_the_file, 0,
                       (int)(sizeof file_faults / sizeof *file_faults));
   tcase_add_test(tests, help_wins_over_faults);
