@@ -14,6 +14,7 @@
 #include "cpu.h"
 #include "error.h"
 #include "serve.h"
+#include "stages.h"
 
 #define PEM_BYTES_MAX     ((size_t)1 << 20)
 #define ADMIN_CONNECTIONS 64 /* of the second port */
@@ -144,7 +145,7 @@ static enum vqct_status start_service(struct server *server, struct vqct_error *
   if (status == VQCT_OK)
     status = queue_new(&batch, workers, &service->queue, error);
   if (status == VQCT_OK)
-    status = workers_new(&server->loop, service->queue, &batch, workers, service_job_done, service,
+    status = workers_new(&server->loop, service->queue, &batch, workers, request_job_done, service,
                          &service->workers, error);
   return status;
 }

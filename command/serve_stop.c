@@ -35,7 +35,7 @@ static void on_drain(uv_timer_t *timer) {
   struct server *server = timer->data;
   bool empty = listener_drain(&server->api);
   bool late = uv_hrtime() >= server->drain_end || server->stops > 2;
-  bool idle = server->service.works == 0 && !server->reloading;
+  bool idle = server->service.requests == 0 && !server->reloading;
   if (empty && idle)
     finish(server);
   else if (late)

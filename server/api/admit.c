@@ -4,7 +4,8 @@
 #include <string.h>
 
 #include "accept.h"
-#include "work.h"
+#include "request.h"
+#include "stages.h"
 
 #define SIZE_DEFAULT    256 /* pixels a side */
 #define SIZE_MAX_SIDE   65535
@@ -49,7 +50,7 @@ static bool read_switch(struct exchange *exchange, const char *name, bool *value
   return refuse_parameter(exchange, name, given, "true or false");
 }
 
-static bool read_resize(struct work *work, struct exchange *exchange) {
+static bool read_resize(struct request *request, struct exchange *exchange) {
   static const char *const modes[] = {"cover", "contain", "none"};
   const char *mode = exchange_query(exchange, "resize");
   const char *size = exchange_query(exchange, "size");
@@ -58,15 +59,15 @@ static bool read_resize(struct work *work, struct exchange *exchange) {
     i++;
   if (i == 3)
     return refuse_parameter(exchange, "resize", mode, "cover, contain or none");
-  work->resize = (enum vqct_resize)i;
-  work->width = work->height = SIZE_DEFAULT;
-  if (size && work->resize == VQCT_RESIZE_NONE)
+  request->resize = (enum vqct_resize)i;
+  request->width = request->height = SIZE_DEFAULT;
+  if (size && request->resize == VQCT_RESIZE_NONE)
     return refuse_parameter(exchange, "size", size, "no size with resize=none");
-  if (size && !read_pair(size, SIZE_MAX_SIDE, &work->width, &work->height))
+  if (size && !read_pair(size, SIZE_MAX_SIDE, &request->width, &request->height))
     return refuse_parameter(exchange, "size", size, "a number of pixels or WIDTHxHEIGHT");
-  uint32_t factor = work->engine->info->downsampling;
-  bool exact = work->width % factor == 0 && work->height % factor == 0;
-  if (work->resize == VQCT_RESIZE_COVER && !exact) {
+  uint32_t factor = request->engine->info->downsampling;
+  bool exact = request->width % factor == 0 && request->height % factor == 0;
+  if (request->resize == VQCT_RESIZE_COVER && !exact) {
     char allowed[64];
     snprintf(allowed, sizeof allowed, "a multiple of %u", factor);
     return refuse_parameter(exchange, "size", size ? size : "256", allowed);
@@ -74,30 +75,30 @@ static bool read_resize(struct work *work, struct exchange *exchange) {
   return true;
 }
 
-static bool read_quality(struct work *work, struct exchange *exchange) {
+static bool read_quality(struct request *request, struct exchange *exchange) {
   const char *given = exchange_query(exchange, "quality");
   uint32_t quality = QUALITY_DEFAULT;
   if (given && !read_number(given, strlen(given), 1, 100, &quality))
     return refuse_parameter(exchange, "quality", given, "1 to 100");
-  work->quality = (int)quality;
+  request->quality = (int)quality;
   return true;
 }
 
 /* The body's form after Content-Type; a picture's own bytes tell what kind of picture it is. */
-static bool read_input(struct work *work, struct exchange *exchange) {
+static bool read_input(struct request *request, struct exchange *exchange) {
   const char *type = exchange_header(exchange, "Content-Type");
-  bool tokens = work->kind == WORK_DECODE;
+  bool tokens = request->kind == REQUEST_DECODE;
   if (type && content_type_is(type, "application/json"))
-    work->input = FORM_JSON;
+    request->input = FORM_JSON;
   else if (!type || content_type_is(type, "application/octet-stream"))
-    work->input = tokens ? FORM_PACKED : FORM_IMAGE;
+    request->input = tokens ? FORM_PACKED : FORM_IMAGE;
   else if (tokens && content_type_is(type, "application/x-npy"))
-    work->input = FORM_NPY;
+    request->input = FORM_NPY;
   else if (!tokens && (content_type_is(type, "image/png") || content_type_is(type, "image/jpeg")))
-    work->input = FORM_IMAGE;
+    request->input = FORM_IMAGE;
   else if (!tokens && content_type_is(type, "multipart/form-data"))
-    work->input = FORM_MULTIPART;
-  if (work->input == FORM_NONE) {
+    request->input = FORM_MULTIPART;
+  if (request->input == FORM_NONE) {
     reply_problem(&exchange->reply, PROBLEM_UNSUPPORTED_MEDIA_TYPE, "'%.80s'; %s is read here",
                   type,
                   tokens ? "application/json, application/x-npy or application/octet-stream"
@@ -105,17 +106,17 @@ static bool read_input(struct work *work, struct exchange *exchange) {
                            "or application/json");
     return false;
   }
-  if (work->input == FORM_MULTIPART &&
-      !content_type_parameter(type, "boundary", work->boundary, sizeof work->boundary)) {
+  if (request->input == FORM_MULTIPART &&
+      !content_type_parameter(type, "boundary", request->boundary, sizeof request->boundary)) {
     reply_problem(&exchange->reply, PROBLEM_BAD_REQUEST,
                   "multipart/form-data needs a boundary of 1 to 70 characters");
     return false;
   }
-  work->many = work->input == FORM_JSON || work->input == FORM_MULTIPART;
+  request->many = request->input == FORM_JSON || request->input == FORM_MULTIPART;
   return true;
 }
 
-static bool read_output(struct work *work, struct exchange *exchange, const enum form *offers,
+static bool read_output(struct request *request, struct exchange *exchange, const enum form *offers,
                         size_t count) {
   const char *types[3];
   for (size_t i = 0; i < count; i++)
@@ -123,7 +124,7 @@ static bool read_output(struct work *work, struct exchange *exchange, const enum
   const char *accept = exchange_header(exchange, "Accept");
   int chosen = accept_choose(accept, types, count);
   if (chosen >= 0) {
-    work->output = offers[chosen];
+    request->output = offers[chosen];
     return true;
   }
   reply_problem(&exchange->reply, PROBLEM_NOT_ACCEPTABLE, "Accept is '%.80s'; offered: %s, %s, %s",
@@ -132,57 +133,63 @@ static bool read_output(struct work *work, struct exchange *exchange, const enum
 }
 
 /* The shape of packed tokens, which carry none themselves. */
-static bool read_grid(struct work *work, struct exchange *exchange) {
+static bool read_grid(struct request *request, struct exchange *exchange) {
   const char *given = exchange_query(exchange, "grid");
-  if (work->input != FORM_PACKED)
+  if (request->input != FORM_PACKED)
     return !given || refuse_parameter(exchange, "grid", given, "no grid but with packed tokens");
-  if (given && read_pair(given, SIZE_MAX_SIDE, &work->grid_width, &work->grid_height))
+  if (given && read_pair(given, SIZE_MAX_SIDE, &request->grid_width, &request->grid_height))
     return true;
   return refuse_parameter(exchange, "grid", given ? given : "",
                           "COLUMNSxROWS of the packed tokens");
 }
 
-static bool reserve_slot(struct work *work, struct exchange *exchange) {
-  struct service *service = work->service;
+static bool reserve_slot(struct request *request, struct exchange *exchange) {
+  struct service *service = request->service;
   if (service->phase == SERVICE_DRAINING) {
     reply_problem(&exchange->reply, PROBLEM_DRAINING, "connect again to reach another server");
     return false;
   }
   bool chunked = exchange->declared == UINT64_MAX;
   struct reservation more = {.images = 1, .bytes = chunked ? 0 : exchange->declared};
-  enum refusal refusal = admission_reserve(&service->admission, &work->reserved, more);
+  enum refusal refusal = admission_reserve(&service->admission, &request->reserved, more);
   if (refusal == REFUSAL_NONE)
     return true;
   service_refuse(service, &exchange->reply, refusal);
   return false;
 }
 
+/* The request of an exchange, which forgets it when its client leaves; NULL where it is refused. */
+static struct request *begin(struct service *service, struct exchange *exchange,
+                             enum request_kind kind, const char *const *names) {
+  if (!exchange_check_query(exchange, names))
+    return NULL;
+  exchange->cancel = request_cancel;
+  return request_new(service, exchange, kind);
+}
+
 bool encode_admit(void *context, struct exchange *exchange) {
   static const char *const names[] = {"resize", "size", "words", NULL};
   static const enum form offers[] = {FORM_JSON, FORM_NPY, FORM_PACKED};
-  struct work *work =
-      exchange_check_query(exchange, names) ? work_new(context, exchange, WORK_ENCODE) : NULL;
-  return work && read_resize(work, exchange) && read_switch(exchange, "words", &work->words) &&
-         read_input(work, exchange) && read_output(work, exchange, offers, 3) &&
-         reserve_slot(work, exchange);
+  struct request *request = begin(context, exchange, REQUEST_ENCODE, names);
+  return request && read_resize(request, exchange) &&
+         read_switch(exchange, "words", &request->words) && read_input(request, exchange) &&
+         read_output(request, exchange, offers, 3) && reserve_slot(request, exchange);
 }
 
 bool decode_admit(void *context, struct exchange *exchange) {
   static const char *const names[] = {"grid", "quality", NULL};
   static const enum form offers[] = {FORM_PNG, FORM_JPEG, FORM_JSON};
-  struct work *work =
-      exchange_check_query(exchange, names) ? work_new(context, exchange, WORK_DECODE) : NULL;
-  return work && read_quality(work, exchange) && read_input(work, exchange) &&
-         read_grid(work, exchange) && read_output(work, exchange, offers, 3) &&
-         reserve_slot(work, exchange);
+  struct request *request = begin(context, exchange, REQUEST_DECODE, names);
+  return request && read_quality(request, exchange) && read_input(request, exchange) &&
+         read_grid(request, exchange) && read_output(request, exchange, offers, 3) &&
+         reserve_slot(request, exchange);
 }
 
 bool reconstruct_admit(void *context, struct exchange *exchange) {
   static const char *const names[] = {"resize", "size", "words", "quality", NULL};
   static const enum form offers[] = {FORM_PNG, FORM_JPEG, FORM_JSON};
-  struct work *work =
-      exchange_check_query(exchange, names) ? work_new(context, exchange, WORK_RECONSTRUCT) : NULL;
-  return work && read_resize(work, exchange) && read_quality(work, exchange) &&
-         read_switch(exchange, "words", &work->words) && read_input(work, exchange) &&
-         read_output(work, exchange, offers, 3) && reserve_slot(work, exchange);
+  struct request *request = begin(context, exchange, REQUEST_RECONSTRUCT, names);
+  return request && read_resize(request, exchange) && read_quality(request, exchange) &&
+         read_switch(exchange, "words", &request->words) && read_input(request, exchange) &&
+         read_output(request, exchange, offers, 3) && reserve_slot(request, exchange);
 }

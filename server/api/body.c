@@ -18,22 +18,22 @@ static size_t count_values(const char *text, size_t size) {
   return count;
 }
 
-json_t *body_json(struct work *work, size_t values) {
-  const struct text *body = &work->body;
+json_t *body_json(struct request *request, size_t values) {
+  const struct text *body = &request->body;
   if (!body->size || count_values(body->data, body->size) > values) {
-    work_fail(work, PROBLEM_BAD_BODY,
-              body->size ? "the JSON holds more values than a request of this kind needs"
-                         : "the body is empty");
+    request_fail(request, PROBLEM_BAD_BODY,
+                 body->size ? "the JSON holds more values than a request of this kind needs"
+                            : "the body is empty");
     return NULL;
   }
   json_error_t fault;
   json_t *root = json_loadb(body->data, body->size, JSON_REJECT_DUPLICATES, &fault);
   if (!root)
-    work_fail(work, PROBLEM_BAD_BODY, "JSON, line %d, column %d: %s", fault.line, fault.column,
-              fault.text);
+    request_fail(request, PROBLEM_BAD_BODY, "JSON, line %d, column %d: %s", fault.line,
+                 fault.column, fault.text);
   else if (!json_is_object(root))
-    work_fail(work, PROBLEM_BAD_BODY, "the JSON is not an object");
-  if (!work->refused)
+    request_fail(request, PROBLEM_BAD_BODY, "the JSON is not an object");
+  if (!request->refused)
     return root;
   json_decref(root);
   return NULL;

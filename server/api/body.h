@@ -4,10 +4,10 @@
 
 #include <jansson.h>
 
-#include "work.h"
+#include "request.h"
 
-/** Parses the work's body: an object, no key twice, at most `values` values, so that a small body
- * cannot take memory many times its size. NULL, and a failed work, where it is not. */
-json_t *body_json(struct work *work, size_t values);
+/** Parses the request's body: an object, no key twice, at most `values` values, so that a small
+ * body cannot take memory many times its size. NULL, and a failed request, where it is not. */
+json_t *body_json(struct request *request, size_t values);
 
 #endif

@@ -1,23 +1,36 @@
-/* Parts of answers that several routes write. */
+/* Answers: what a request's pictures became, in the form that it asked for. Codec threads. */
 #ifndef API_RENDER_H
 #define API_RENDER_H
 
-#include "work.h"
+#include "request.h"
+
+/** Writes the answer's body; of JSON, from the members of its pictures, which it frees. */
+void render_tokens(struct request *request);
+void render_pictures(struct request *request);
+
+/** Writes one picture's members of a JSON answer; several threads may do so for pictures of one
+ * request. */
+void render_members(struct request *request, struct picture *picture);
+
+/** The whole JSON answer: the model, and each picture with its members, or its name and problem. */
+void render_json(struct request *request);
 
 /** `"model":{...},"planes":[...]`. */
 void render_model_members(struct text *text, const struct vqct_model_info *info);
 
-/** The members of one picture: name, width, height, grid, tokens, and words if wanted. */
-void render_tokens_members(struct text *text, const struct work *work,
-                           const struct work_item *item);
+/** Adds what every answer of a model says in headers: which model, and that it is not to be kept.
+ */
+void render_headers(struct request *request);
 
-/** The members of a picture of decode or reconstruct. */
-void render_picture_members(struct text *text, const struct work *work, struct work_item *item);
+/** The picture that the decoder gave. */
+const struct vqct_image *picture_output(const struct request *request,
+                                        const struct picture *picture);
 
-/** The whole JSON answer: the model, and each picture with its members, or its name and problem. */
-void render_json(struct work *work);
+/** An image as a file of the kind that the answer has; the caller frees it. Errors: MEMORY. */
+enum vqct_status picture_file(const struct request *request, const struct vqct_image *image,
+                              struct vqct_bytes *file, struct vqct_error *error);
 
-/** Adds what every answer of a model says in headers: which model, and the shape of its tokens. */
-void render_headers(struct work *work);
+/** Fills psnr and ssim of a picture of reconstruct; NaN where one cannot be told. */
+void picture_measure(struct picture *picture);
 
 #endif

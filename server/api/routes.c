@@ -1,10 +1,11 @@
 /* What is served where. */
 #include "service.h"
+#include "stages.h"
 
 const struct route service_api_routes[] = {
-    {"POST", "/v1/encode", false, encode_admit, work_grow, work_begin},
-    {"POST", "/v1/decode", false, decode_admit, work_grow, work_begin},
-    {"POST", "/v1/reconstruct", false, reconstruct_admit, work_grow, work_begin},
+    {"POST", "/v1/encode", false, encode_admit, request_grow, request_begin},
+    {"POST", "/v1/decode", false, decode_admit, request_grow, request_begin},
+    {"POST", "/v1/reconstruct", false, reconstruct_admit, request_grow, request_begin},
     {"GET", "/v1/model", false, NULL, NULL, model_handle},
     {"GET", "/v1/codebook", false, NULL, NULL, codebook_handle},
     {"GET", "/v1/codebook/usage", false, NULL, NULL, codebook_usage_handle},

@@ -13,7 +13,7 @@
 #include "worker.h"
 
 /** What one request may cost; constant. */
-struct work_limits {
+struct request_limits {
   size_t images;                  /* a request */
   uint64_t pixels;                /* of one picture, as the network sees it */
   struct vqct_image_limits image; /* of one picture's file */
@@ -27,7 +27,7 @@ enum service_phase {
 
 struct service {
   uv_loop_t *loop;
-  struct work_limits limits;
+  struct request_limits limits;
   double stall_time; /* seconds that one batch may compute before the service counts as stuck */
   struct log log;
   struct engine *engine; /* the model for new requests */
@@ -39,7 +39,7 @@ struct service {
   const struct listener *api; /* the first port */
   enum service_phase phase;
   size_t codec_threads;
-  unsigned works; /* units of work that exist */
+  unsigned requests; /* that compute or wait for that */
   uint64_t images_total, tokens_total;
   time_t started;
   uint64_t started_clock; /* uv_hrtime() at that moment */
@@ -91,10 +91,7 @@ extern const size_t service_api_route_count, service_admin_route_count;
 /** Called by the listeners after each exchange: counts it and writes the log line. */
 void service_finished(void *context, const struct exchange *exchange);
 
-/** Called by the workers for each job; finds its work and goes on with it. */
-void service_job_done(void *context, struct job *job);
-
-/** Seconds until a refused request may find room, 1 to 600, from the work that waits and the time
+/** Seconds until a refused request may find room, 1 to 600, from what waits and the time
  * that workers took for a picture lately. */
 unsigned service_retry_after(const struct service *service);
 
@@ -112,8 +109,6 @@ double service_resident_bytes(void);
 bool encode_admit(void *context, struct exchange *exchange);
 bool decode_admit(void *context, struct exchange *exchange);
 bool reconstruct_admit(void *context, struct exchange *exchange);
-bool work_grow(void *context, struct exchange *exchange, uint64_t bytes);
-void work_begin(void *context, struct exchange *exchange);
 
 void statistics_handle(void *context, struct exchange *exchange);
 void model_handle(void *context, struct exchange *exchange);

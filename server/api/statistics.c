@@ -42,7 +42,7 @@ static void add_queue(struct text *text, struct service *service) {
   struct reservation held = admission_held(&service->admission);
   queue_read(service->queue, &queue);
   text_print(text, ",\"in_flight\":%u,\"queue\":{\"images\":%zu,\"bytes\":%llu,\"pixels\":%llu}",
-             service->works, queue.images, (unsigned long long)held.bytes,
+             service->requests, queue.images, (unsigned long long)held.bytes,
              (unsigned long long)held.pixels);
 }
 

@@ -122,7 +122,7 @@ bool exchange_send(struct exchange *exchange) {
   return queued;
 }
 
-/* ---- waiting for work ------------------------------------------------------------------------ */
+/* ---- waiting ------------------------------------------------------------------------ */
 
 void exchange_suspend(struct exchange *exchange) {
   struct connection *connection = exchange->connection;
@@ -135,7 +135,7 @@ void exchange_suspend(struct exchange *exchange) {
 
 void exchange_answer(struct exchange *exchange) {
   exchange->stage = STAGE_READY;
-  exchange->work = NULL;
+  exchange->request = NULL;
   exchange->connection->deadline = UINT64_MAX; /* until it is written, at once */
   connection_unwatch(exchange->connection);
   MHD_resume_connection(exchange->mhd);
@@ -145,8 +145,8 @@ void exchange_answer(struct exchange *exchange) {
 void exchange_end(struct exchange *exchange, enum exchange_end end) {
   if (exchange->stage != STAGE_SUSPENDED)
     return;
-  if (exchange->work)
-    exchange->cancel(exchange->work, end);
+  if (exchange->request)
+    exchange->cancel(exchange->request, end);
   switch (end) {
   case EXCHANGE_DEADLINE:
     reply_problem(&exchange->reply, PROBLEM_DEADLINE, "it was dropped");

@@ -27,8 +27,8 @@ enum exchange_end {
   EXCHANGE_STOPPED      /* the server stops */
 };
 
-/** Called when an exchange ends while suspended; the work must forget the exchange. */
-typedef void exchange_cancel(void *work, enum exchange_end end);
+/** Called when an exchange ends while suspended; the request must forget the exchange. */
+typedef void exchange_cancel(void *request, enum exchange_end end);
 
 enum exchange_stage {
   STAGE_BODY,
@@ -62,7 +62,7 @@ struct exchange {
   char trace_flags[3];
   char key_name[64];
   char origin[256]; /* an allowed Origin, or "" */
-  void *work;       /* of the handler, while suspended and before */
+  void *request;    /* of the handler, while suspended and before */
   exchange_cancel *cancel;
   bool client_gone;
 };
@@ -83,7 +83,7 @@ void exchange_suspend(struct exchange *exchange);
 /** Sends exchange->reply, which the caller has filled. */
 void exchange_answer(struct exchange *exchange);
 
-/** Ends a suspended exchange from outside: cancels its work and answers with a problem. */
+/** Ends a suspended exchange from outside: cancels the request and answers with a problem. */
 void exchange_end(struct exchange *exchange, enum exchange_end end);
 
 /** Gives up a request whose body is still arriving: writes exchange->reply to the socket, then

@@ -351,8 +351,8 @@ void handler_completed(void *context, struct MHD_Connection *mhd, void **state,
     return;
   if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK && exchange->stage != STAGE_ABORTED)
     exchange->client_gone = true;
-  if (exchange->work)
-    exchange->cancel(exchange->work, EXCHANGE_CLIENT_GONE);
+  if (exchange->request)
+    exchange->cancel(exchange->request, EXCHANGE_CLIENT_GONE);
   listener->options.finished(listener->options.context, exchange);
   struct connection *connection = exchange->connection;
   connection->exchange = NULL;

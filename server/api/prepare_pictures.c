@@ -1,0 +1,142 @@
+/* Pictures out of a body: one file, a multipart form, or JSON with base64; decoded, resized, and
+ * in the channels of the model. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "base64.h"
+#include "body.h"
+#include "fit.h"
+#include "multipart.h"
+#include "prepare.h"
+
+/* ---- one picture ----------------------------------------------------------------------------- */
+
+static void fail_image(struct picture *picture, const struct vqct_error *error) {
+  if (error->status == VQCT_LIMIT)
+    picture_fail(picture, PROBLEM_IMAGE_TOO_LARGE, "%s", error->message);
+  else if (error->status == VQCT_MEMORY)
+    picture_fail(picture, PROBLEM_OUT_OF_MEMORY, "no memory to decode it");
+  else
+    picture_fail(picture, PROBLEM_BAD_IMAGE, "%s", error->message);
+}
+
+/* What the request asks for and the network can take. */
+static struct fit wanted(const struct request *request) {
+  const struct vqct_model_info *info = request->engine->info;
+  return (struct fit){request->resize, request->width, request->height, info->downsampling,
+                      info->channels};
+}
+
+static void decode_picture(struct request *request, struct picture *picture) {
+  const struct fit fit = wanted(request);
+  struct vqct_error error = {VQCT_OK, ""};
+  if (vqct_image_decode(picture->file, picture->file_size, &request->service->limits.image,
+                        &picture->image, &error) ||
+      fit_picture(&fit, &picture->image, &error)) {
+    fail_image(picture, &error);
+    return;
+  }
+  if (!picture_set_shape(request, picture, picture->image.height, picture->image.width) ||
+      request->kind != REQUEST_RECONSTRUCT)
+    return;
+  picture->result = picture->image;
+  picture->result.pixels = malloc((size_t)job_pixels(&picture->job) * picture->image.channels);
+  if (!picture->result.pixels)
+    picture_fail(picture, PROBLEM_OUT_OF_MEMORY, "no memory for the reconstruction");
+}
+
+void prepare_picture(struct request *request, struct picture *picture) {
+  const struct fit fit = wanted(request);
+  struct vqct_image_header header;
+  struct vqct_error error = {VQCT_OK, ""};
+  if (vqct_image_probe(picture->file, picture->file_size, &request->service->limits.image, &header,
+                       &error)) {
+    fail_image(picture, &error);
+    return;
+  }
+  uint64_t before = (uint64_t)header.width * header.height;
+  uint64_t after = fit_size(&fit, header.width, header.height);
+  if (after > request->service->limits.pixels) {
+    picture_fail(picture, PROBLEM_IMAGE_TOO_LARGE, "%llu pixels after resizing; %llu are allowed",
+                 (unsigned long long)after, (unsigned long long)request->service->limits.pixels);
+    return;
+  }
+  uint64_t most = before > after ? before : after;
+  if (!request_reserve_pixels(request, most))
+    return;
+  decode_picture(request, picture);
+  uint64_t kept = picture->failed ? 0 : job_pixels(&picture->job);
+  if (picture->failed)
+    vqct_image_free(&picture->image);
+  struct reservation less = {.pixels = most - kept};
+  admission_return(&request->service->admission, &request->reserved, less);
+}
+
+/* ---- the body -------------------------------------------------------------------------------- */
+
+static void read_multipart(struct request *request) {
+  struct multipart multipart;
+  struct multipart_part part;
+  enum multipart_step step = MULTIPART_BROKEN;
+  size_t count = 0;
+  if (multipart_begin(&multipart, request->boundary, request->body.data, request->body.size))
+    while ((step = multipart_next(&multipart, &part)) == MULTIPART_PART)
+      count++;
+  if (step != MULTIPART_END) {
+    request_fail(request, PROBLEM_BAD_BODY, "the multipart body breaks off after %zu whole parts",
+                 count);
+    return;
+  }
+  if (!request_make_pictures(request, count))
+    return;
+  multipart_begin(&multipart, request->boundary, request->body.data, request->body.size);
+  for (size_t i = 0; multipart_next(&multipart, &part) == MULTIPART_PART; i++) {
+    struct picture *picture = &request->pictures[i];
+    memcpy(picture->name, part.filename, sizeof picture->name);
+    picture->file = part.data;
+    picture->file_size = part.size;
+  }
+}
+
+static void read_base64(struct picture *picture, const json_t *value) {
+  const char *text = json_string_value(value);
+  if (!text) {
+    picture_fail(picture, PROBLEM_BAD_BODY, "it is not a string of base64");
+    return;
+  }
+  size_t size = json_string_length(value);
+  picture->owned = malloc(base64_decoded_size(size) + 1);
+  if (!picture->owned)
+    picture_fail(picture, PROBLEM_OUT_OF_MEMORY, "no memory for the picture");
+  else if (!base64_decode(text, size, picture->owned, &picture->file_size))
+    picture_fail(picture, PROBLEM_BAD_BODY, "it is not base64");
+  picture->file = picture->owned;
+}
+
+static void read_json(struct request *request) {
+  json_t *root = body_json(request, request->service->limits.images + 16);
+  if (!root)
+    return;
+  const json_t *images = json_object_get(root, "images");
+  if (!json_is_array(images))
+    request_fail(request, PROBLEM_BAD_BODY, "the JSON has no array \"images\"");
+  else if (json_object_size(root) > 1)
+    request_fail(request, PROBLEM_BAD_BODY, "the JSON may hold \"images\" only");
+  else if (request_make_pictures(request, json_array_size(images)))
+    for (size_t i = 0; i < request->count; i++)
+      read_base64(&request->pictures[i], json_array_get(images, i));
+  json_decref(root);
+}
+
+void read_pictures(struct request *request) {
+  if (request->input == FORM_MULTIPART) {
+    read_multipart(request);
+  } else if (request->input == FORM_JSON) {
+    read_json(request);
+  } else if (request_make_pictures(request, 1)) {
+    request->pictures[0].file = request->body.data;
+    request->pictures[0].file_size = request->body.size;
+  }
+}

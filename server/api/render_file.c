@@ -1,0 +1,31 @@
+/* A picture of an answer as a file, and how well it was reconstructed. */
+#include <math.h>
+
+#include "render.h"
+
+/* The picture that the decoder gave. */
+const struct vqct_image *picture_output(const struct request *request,
+                                        const struct picture *picture) {
+  return request->kind == REQUEST_RECONSTRUCT ? &picture->result : &picture->image;
+}
+
+enum vqct_status picture_file(const struct request *request, const struct vqct_image *image,
+                              struct vqct_bytes *file, struct vqct_error *error) {
+  if (request->output == FORM_JPEG)
+    return vqct_image_encode_jpeg(image, request->quality, file, error);
+  return vqct_image_encode_png(image, file, error);
+}
+
+void picture_measure(struct picture *picture) {
+  struct vqct_error error;
+  if (vqct_image_psnr(&picture->image, &picture->result, &picture->psnr, &error))
+    picture->psnr = NAN;
+  if (vqct_image_ssim(&picture->image, &picture->result, &picture->ssim, &error))
+    picture->ssim = NAN;
+}
+
+void render_headers(struct request *request) {
+  const struct vqct_model_info *info = request->engine->info;
+  reply_header(&request->reply, "X-Vqct-Model", "%.16s", info->checksum);
+  reply_header(&request->reply, "Cache-Control", "no-store");
+}

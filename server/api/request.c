@@ -1,0 +1,138 @@
+/* The floor of the stages: what any of them may do with a request on any thread. */
+#include "request.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The record whose member this is (the address of a member gives that of the whole). */
+#define OWNER_OF(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+
+struct picture *picture_of_job(struct job *job) {
+  return OWNER_OF(job, struct picture, job);
+}
+
+struct request *request_of_task(uv_work_t *task) {
+  return OWNER_OF(task, struct request, task);
+}
+
+struct picture *picture_of_task(uv_work_t *task) {
+  return OWNER_OF(task, struct picture, task);
+}
+
+struct request *request_new(struct service *service, struct exchange *exchange,
+                            enum request_kind kind) {
+  struct request *request = calloc(1, sizeof *request);
+  if (!request) {
+    reply_problem(&exchange->reply, PROBLEM_OUT_OF_MEMORY, "no memory for the request");
+    return NULL;
+  }
+  request->service = service;
+  request->engine = engine_retain(service->engine);
+  request->exchange = exchange;
+  request->kind = kind;
+  atomic_init(&request->cancelled, false);
+  atomic_init(&request->refused, false);
+  atomic_init(&request->refusal, REFUSAL_NONE);
+  service->requests++;
+  exchange->request = request;
+  return request;
+}
+
+void request_free(struct request *request) {
+  struct service *service = request->service;
+  admission_return(&service->admission, &request->reserved, request->reserved);
+  for (size_t i = 0; i < request->count; i++) {
+    free(request->pictures[i].owned);
+    free(request->pictures[i].tokens);
+    vqct_image_free(&request->pictures[i].image);
+    vqct_image_free(&request->pictures[i].result);
+    text_free(&request->pictures[i].members);
+  }
+  free(request->pictures);
+  text_free(&request->body);
+  reply_free(&request->reply);
+  engine_release(request->engine);
+  service->requests--;
+  free(request);
+}
+
+void request_fail(struct request *request, enum problem problem, const char *format, ...) {
+  char detail[512];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(detail, sizeof detail, format, args);
+  va_end(args);
+  request->refused = true;
+  reply_problem(&request->reply, problem, "%s", detail);
+}
+
+void picture_fail(struct picture *picture, enum problem problem, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  vsnprintf(picture->detail, sizeof picture->detail, format, args);
+  va_end(args);
+  picture->failed = true;
+  picture->problem = problem;
+}
+
+static bool request_reserve(struct request *request, struct reservation more) {
+  enum refusal refusal = admission_reserve(&request->service->admission, &request->reserved, more);
+  if (refusal == REFUSAL_NONE)
+    return true;
+  atomic_store(&request->refusal, (int)refusal);
+  atomic_store(&request->refused, true);
+  return false;
+}
+
+bool request_make_pictures(struct request *request, size_t count) {
+  struct service *service = request->service;
+  if (count == 0) {
+    request_fail(request, PROBLEM_BAD_BODY, "the body holds no picture");
+    return false;
+  }
+  if (count > service->limits.images) {
+    request_fail(request, PROBLEM_BODY_TOO_LARGE, "%zu pictures a request are allowed",
+                 service->limits.images);
+    return false;
+  }
+  if (!request_reserve(request, (struct reservation){.images = count - 1}))
+    return false;
+  request->pictures = calloc(count, sizeof *request->pictures);
+  if (!request->pictures) {
+    request_fail(request, PROBLEM_OUT_OF_MEMORY, "no memory for %zu pictures", count);
+    return false;
+  }
+  for (size_t i = 0; i < count; i++)
+    request->pictures[i].job.owner = request;
+  request->count = count;
+  return true;
+}
+
+bool request_reserve_pixels(struct request *request, uint64_t pixels) {
+  return request_reserve(request, (struct reservation){.pixels = pixels});
+}
+
+size_t picture_tokens(const struct request *request, const struct picture *picture) {
+  return (size_t)request->engine->info->planes * picture->job.grid_height * picture->job.grid_width;
+}
+
+bool picture_set_shape(struct request *request, struct picture *picture, uint32_t height,
+                       uint32_t width) {
+  const struct vqct_model_info *info = request->engine->info;
+  struct job *job = &picture->job;
+  if ((uint64_t)height * width > request->service->limits.pixels) {
+    picture_fail(picture, PROBLEM_IMAGE_TOO_LARGE, "%ux%u pixels after resizing; %llu are allowed",
+                 width, height, (unsigned long long)request->service->limits.pixels);
+    return false;
+  }
+  job->height = height;
+  job->width = width;
+  job->grid_height = height / info->downsampling;
+  job->grid_width = width / info->downsampling;
+  picture->tokens = calloc(picture_tokens(request, picture), sizeof *picture->tokens);
+  if (!picture->tokens)
+    picture_fail(picture, PROBLEM_OUT_OF_MEMORY, "no memory for its tokens");
+  return picture->tokens != NULL;
+}

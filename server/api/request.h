@@ -1,0 +1,112 @@
+/* One encode, decode or reconstruct request and its pictures: the record that all stages share.
+ *
+ * One thread has a request at a time, or one thread each of its pictures: the loop hands them over
+ * and gets them back by libuv's and the workers' queues, which order memory. What several threads
+ * share is atomic. stages.h tells how a request goes from thread to thread. */
+#ifndef API_REQUEST_H
+#define API_REQUEST_H
+
+#include <stdatomic.h>
+
+#include "service.h"
+
+enum request_kind { REQUEST_ENCODE, REQUEST_DECODE, REQUEST_RECONSTRUCT };
+
+enum request_stage { REQUEST_RECEIVING, REQUEST_PREPARING, REQUEST_COMPUTING, REQUEST_RENDERING };
+
+/** How a body or an answer is written. */
+enum form {
+  FORM_NONE,
+  FORM_JSON,
+  FORM_NPY,
+  FORM_PACKED, /* little-endian numbers without a header */
+  FORM_PNG,
+  FORM_JPEG,
+  FORM_IMAGE, /* a picture file, told by its first bytes */
+  FORM_MULTIPART
+};
+
+/** One picture of a request. */
+struct picture {
+  struct job job;   /* its owner is the request */
+  uv_work_t task;   /* prepares it, and later renders it */
+  char name[128];   /* file name, "" if none was given */
+  const void *file; /* the picture's file, within the body or `owned` */
+  size_t file_size;
+  void *owned;
+  struct vqct_image image;  /* what the network sees; for decode what it gave */
+  struct vqct_image result; /* of reconstruct */
+  uint32_t *tokens;         /* planes, grid */
+  double psnr, ssim;        /* of reconstruct; ssim NaN where the picture is too small for it */
+  struct text members;      /* of its part of a JSON answer */
+  bool failed;
+  enum problem problem; /* if failed */
+  char detail[512];
+};
+
+struct request {
+  struct service *service;
+  struct engine *engine;
+  struct exchange *exchange; /* NULL once cancelled */
+  atomic_bool cancelled;
+  enum request_kind kind;
+  enum request_stage stage; /* read and written by the loop only */
+  enum form input, output;
+  bool many;   /* the body may hold several pictures, so the answer lists each */
+  bool words;  /* the word of every token, too */
+  int quality; /* of JPEG */
+  enum vqct_resize resize;
+  uint32_t width, height;           /* to resize to */
+  uint32_t grid_height, grid_width; /* of packed tokens */
+  char boundary[80];                /* of multipart */
+  struct text body;
+  struct picture *pictures;
+  size_t count;   /* of pictures */
+  size_t handed;  /* pictures that codec threads have or had in this stage; loop */
+  size_t pending; /* tasks and jobs that will come back; loop */
+  struct reservation reserved;
+  uint64_t deadline;
+  uv_work_t task;
+  atomic_bool refused; /* the whole request failed: reply is its problem, */
+  atomic_int refusal;  /* or for an enum refusal other than none the loop writes it */
+  struct reply reply;
+  uint64_t prepare_begun, prepared, render_begun, rendered; /* uv_hrtime() */
+};
+
+/** A request for an exchange, which then points to it; NULL, with the reply filled, where memory
+ * fails. Loop. */
+struct request *request_new(struct service *service, struct exchange *exchange,
+                            enum request_kind kind);
+
+/** Frees a request of which nothing is pending, and returns what it reserved. Loop. */
+void request_free(struct request *request);
+
+/** Makes the list of `count` pictures; false (and a refused request) where the limits do not allow
+ * it. Any thread. */
+bool request_make_pictures(struct request *request, size_t count);
+
+/** Reserves the pixels of a picture before it is decoded; false, and a refused request, where there
+ * is no room. Any thread. */
+bool request_reserve_pixels(struct request *request, uint64_t pixels);
+
+/** Marks the whole request as wrong. */
+void request_fail(struct request *request, enum problem problem, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/** Marks one picture as wrong. */
+void picture_fail(struct picture *picture, enum problem problem, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/** Sizes and tokens of a picture of height x width pixels; false where it fails. */
+bool picture_set_shape(struct request *request, struct picture *picture, uint32_t height,
+                       uint32_t width);
+
+/** Numbers of a picture's tokens: planes times grid. */
+size_t picture_tokens(const struct request *request, const struct picture *picture);
+
+/** What a task or a job is part of. */
+struct request *request_of_task(uv_work_t *task);
+struct picture *picture_of_job(struct job *job);
+struct picture *picture_of_task(uv_work_t *task);
+
+#endif

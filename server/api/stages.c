@@ -1,0 +1,364 @@
+/* The stages in the order in which a request meets them, so that the file reads as its way goes;
+ * each ends by beginning the one after it. `pending` counts what other threads have: a stage goes
+ * on when that is back at 0. */
+#include "stages.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "prepare.h"
+#include "render.h"
+
+static void prepare_begin(struct request *request);
+static void compute_begin(struct request *request);
+static void render_begin(struct request *request);
+static void answer(struct request *request);
+
+/* ---- receiving --------------------------------------------------------------------------------
+ */
+
+bool request_grow(void *context, struct exchange *exchange, uint64_t bytes) {
+  struct service *service = context;
+  struct request *request = exchange->request;
+  struct reservation more = {.bytes = bytes};
+  enum refusal refusal = admission_reserve(&service->admission, &request->reserved, more);
+  if (refusal != REFUSAL_NONE)
+    service_refuse(service, &exchange->reply, refusal);
+  return refusal == REFUSAL_NONE;
+}
+
+void request_begin(void *context, struct exchange *exchange) {
+  struct request *request = exchange->request;
+  (void)context;
+  request->body = exchange->body;
+  request->deadline = exchange->deadline;
+  exchange->body = (struct text){0};
+  exchange_suspend(exchange);
+  prepare_begin(request);
+}
+
+/* ---- handing to codec threads -----------------------------------------------------------------
+ */
+
+/* Hands pictures to codec threads, each with its task, as long as one of them is free of this
+ * request; `done` calls it again. */
+static void hand_pictures(struct request *request, uv_work_cb task, uv_after_work_cb done) {
+  while (request->handed < request->count && request->pending < request->service->codec_threads) {
+    struct picture *picture = &request->pictures[request->handed++];
+    request->pending++;
+    uv_queue_work(request->service->loop, &picture->task, task, done);
+  }
+}
+
+/* ---- preparing --------------------------------------------------------------------------------
+ */
+
+static void prepare_one(uv_work_t *task) {
+  struct picture *picture = picture_of_task(task);
+  struct request *request = picture->job.owner;
+  if (!picture->failed && !atomic_load(&request->refused) && !atomic_load(&request->cancelled))
+    prepare_picture(request, picture);
+}
+
+/* Reads the body, and prepares the first picture, which often is the only one. */
+static void prepare(uv_work_t *task) {
+  struct request *request = request_of_task(task);
+  request->prepare_begun = uv_hrtime();
+  if (atomic_load(&request->cancelled))
+    return;
+  if (request->kind == REQUEST_DECODE)
+    prepare_tokens(request);
+  else
+    read_pictures(request);
+  if (request->kind != REQUEST_DECODE && request->count)
+    prepare_one(&request->pictures[0].task);
+}
+
+static void picture_prepared(uv_work_t *task, int status);
+
+/* The body is not needed any more: what was read from it has its own memory. */
+static void return_body(struct request *request) {
+  text_free(&request->body);
+  for (size_t i = 0; i < request->count; i++) {
+    free(request->pictures[i].owned);
+    request->pictures[i].owned = NULL;
+  }
+  struct reservation bytes = {.bytes = request->reserved.bytes};
+  admission_return(&request->service->admission, &request->reserved, bytes);
+}
+
+/* Goes on after a task that has come back: with the next picture, or with all of them. */
+static void prepare_more(struct request *request) {
+  bool ended = !request->exchange || request->refused;
+  if (!ended)
+    hand_pictures(request, prepare_one, picture_prepared);
+  if (request->pending)
+    return;
+  request->prepared = uv_hrtime();
+  if (ended) {
+    answer(request);
+    return;
+  }
+  return_body(request);
+  compute_begin(request);
+}
+
+static void picture_prepared(uv_work_t *task, int status) {
+  struct request *request = picture_of_task(task)->job.owner;
+  (void)status;
+  request->pending--;
+  prepare_more(request);
+}
+
+static void prepared(uv_work_t *task, int status) {
+  struct request *request = request_of_task(task);
+  (void)status;
+  request->pending--;
+  request->handed = request->kind == REQUEST_DECODE ? request->count : 1;
+  prepare_more(request);
+}
+
+static void prepare_begin(struct request *request) {
+  request->stage = REQUEST_PREPARING;
+  request->pending = 1;
+  uv_queue_work(request->service->loop, &request->task, prepare, prepared);
+}
+
+/* ---- computing --------------------------------------------------------------------------------
+ */
+
+static void push_picture(struct request *request, struct picture *picture,
+                         enum job_operation operation) {
+  const struct vqct_model_info *info = request->engine->info;
+  struct job *job = &picture->job;
+  uint64_t flops = operation == JOB_ENCODE ? info->encode_flops : info->decode_flops;
+  job->operation = operation;
+  job->engine = request->engine;
+  job->pixels = operation == JOB_DECODE && request->kind == REQUEST_RECONSTRUCT
+                    ? picture->result.pixels
+                    : picture->image.pixels;
+  job->tokens = picture->tokens;
+  job->cost = (double)flops * (double)job_pixels(job);
+  job->deadline = request->deadline;
+  request->pending++;
+  queue_push(request->service->queue, job);
+}
+
+/* Goes on when no job of the request is left. */
+static void compute_more(struct request *request) {
+  if (request->pending)
+    return;
+  render_begin(request);
+}
+
+static void compute_begin(struct request *request) {
+  request->stage = REQUEST_COMPUTING;
+  enum job_operation operation = request->kind == REQUEST_DECODE ? JOB_DECODE : JOB_ENCODE;
+  for (size_t i = 0; i < request->count; i++)
+    if (!request->pictures[i].failed)
+      push_picture(request, &request->pictures[i], operation);
+  compute_more(request);
+}
+
+static void count_job(struct service *service, const struct job *job, size_t tokens) {
+  struct registry *registry = service->registry;
+  bool encodes = job->operation == JOB_ENCODE;
+  const char *labels = encodes ? "operation=\"encode\"" : "operation=\"decode\"";
+  registry_observe(registry, METRIC_QUEUE_SECONDS, labels,
+                   (double)(job->ready - job->queued) * 1e-9);
+  registry_observe(registry, METRIC_BATCH_WAIT_SECONDS, labels,
+                   (double)(job->taken - job->ready) * 1e-9);
+  registry_observe(registry, METRIC_COMPUTE_SECONDS, labels,
+                   (double)(job->finished - job->taken) * 1e-9);
+  registry_observe(registry, METRIC_BATCH_IMAGES, labels, job->batch);
+  registry_add(registry, METRIC_IMAGES, labels, 1);
+  registry_add(registry, METRIC_TOKENS, labels, (double)tokens);
+}
+
+/* Counts an encoded picture's codes. Where its model was loaded again meanwhile, the new engine has
+ * the counters. */
+static void count_usage(struct request *request, const struct picture *picture) {
+  const struct engine *now = request->service->engine, *then = request->engine;
+  bool same = !strcmp(now->info->checksum, then->info->checksum);
+  usage_record((same ? now : then)->usage, picture->tokens, picture_tokens(request, picture),
+               uv_hrtime());
+}
+
+static void picture_end(struct request *request, struct picture *picture) {
+  const struct job *job = &picture->job;
+  if (job->expired)
+    picture_fail(picture, PROBLEM_DEADLINE, "it was dropped before it was computed");
+  else if (job->error.status == VQCT_TOKENS)
+    picture_fail(picture, PROBLEM_BAD_TOKENS, "%s", job->error.message);
+  else if (job->error.status == VQCT_LIMIT)
+    picture_fail(picture, PROBLEM_IMAGE_TOO_LARGE, "%s", job->error.message);
+  else if (job->error.status == VQCT_MEMORY)
+    picture_fail(picture, PROBLEM_OUT_OF_MEMORY, "no memory to compute it");
+  else if (job->error.status != VQCT_OK) {
+    log_message(&request->service->log, LOG_ERROR, "compute", "%s: %s",
+                vqct_status_name(job->error.status), job->error.message);
+    picture_fail(picture, PROBLEM_INTERNAL, "it could not be computed");
+  }
+}
+
+void request_job_done(void *context, struct job *job) {
+  struct service *service = context;
+  struct request *request = job->owner;
+  struct picture *picture = picture_of_job(job);
+  request->pending--;
+  picture_end(request, picture);
+  if (!picture->failed) {
+    count_job(service, job, picture_tokens(request, picture));
+    if (job->operation == JOB_ENCODE)
+      count_usage(request, picture);
+    if (job->operation == JOB_ENCODE && request->kind == REQUEST_RECONSTRUCT && request->exchange)
+      push_picture(request, picture, JOB_DECODE);
+  }
+  compute_more(request);
+}
+
+/* ---- rendering --------------------------------------------------------------------------------
+ */
+
+static void render_one(uv_work_t *task) {
+  struct picture *picture = picture_of_task(task);
+  struct request *request = picture->job.owner;
+  if (!atomic_load(&request->cancelled))
+    render_members(request, picture);
+}
+
+/* Writes the answer, and the part of its picture where it has but one. */
+static void render(uv_work_t *task) {
+  struct request *request = request_of_task(task);
+  if (!request->render_begun)
+    request->render_begun = uv_hrtime();
+  if (!atomic_load(&request->cancelled)) {
+    if (request->output == FORM_JSON && request->count == 1)
+      render_members(request, &request->pictures[0]);
+    if (request->kind == REQUEST_ENCODE)
+      render_tokens(request);
+    else
+      render_pictures(request);
+  }
+  request->rendered = uv_hrtime();
+}
+
+static void rendered(uv_work_t *task, int status) {
+  struct request *request = request_of_task(task);
+  (void)status;
+  request->pending--;
+  answer(request);
+}
+
+static void picture_rendered(uv_work_t *task, int status);
+
+/* Goes on after a task that has come back: with the next part of a JSON answer of many pictures, or
+ * with the whole. */
+static void render_more(struct request *request) {
+  if (request->exchange && request->output == FORM_JSON && request->count > 1) {
+    if (!request->handed)
+      request->render_begun = uv_hrtime();
+    hand_pictures(request, render_one, picture_rendered);
+  }
+  if (request->pending)
+    return;
+  if (!request->exchange) {
+    request_free(request);
+    return;
+  }
+  request->pending++;
+  uv_queue_work(request->service->loop, &request->task, render, rendered);
+}
+
+static void picture_rendered(uv_work_t *task, int status) {
+  struct request *request = picture_of_task(task)->job.owner;
+  (void)status;
+  request->pending--;
+  render_more(request);
+}
+
+static void render_begin(struct request *request) {
+  request->stage = REQUEST_RENDERING;
+  request->handed = 0;
+  render_more(request);
+}
+
+/* ---- answering --------------------------------------------------------------------------------
+ */
+
+/* Each stage in milliseconds, for Server-Timing and the metrics. */
+static void record_times(struct request *request) {
+  struct registry *registry = request->service->registry;
+  const struct exchange *exchange = request->exchange;
+  double receive = (double)(exchange->body_at - exchange->started) * 1e-9;
+  double decode = (double)(request->prepared - request->prepare_begun) * 1e-9;
+  double encode = (double)(request->rendered - request->render_begun) * 1e-9;
+  double queue = 0, batch = 0, compute = 0;
+  for (size_t i = 0; i < request->count; i++) {
+    const struct job *job = &request->pictures[i].job;
+    if (!job->finished)
+      continue;
+    queue = fmax(queue, (double)(job->ready - job->queued) * 1e-9);
+    batch = fmax(batch, (double)(job->taken - job->ready) * 1e-9);
+    compute = fmax(compute, (double)(job->finished - job->taken) * 1e-9);
+  }
+  registry_observe(registry, METRIC_RECEIVE_SECONDS, "", receive);
+  registry_observe(registry, METRIC_DECODE_SECONDS, "", decode);
+  registry_observe(registry, METRIC_ENCODE_SECONDS, "", encode);
+  reply_header(&request->exchange->reply, "Server-Timing",
+               "receive;dur=%.2f, decode;dur=%.2f, queue;dur=%.2f, batch;dur=%.2f, "
+               "compute;dur=%.2f, encode;dur=%.2f, total;dur=%.2f",
+               receive * 1e3, decode * 1e3, queue * 1e3, batch * 1e3, compute * 1e3, encode * 1e3,
+               (double)(uv_hrtime() - exchange->started) * 1e-6);
+}
+
+/* Moves the request's reply into the exchange's, whose headers stay. */
+static void move_reply(struct reply *from, struct reply *to) {
+  to->status = from->status;
+  to->type = from->type;
+  text_free(&to->body);
+  to->body = from->body;
+  from->body = (struct text){0};
+  for (size_t i = 0; i < from->header_count; i++)
+    if (to->header_count < REPLY_HEADERS_MAX)
+      to->headers[to->header_count++] = from->headers[i];
+    else
+      free(from->headers[i].value);
+  from->header_count = 0;
+}
+
+static void answer(struct request *request) {
+  struct exchange *exchange = request->exchange;
+  if (exchange) {
+    enum refusal refusal = (enum refusal)atomic_load(&request->refusal);
+    if (refusal != REFUSAL_NONE)
+      service_refuse(request->service, &request->reply, refusal);
+    move_reply(&request->reply, &exchange->reply);
+    record_times(request);
+    exchange_answer(exchange);
+  }
+  request_free(request);
+}
+
+/* ---- the client has left ----------------------------------------------------------------------
+ */
+
+/* Takes back the jobs that still wait; those that a worker has come back by themselves. */
+static void remove_jobs(struct request *request) {
+  for (size_t i = 0; i < request->count; i++)
+    if (!request->pictures[i].failed &&
+        queue_remove(request->service->queue, &request->pictures[i].job))
+      request->pending--;
+}
+
+void request_cancel(void *argument, enum exchange_end end) {
+  struct request *request = argument;
+  (void)end;
+  request->exchange = NULL;
+  atomic_store(&request->cancelled, true);
+  if (request->stage == REQUEST_COMPUTING)
+    remove_jobs(request);
+  if (!request->pending)
+    request_free(request);
+}
