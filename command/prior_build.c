@@ -12,17 +12,19 @@
 
 struct settings {
   struct option_list captions;
-  const char *embeddings, *words, *output, *note, *tagger, *lexicon;
+  const char *column, *embeddings, *words, *output, *note, *tagger, *lexicon;
   int64_t threshold, threads;
 };
 
 static const struct option options[] = {
     {"captions", 'c', OPTION_LIST, offsetof(struct settings, captions), NULL, 0, 0, NULL, "FILE",
-     "captions: text, one a line (plain or gzip), or COCO annotations (JSON); operands are "
-     "captions "
-     "too"},
+     "captions, plain or gzip: text, one a line; .csv or .tsv; JSON Lines; JSON of COCO or "
+     "Karpathy, or a list of objects. Operands are captions too"},
+    CAPTIONS_COLUMN_OPTION(struct settings, column),
     {"embeddings", 'e', OPTION_TEXT, offsetof(struct settings, embeddings), NULL, 0, 0, NULL,
-     "FILE", "word vectors: GloVe or word2vec text, wink-embeddings JSON, npy or safetensors"},
+     "FILE",
+     "word vectors: GloVe, fastText or word2vec (text or .bin), wink-embeddings JSON, npy or "
+     "safetensors"},
     {"words", 'w', OPTION_TEXT, offsetof(struct settings, words), NULL, 0, 0, NULL, "FILE",
      "the words of an npy or safetensors matrix, one a line"},
     {"threshold", 't', OPTION_INTEGER, offsetof(struct settings, threshold), "10", 0, 1e9, NULL,
@@ -98,8 +100,10 @@ static void print_report(const struct prior *prior, const struct prior_report *r
   const struct caption_counts *captions = &report->captions;
   printf("captions    %9" PRIu64 " read, %" PRIu64 " words and marks, %.1f s\n", captions->captions,
          report->tokens, seconds);
-  printf("passed over %9" PRIu64 " empty, %" PRIu64 " not UTF-8, %" PRIu64 " over %zu bytes\n",
-         captions->empty, captions->not_utf8, captions->too_long, CAPTION_BYTES_MAX);
+  printf("passed over %9" PRIu64 " empty, %" PRIu64 " not UTF-8, %" PRIu64
+         " over %zu bytes, %" PRIu64 " null or left out\n",
+         captions->empty, captions->not_utf8, captions->too_long, CAPTION_BYTES_MAX,
+         captions->missing);
   print_part("adjectives", &report->part[VQCT_ADJECTIVE], prior->adjectives);
   print_part("nouns", &report->part[VQCT_NOUN], prior->nouns);
   printf("edges       %9" PRIu64 " places  %7" PRIu64 " pairs  %6" PRIu64 " kept, of %" PRIu64
@@ -152,7 +156,8 @@ static enum vqct_status work(const void *values, const struct options_found *fou
   struct language language;
   struct pool *pool = NULL;
   struct progress progress = {0};
-  struct prior_recipe recipe = {.embeddings = settings->embeddings,
+  struct prior_recipe recipe = {.column = settings->column,
+                                .embeddings = settings->embeddings,
                                 .words = settings->words,
                                 .threshold = (uint64_t)settings->threshold,
                                 .note = settings->note,

@@ -4,6 +4,13 @@
 
 #include "command.h"
 
+/* Of every subcommand that reads captions. */
+#define CAPTIONS_COLUMN_OPTION(type, field)                                                        \
+  {                                                                                                \
+    "column", 0, OPTION_TEXT, offsetof(type, field), "caption", 0, 0, NULL, "NAME",                \
+        "column of a .csv or .tsv, or key of JSON's objects, that holds the captions"              \
+  }
+
 extern const struct command prior_build_command;
 extern const struct command prior_embed_command;
 extern const struct command prior_show_command;

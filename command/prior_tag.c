@@ -8,13 +8,14 @@
 #include "vocabulary.h"
 
 struct settings {
-  const char *tagger, *lexicon;
+  const char *column, *tagger, *lexicon;
   struct option_list score;
 };
 
 static const struct option options[] = {
     {"score", 's', OPTION_LIST, offsetof(struct settings, score), NULL, 0, 0, NULL, "FILE",
      "tagged text to measure the tagger on"},
+    CAPTIONS_COLUMN_OPTION(struct settings, column),
     {"tagger", 0, OPTION_TEXT, offsetof(struct settings, tagger), NULL, 0, 0, NULL, "FILE",
      "part-of-speech tagger, instead of the one inside the program"},
     {"lexicon", 0, OPTION_TEXT, offsetof(struct settings, lexicon), NULL, 0, 0, NULL, "FILE",
@@ -64,7 +65,7 @@ static enum vqct_status work(const void *values, const struct options_found *fou
     return status;
   status = tagger_print_scores(&language, &settings->score, error);
   for (int i = 0; i < found->operand_count && status == VQCT_OK; i++)
-    status = captions_read(found->operands[i], &taker, &counts, error);
+    status = captions_read(found->operands[i], settings->column, &taker, &counts, error);
   vocabulary_scratch_free(&tagging.scratch);
   language_close(&language);
   return status;

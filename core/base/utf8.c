@@ -49,6 +49,19 @@ bool utf8_is_printable(const char *text, size_t length) {
   return utf8_is_valid(text, length);
 }
 
+size_t utf8_encode(uint32_t point, char *bytes) {
+  if (point < 0x80) {
+    bytes[0] = (char)point;
+    return 1;
+  }
+  size_t size = point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+  static const uint32_t lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
+  for (size_t i = size - 1; i > 0; i--, point >>= 6)
+    bytes[i] = (char)(0x80 | (point & 0x3f));
+  bytes[0] = (char)(lead[size] | point);
+  return size;
+}
+
 /* The lower case of a letter of Latin-1 or Latin Extended-A; other characters are unchanged. */
 static unsigned latin_lower(unsigned character) {
   if (character >= 0xc0 && character <= 0xde && character != 0xd7)

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /** Bytes of the character that begins with this byte, 1 to 4, by UTF-8's table; 0 where none does.
  */
@@ -14,6 +15,9 @@ bool utf8_is_valid(const char *text, size_t length);
 
 /** Whether they are such UTF-8 without ASCII control characters, which a terminal can be given. */
 bool utf8_is_printable(const char *text, size_t length);
+
+/** Writes the 1 to 4 bytes of a character, up to U+10FFFF, and gives their number. */
+size_t utf8_encode(uint32_t point, char *bytes);
 
 /** Puts well-formed UTF-8 into lower case in place: ASCII and the Latin letters up to U+017F whose
  * lower case is as long. A typographic apostrophe becomes a plain one. Returns the new length,

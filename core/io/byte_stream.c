@@ -20,6 +20,7 @@ struct byte_stream {
   uint64_t file_size;
   const char *next; /* bytes at hand: next to end */
   const char *end;
+  bool begun;    /* what the file begins with has been looked at */
   bool finished; /* the file has no bytes after those at hand */
   char *line;    /* line_capacity + 1 bytes */
   size_t line_capacity, line_limit;
@@ -40,6 +41,13 @@ static struct byte_stream *stream_new(const char *name, size_t block, size_t lin
   stream->name = copy;
   stream->line_limit = line_limit;
   return stream;
+}
+
+/* UTF-8's byte order mark, which Windows writes before text, is no part of the text. */
+static void skip_mark(struct byte_stream *stream) {
+  if (stream->end - stream->next >= 3 && !memcmp(stream->next, "\xef\xbb\xbf", 3))
+    stream->next += 3;
+  stream->begun = true;
 }
 
 enum vqct_status byte_stream_open(const char *path, size_t line_limit, struct byte_stream **result,
@@ -74,6 +82,7 @@ enum vqct_status byte_stream_open_memory(const char *name, const void *bytes, si
     return VQCT_MEMORY;
   (*result)->next = bytes;
   (*result)->end = (*result)->next + size;
+  skip_mark(*result);
   return VQCT_OK;
 }
 
@@ -120,6 +129,8 @@ static enum vqct_status refill(struct byte_stream *stream, struct vqct_error *er
   stream->finished = got == 0;
   stream->next = stream->block;
   stream->end = stream->block + got;
+  if (!stream->begun)
+    skip_mark(stream);
   return VQCT_OK;
 }
 
@@ -189,7 +200,9 @@ enum vqct_status byte_stream_line(struct byte_stream *stream, struct text_line *
   }
   if (!any)
     return VQCT_OK;
-  stream->lines++;
+  if (!stream->lines++ && line->length >= 2 &&
+      (!memcmp(stream->line, "\xff\xfe", 2) || !memcmp(stream->line, "\xfe\xff", 2)))
+    return error_set(error, VQCT_DATA, "%s: is UTF-16; text must be UTF-8", stream->name);
   if (!line->cut && line->length && stream->line[line->length - 1] == '\r')
     line->length--;
   stream->line[line->length] = '\0';

@@ -8,6 +8,8 @@
  *     byte_stream_close(stream);
  *   }
  *
+ * A byte order mark of UTF-8 at the beginning is left out.
+ *
  * Memory is bounded by the line limit, whatever the file holds. One thread uses a stream.
  */
 #ifndef IO_BYTE_STREAM_H
@@ -51,7 +53,8 @@ const char *byte_stream_name(const struct byte_stream *stream);
 enum vqct_status byte_stream_block(struct byte_stream *stream, const char **bytes, size_t *size,
                                    struct vqct_error *error);
 
-/** The next line. Errors: READ, MEMORY, with the file and line named. */
+/** The next line. Errors: READ, DATA (the file begins as UTF-16 does), MEMORY, with the file and
+ * line named. */
 enum vqct_status byte_stream_line(struct byte_stream *stream, struct text_line *line,
                                   struct vqct_error *error);
 

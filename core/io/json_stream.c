@@ -14,6 +14,7 @@
 
 #include "decimal.h"
 #include "error.h"
+#include "utf8.h"
 
 #define TEXT_INITIAL ((size_t)256)
 #define END_OF_FILE  (-1)
@@ -162,19 +163,6 @@ static enum vqct_status read_hex(struct json_stream *json, uint32_t *unit,
     json->next++;
   }
   return VQCT_OK;
-}
-
-static size_t utf8_encode(uint32_t point, char *bytes) {
-  if (point < 0x80) {
-    bytes[0] = (char)point;
-    return 1;
-  }
-  size_t size = point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
-  static const uint32_t lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
-  for (size_t i = size - 1; i > 0; i--, point >>= 6)
-    bytes[i] = (char)(0x80 | (point & 0x3f));
-  bytes[0] = (char)(lead[size] | point);
-  return size;
 }
 
 static enum vqct_status expect_byte(struct json_stream *json, char byte, const char *expected,

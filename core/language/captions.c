@@ -3,124 +3,63 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "byte_stream.h"
-#include "error.h"
+#include "captions_forms.h"
 #include "json_stream.h"
-#include "tokenize.h"
-#include "utf8.h"
 
-struct reader {
-  struct byte_stream *stream;
-  const struct caption_taker *taker;
-  struct caption_counts *counts;
-};
+enum form { FORM_TEXT, FORM_JSON, FORM_JSON_LINES, FORM_CSV, FORM_TSV };
 
-static bool is_blank(const char *text, size_t length) {
-  for (size_t i = 0; i < length; i++)
-    if ((unsigned char)text[i] > ' ')
-      return false;
-  return true;
-}
-
-static enum vqct_status take(struct reader *reader, const char *text, size_t length,
-                             struct vqct_error *error) {
-  struct caption_counts *counts = reader->counts;
-  if (length > CAPTION_BYTES_MAX) {
-    counts->too_long++;
-  } else if (!utf8_is_valid(text, length)) {
-    counts->not_utf8++;
-  } else if (is_blank(text, length)) {
-    counts->empty++;
-  } else {
-    counts->captions++;
-    return reader->taker->take(reader->taker->argument, text, length,
-                               byte_stream_progress(reader->stream), error);
-  }
-  return VQCT_OK;
-}
-
-static enum vqct_status read_lines(struct reader *reader, struct vqct_error *error) {
+static enum vqct_status read_text(const struct caption_reader *reader, struct vqct_error *error) {
   struct text_line line;
   enum vqct_status status;
   while ((status = byte_stream_line(reader->stream, &line, error)) == VQCT_OK && line.text)
-    if ((status = take(reader, line.text, line.length, error)) != VQCT_OK)
+    if ((status = caption_reader_take(reader, line.text, line.length, error)) != VQCT_OK)
       break;
   return status;
 }
 
-/* One element of "annotations", behind its opening brace. */
-static enum vqct_status read_annotation(struct reader *reader, struct json_stream *json,
-                                        struct vqct_error *error) {
-  enum json_event event;
-  enum vqct_status status;
-  while ((status = json_stream_next(json, &event, error)) == VQCT_OK && event == JSON_EVENT_KEY) {
-    if (!json_stream_text_is(json, "caption")) {
-      if ((status = json_stream_skip(json, error)) != VQCT_OK)
-        return status;
-      continue;
-    }
-    if ((status = json_stream_next(json, &event, error)) != VQCT_OK)
-      return status;
-    if (event != JSON_EVENT_STRING)
-      return json_stream_fault(json, "a caption that is a string", error);
-    size_t length;
-    const char *text = json_stream_text(json, &length);
-    if ((status = take(reader, text, length, error)) != VQCT_OK)
-      return status;
+/* Whether a path without ".gz" ends so, in either case. */
+static bool has_ending(const char *path, const char *ending) {
+  size_t length = strlen(path), tail = strlen(ending);
+  if (length > 3 && !strcmp(path + length - 3, ".gz"))
+    length -= 3;
+  if (length <= tail)
+    return false;
+  for (size_t i = 0; i < tail; i++)
+    if ((path[length - tail + i] | 0x20) != (ending[i] | 0x20))
+      return false;
+  return true;
+}
+
+static size_t skip_blanks(const char *bytes, size_t size, size_t at) {
+  while (at < size && (unsigned char)bytes[at] <= ' ')
+    at++;
+  return at;
+}
+
+/* A caption may begin with "[", a list of objects goes on with "{". */
+static enum vqct_status form_of(const char *bytes, size_t size, const char *path, enum form *form,
+                                struct vqct_error *error) {
+  *form = FORM_TEXT;
+  if (bytes[0] == '[') {
+    size_t next = skip_blanks(bytes, size, 1);
+    *form = next < size && bytes[next] == '{' ? FORM_JSON : FORM_TEXT;
   }
+  if (bytes[0] != '{')
+    return VQCT_OK;
+  const char *newline = memchr(bytes, '\n', size);
+  bool lines;
+  enum vqct_status status =
+      captions_is_json_line(bytes, newline ? (size_t)(newline - bytes) : size, path, &lines, error);
+  *form = lines ? FORM_JSON_LINES : FORM_JSON;
   return status;
 }
 
-static enum vqct_status read_annotations(struct reader *reader, struct json_stream *json,
-                                         struct vqct_error *error) {
-  enum json_event event;
-  enum vqct_status status = json_stream_next(json, &event, error);
-  if (status == VQCT_OK && event != JSON_EVENT_ARRAY_BEGIN)
-    return json_stream_fault(json, "annotations that are an array", error);
-  while (status == VQCT_OK && (status = json_stream_next(json, &event, error)) == VQCT_OK &&
-         event != JSON_EVENT_ARRAY_END) {
-    if (event != JSON_EVENT_OBJECT_BEGIN)
-      return json_stream_fault(json, "an annotation that is an object", error);
-    status = read_annotation(reader, json, error);
-  }
-  return status;
-}
-
-static enum vqct_status read_document(struct reader *reader, struct json_stream *json,
-                                      struct vqct_error *error) {
-  enum json_event event;
-  bool found = false;
-  enum vqct_status status = json_stream_next(json, &event, error);
-  if (status == VQCT_OK && event != JSON_EVENT_OBJECT_BEGIN)
-    return json_stream_fault(json, "an object with annotations", error);
-  while (status == VQCT_OK && (status = json_stream_next(json, &event, error)) == VQCT_OK &&
-         event == JSON_EVENT_KEY) {
-    bool annotations = json_stream_text_is(json, "annotations");
-    found |= annotations;
-    status = annotations ? read_annotations(reader, json, error) : json_stream_skip(json, error);
-  }
-  if (status != VQCT_OK)
-    return status;
-  status = json_stream_next(json, &event, error); /* nothing may follow */
-  if (status == VQCT_OK && !found)
-    return error_set(error, VQCT_DATA, "%s: the JSON has no annotations",
-                     byte_stream_name(reader->stream));
-  return status;
-}
-
-static enum vqct_status read_json(struct reader *reader, struct vqct_error *error) {
-  struct json_stream *json = NULL;
-  enum vqct_status status = json_stream_open(reader->stream, &json, error);
-  if (status == VQCT_OK)
-    status = read_document(reader, json, error);
-  json_stream_close(json);
-  return status;
-}
-
-/* Whether the first character that is not blank opens a JSON object. */
-static enum vqct_status looks_like_json(const char *path, bool *json, struct vqct_error *error) {
+/* By the name, else by the first block that holds more than blanks. */
+static enum vqct_status find_form(const char *path, enum form *form, struct vqct_error *error) {
+  *form = has_ending(path, ".csv") ? FORM_CSV : has_ending(path, ".tsv") ? FORM_TSV : FORM_TEXT;
+  if (*form != FORM_TEXT)
+    return VQCT_OK;
   struct byte_stream *stream = NULL;
-  *json = false;
   enum vqct_status status = byte_stream_open(path, 1, &stream, error);
   const char *bytes;
   size_t size = 0, at = 0;
@@ -128,23 +67,41 @@ static enum vqct_status looks_like_json(const char *path, bool *json, struct vqc
     status = byte_stream_block(stream, &bytes, &size, error);
     if (status != VQCT_OK || size == 0)
       break;
-    for (at = 0; at < size && (unsigned char)bytes[at] <= ' ';)
-      at++;
-    *json = at < size && bytes[at] == '{';
+    at = skip_blanks(bytes, size, 0);
   }
+  if (status == VQCT_OK && at < size)
+    status = form_of(bytes + at, size - at, path, form, error);
   byte_stream_close(stream);
   return status;
 }
 
-enum vqct_status captions_read(const char *path, const struct caption_taker *taker,
-                               struct caption_counts *counts, struct vqct_error *error) {
-  struct reader reader = {NULL, taker, counts};
-  bool json;
-  enum vqct_status status = looks_like_json(path, &json, error);
+static enum vqct_status read_form(const struct caption_reader *reader, enum form form,
+                                  struct vqct_error *error) {
+  switch (form) {
+  case FORM_JSON:
+    return captions_read_json(reader, error);
+  case FORM_JSON_LINES:
+    return captions_read_json_lines(reader, error);
+  case FORM_CSV:
+  case FORM_TSV:
+    return captions_read_table(reader, form == FORM_TSV, error);
+  case FORM_TEXT:
+    break;
+  }
+  return read_text(reader, error);
+}
+
+enum vqct_status captions_read(const char *path, const char *column,
+                               const struct caption_taker *taker, struct caption_counts *counts,
+                               struct vqct_error *error) {
+  struct caption_reader reader = {NULL, column, taker, counts};
+  enum form form;
+  enum vqct_status status = find_form(path, &form, error);
+  if (status != VQCT_OK)
+    return status;
+  status = byte_stream_open(path, JSON_TEXT_MAX, &reader.stream, error);
   if (status == VQCT_OK)
-    status = byte_stream_open(path, CAPTION_BYTES_MAX + 1, &reader.stream, error);
-  if (status == VQCT_OK)
-    status = json ? read_json(&reader, error) : read_lines(&reader, error);
+    status = read_form(&reader, form, error);
   byte_stream_close(reader.stream);
   return status;
 }

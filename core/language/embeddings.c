@@ -8,7 +8,7 @@
 
 #define LINE_MAX_BYTES ((size_t)1 << 22) /* a row of 65,536 numbers fits */
 
-enum form { FORM_TEXT, FORM_JSON, FORM_NPY, FORM_SAFETENSORS };
+enum form { FORM_TEXT, FORM_BINARY, FORM_JSON, FORM_NPY, FORM_SAFETENSORS };
 
 /* safetensors begin with 8 bytes of length and then '{'; a length below 2^40 has zero bytes there,
  * which no text has. */
@@ -17,7 +17,9 @@ static enum form form_of(const char *bytes, size_t size) {
     return FORM_NPY;
   if (size >= 9 && bytes[8] == '{' && !bytes[5] && !bytes[6] && !bytes[7])
     return FORM_SAFETENSORS;
-  return size && bytes[0] == '{' ? FORM_JSON : FORM_TEXT;
+  if (size && bytes[0] == '{')
+    return FORM_JSON;
+  return embeddings_is_binary(bytes, size) ? FORM_BINARY : FORM_TEXT;
 }
 
 /* A text file can begin with the word "{" and its vector; JSON has a key or the end there. */
@@ -53,8 +55,9 @@ static enum vqct_status read_stream(struct embeddings_store *store, enum form fo
   enum vqct_status status = byte_stream_open(store->source->path, LINE_MAX_BYTES, &bytes, error);
   if (status != VQCT_OK)
     return status;
-  status = form == FORM_JSON ? embeddings_read_json(store, bytes, error)
-                             : embeddings_read_text(store, bytes, error);
+  status = form == FORM_JSON     ? embeddings_read_json(store, bytes, error)
+           : form == FORM_BINARY ? embeddings_read_binary(store, bytes, error)
+                                 : embeddings_read_text(store, bytes, error);
   byte_stream_close(bytes);
   return status;
 }

@@ -1,8 +1,9 @@
 /* Word vectors from the files that people have: only those of the words that are wanted.
  *
- * Four forms, told apart by their first bytes:
- *   text         one word and D numbers a line, as GloVe and word2vec write; plain or gzip, with or
- *                without word2vec's first line of two counts
+ * Five forms, told apart by their first bytes:
+ *   text         one word and D numbers a line, as GloVe, fastText (.vec) and word2vec write; plain
+ *                or gzip, with or without word2vec's first line of two counts
+ *   binary       word2vec's .bin: that line, then each word, a blank and D floats; plain or gzip
  *   JSON         of the npm packages wink-embeddings-sg-*d: {"dimensions": D, "vectors": {"word":
  *                [D numbers and some more], ...}}; plain or gzip, read as a stream
  *   npy          a matrix of floats, one row a word, with a list of words beside it

@@ -17,6 +17,7 @@
 struct prior_recipe {
   const char *const *captions; /* files */
   size_t caption_files;
+  const char *column;     /* of tables, and the key of JSON's objects, that holds the captions */
   const char *embeddings; /* file */
   const char *words;      /* list of words beside a matrix, else NULL */
   uint64_t threshold;     /* words with a larger count are kept */

@@ -77,7 +77,7 @@ static enum vqct_status count_files(struct counting *counting, struct caption_co
   struct caption_taker taker = {take_caption, counting};
   enum vqct_status status = VQCT_OK;
   for (; status == VQCT_OK && counting->file < recipe->caption_files; counting->file++)
-    status = captions_read(recipe->captions[counting->file], &taker, counts, error);
+    status = captions_read(recipe->captions[counting->file], recipe->column, &taker, counts, error);
   return status == VQCT_OK ? count_batch(counting, error) : status;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "entities.h"
 #include "hash.h"
 #include "lemma.h"
 #include "utf8.h"
@@ -107,6 +108,7 @@ bool vocabulary_tag(const struct pos_model *tagger, const struct lexicon *lexico
   if (!scratch_reserve(scratch, length))
     return false;
   memcpy(scratch->text, caption, length);
+  length = entities_decode(scratch->text, length);
   length = utf8_lower(scratch->text, length);
   *count = tokenize(scratch->text, length, scratch->words, scratch->capacity);
   return pos_tag(tagger, lexicon, scratch->words, *count, &scratch->pos, scratch->tags);

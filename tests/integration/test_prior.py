@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """`vqct prior`: priors of generated captions against counts made here, and inputs that are wrong."""
 import collections
+import csv
 import gzip
+import io
 import json
 import os
 import random
@@ -172,6 +174,72 @@ class Build(Folder):
         for result in results[1:]:
             self.assertEqual(result, results[0])
 
+    def test_every_form_of_captions_gives_the_same(self):
+        """Written by Python's own csv and json, with what makes each form hard."""
+        lines = [line.replace("near", 'near, and "beside",', 1) if i % 3 == 0 else line
+                 for i, line in enumerate(captions(6, 600))]
+        table, tabs = io.StringIO(), io.StringIO()
+        writer = csv.writer(table)
+        writer.writerow(["image", "caption", "split"])
+        tabs.write("caption\turl\n")
+        for i, line in enumerate(lines):
+            writer.writerow([f"a,{i}.jpg", line, "a\nb" if i % 7 == 0 else ""])
+            quoted = '"' + line.replace('"', '""') + '"' if i % 2 else line
+            tabs.write(f"{quoted}\thttp://x/{i}\n")
+        halves = [{"caption": lines[i:i + 2]} for i in range(0, len(lines), 2)]
+        forms = {
+            "plain.txt": "\n".join(lines),
+            "mark.txt": "\ufeff" + "\n".join(lines),
+            "mark.csv": "\ufeff" + table.getvalue(),
+            "plain.csv": table.getvalue().replace("\r\n", "\n"),
+            "windows.CSV": table.getvalue().replace("\n", "\r\n").replace("\r\r", "\r"),
+            "packed.tsv.gz": gzip.compress(tabs.getvalue().encode()),
+            "lines.jsonl": "\n".join(json.dumps({"caption": line, "x": [1]}) for line in lines),
+            "mark.jsonl": "\ufeff" + "\n\n".join(json.dumps(half) for half in halves) + "\n",
+            "list.json": json.dumps(halves, indent=1),
+            "coco.json": json.dumps({"images": [{"id": 1}],
+                                     "annotations": [{"caption": line} for line in lines]}),
+            "karpathy.json": json.dumps({"images": [
+                {"sentences": [{"tokens": ["a"], "raw": line} for line in lines[i:i + 5]],
+                 "split": "train"} for i in range(0, len(lines), 5)], "dataset": "coco"}),
+        }
+        results = {}
+        for name, content in forms.items():
+            prior, _ = self.build(self.write(name, content))
+            words, tensors, _ = read_prior(prior)
+            results[name] = (words, {name: t.tolist() for name, t in tensors.items()})
+        for name, result in results.items():
+            self.assertEqual(result, results["plain.txt"], name)
+
+    def test_another_column(self):
+        table = self.write("a.csv", "title,TEXT\n1,a big red dog\n2\n\n3,\"a small, old dog\"\n")
+        lines = self.write("b.jsonl", '{"text": "a big dog"}\n{"text": null}\n{"n": 1}\n')
+        tagged = vqct("tag", table, "--column", "TEXT").stdout
+        self.assertEqual(tagged, "a/DT big/JJ red/JJ dog/NN\na/DT small/JJ ,/, old/JJ dog/NN\n")
+        self.assertEqual(vqct("tag", lines, "--column", "text").stdout, "a/DT big/JJ dog/NN\n")
+
+    def test_captions_that_are_null_are_counted(self):
+        lines = captions(7, 300)
+        for name, content in (
+                ("coco.json", {"annotations": [{"caption": None}, {"id": 3}] +
+                               [{"caption": line} for line in lines]}),
+                ("list.json", [{"caption": [None, *lines]}, {"id": 3}])):
+            _, report = self.build(self.write(name, json.dumps(content)))
+            self.assertIn("300 read", report)
+            self.assertIn("2 null or left out", report)
+
+    def test_references_of_html_are_no_words(self):
+        text = ("black &amp; white dog\nthe dog&#39;s &quot;ball&quot;\nthe dog&amp;#x2019;s ball\n"
+                "a caf&eacute; &nbsp; &unheard; &#7; R&B; AT&T; &\n")
+        tagged = vqct("tag", self.write("web.txt", text)).stdout
+        words = [[pair.rsplit("/", 1)[0] for pair in line.split(" ")]
+                 for line in tagged.splitlines()]
+        self.assertEqual(words[0], ["black", "&", "white", "dog"])
+        self.assertEqual(words[1], ["the", "dog", "'s", '"', "ball", '"'])
+        self.assertEqual(words[2], ["the", "dog", "'s", "ball"])
+        self.assertEqual(words[3][:2], ["a", "café"])
+        self.assertFalse({"nbsp", "unheard", "eacute", "amp", "7"} & set(words[3]))
+
     def test_captions_that_cannot_be_used_are_counted(self):
         lines = [line.encode() for line in captions(5, 500)]
         strange = [b"", b"   ", b"a \xff dog", b"x" * (10 << 20), b"12345 678", b"caf\xc3\xa9",
@@ -207,6 +275,16 @@ class Refused(Folder):
                 ("scalar.json", b'{"annotations": 3}', 11, "scalar.json"),
                 ("strings.json", b'{"annotations": ["a"]}', 11, "strings.json"),
                 ("more.json", b'{"annotations": []} []', 11, "more.json"),
+                ("utf16.txt", "a big dog\n".encode("utf-16") * 50, 11, "utf16.txt: is UTF-16"),
+                ("column.csv", b"image,text\n1,a big dog\n", 11,
+                 "has no column 'caption' but: image, text; --column names another"),
+                ("quote.csv", b'caption\na dog\n"a big dog\n' + b'a dog\n' * 9, 11, "quote.csv:3"),
+                ("broken.jsonl", b'{"caption": "a"}\n{"caption": "a\n', 11, "broken.jsonl:2"),
+                ("kind.jsonl", b'{"caption": "a"}\n{"caption": 3}\n', 11, "kind.jsonl:2"),
+                ("list.jsonl", b'{"caption": "a"}\n["a"]\n', 11, "list.jsonl:2"),
+                ("key.jsonl", b'{"text": "a"}\n{"text": "b"}\n', 11, "no line has the key"),
+                ("kind.json", b'[{"caption": {}}]', 11, "kind.json"),
+                ("raw.json", b'{"images": [{"sentences": [{"raw": 1}]}]}', 11, "raw.json"),
                 ("deep.json", b'{"a":' + b"[" * 100000, 11, "deep.json")):
             with self.subTest(name):
                 done = vqct("build", "-c", self.write(name, content), "-e", self.all_vectors(),

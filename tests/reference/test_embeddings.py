@@ -110,6 +110,26 @@ class Text(Files):
                 self.assertEqual(counts, {"rows": 5, "missing": 2, "duplicates": 0,
                                           "not_finite": 0, "spaced": 0})
 
+    def test_fasttext(self):
+        """.vec: two counts, a blank at the end of each row, and words that are blanks alone."""
+        found, counts = load(self.write("5 2\nred 1 2 \n 3 4 \nx-ray 5 6 \n\u00a0 7 8 \ncafé 9 9 \n"))
+        self.assertEqual({word: list(vector) for word, vector in found.items()},
+                         {"red": [1, 2], "x-ray": [5, 6], "café": [9, 9]})
+        self.assertEqual((counts["rows"], counts["missing"]), (5, 2))
+
+    def test_a_byte_order_mark_is_no_part_of_the_first_word(self):
+        mark = b"\xef\xbb\xbf"
+        for content in (mark + b"red 1 2\ndog 3 4\n", mark + b"2 2\nred 1 2\ndog 3 4\n",
+                        gzip.compress(mark + b"red 1 2\ndog 3 4\n"),
+                        mark + b'{"dimensions": 2, "vectors": {"red": [1, 2], "dog": [3, 4]}}'):
+            found, _ = load(self.write(content))
+            self.assertEqual({word: list(vector) for word, vector in found.items()},
+                             {"red": [1, 2], "dog": [3, 4]})
+        np.save(self.path + ".npy", np.array([[1, 2], [3, 4]], np.float32))
+        found, _ = load(self.path + ".npy", self.write(mark + b"red\ndog\n", self.list))
+        self.assertEqual(set(found), {"red", "dog"})
+        self.refused("DATA", "vectors: is UTF-16; text must be UTF-8", "red 1 2\n".encode("utf-16"))
+
     def test_numbers_are_the_nearest_floats(self):
         draw = np.random.default_rng(0)
         table = draw.standard_normal((40, 50)) * 10.0 ** draw.integers(-12, 12, (40, 50))
@@ -168,6 +188,49 @@ class Text(Files):
         self.refused("READ", "vectors: No such file or directory")
         self.refused("INVALID", "vectors: holds its words itself, a list of words is not wanted",
                      b"red 1 2\n", "red\n")
+
+
+class Binary(Files):
+    """word2vec's .bin, written here as its C program (newline behind each row) and gensim (none) do."""
+
+    def binary(self, table, newline=b"", rows=None):
+        dimension = len(next(iter(table.values())))
+        return (f"{len(table) if rows is None else rows} {dimension}\n".encode() +
+                b"".join(word.encode() + b" " + np.asarray(row, "<f4").tobytes() + newline
+                         for word, row in table.items()))
+
+    def test_both_writers(self):
+        draw = np.random.default_rng(5)
+        words = [f"word_{i}" for i in range(700)]
+        table = {word: draw.standard_normal(300).astype(np.float32) for word in words}
+        for content in (self.binary(table), self.binary(table, b"\n"),
+                        gzip.compress(self.binary(table))):
+            found, counts = load(self.write(content), wanted=words[::-1] + ["absent"])
+            self.assertEqual((counts["rows"], counts["missing"]), (700, 1))
+            for word in words:
+                np.testing.assert_array_equal(found[word], table[word])
+
+    def test_rows_that_are_passed_over(self):
+        found, counts = load(self.write(self.binary(
+            {"red": [1, np.nan, 3], "dog": [1e-30, 2, 3], "the": [0, 0, 0], "x-ray": [np.inf, 0, 0]})))
+        self.assertEqual(list(found), ["dog"])
+        self.assertEqual(counts["not_finite"], 2)
+
+    def test_bad_files(self):
+        table = {"red": [1.5, -2, 3e9], "dog": [4, 5, 6]}
+        whole = self.binary(table)
+        self.refused("DATA", "vectors: the file ends in row 2 of 2", whole[:-1])
+        self.refused("DATA", "vectors: the file ends in row 2 of 2", whole[:-14])
+        self.refused("DATA", "vectors: the file ends in row 3 of 3", self.binary(table, rows=3))
+        self.refused("DATA", "vectors: more than the 1 rows that its first line tells",
+                     self.binary(table, rows=1))
+        self.refused("DATA", "vectors: there is a word of over 4096 bytes in row 2 of 2",
+                     self.binary({"red": [1.5, 2, 3], "x" * 5000: [1, 2, 3]}))
+        self.refused("DATA", "vectors:1: vectors of 70000 numbers: from 1 to 65536 are possible",
+                     self.binary({"red": [0.1] * 70000}))
+        for cut in range(len(whole)):
+            with self.assertRaises(Loaded):
+                load(self.write(whole[:cut]))
 
 
 class Matrices(Files):

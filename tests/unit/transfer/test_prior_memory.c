@@ -28,6 +28,8 @@ static const char *const files[][2] = {
     {"captions.txt", "a big dog runs\nbig men\nbig dog\n"},
     {"captions.json",
      "{\"annotations\": [{\"caption\": \"a big dog\"}, {\"caption\": \"big men\"}]}"},
+    {"captions.jsonl", "{\"caption\": \"a big dog\"}\n{\"caption\": \"big men\"}\n"},
+    {"captions.csv", "n,caption\n1,\"a big dog\"\n2,big men\n"},
     {"vectors.txt", "big 1 2\ndog 3 4\nman 5 6\n"},
 };
 #define FILES (sizeof files / sizeof *files)
@@ -81,6 +83,7 @@ static enum vqct_status make_prior(const char *captions, struct prior *prior,
   struct prior_report report;
   struct prior_recipe recipe = {.captions = &text,
                                 .caption_files = 1,
+                                .column = "caption",
                                 .embeddings = vectors.text,
                                 .threshold = 0,
                                 .note = "a note",
@@ -148,6 +151,20 @@ static enum vqct_status do_build_from_json(struct vqct_error *error) {
   return status;
 }
 
+static enum vqct_status do_build_from_json_lines(struct vqct_error *error) {
+  struct prior prior;
+  enum vqct_status status = make_prior("captions.jsonl", &prior, error);
+  prior_free(&prior);
+  return status;
+}
+
+static enum vqct_status do_build_from_table(struct vqct_error *error) {
+  struct prior prior;
+  enum vqct_status status = make_prior("captions.csv", &prior, error);
+  prior_free(&prior);
+  return status;
+}
+
 static enum vqct_status do_file(struct vqct_error *error) {
   struct prior prior;
   enum vqct_status status = prior_read(in_folder("prior").text, &prior, error);
@@ -158,7 +175,8 @@ static enum vqct_status do_file(struct vqct_error *error) {
 }
 
 static enum vqct_status (*const operations[])(struct vqct_error *error) = {
-    do_lexicon, do_tagger, do_build, do_build_from_json, do_file,
+    do_lexicon,          do_tagger, do_build, do_build_from_json, do_build_from_json_lines,
+    do_build_from_table, do_file,
 };
 #define OPERATIONS ((int)(sizeof operations / sizeof *operations))
 
