@@ -11,7 +11,7 @@
 #include "progress.h"
 
 struct settings {
-  struct option_list captions;
+  struct option_list captions, exclude;
   const char *column, *embeddings, *words, *output, *note, *tagger, *lexicon;
   int64_t threshold, threads;
 };
@@ -29,6 +29,9 @@ static const struct option options[] = {
      "the words of an npy or safetensors matrix, one a line"},
     {"threshold", 't', OPTION_INTEGER, offsetof(struct settings, threshold), "10", 0, 1e9, NULL,
      "COUNT", "words that occur more often than this are kept"},
+    {"exclude", 'x', OPTION_LIST, offsetof(struct settings, exclude), NULL, 0, 0, NULL, "FILE",
+     "words that shall not become codes, divided by blanks; may be given several times. "
+     "config/excluded-words.txt is one"},
     {"note", 0, OPTION_TEXT, offsetof(struct settings, note), NULL, 0, 0, NULL, "TEXT",
      "sources and licences, kept in the prior"},
     {"tagger", 0, OPTION_TEXT, offsetof(struct settings, tagger), NULL, 0, 0, NULL, "FILE",
@@ -62,8 +65,9 @@ static void show_progress(void *argument, const char *stage, double share) {
 
 static void print_part(const char *name, const struct prior_part_report *part, size_t kept) {
   printf("%-11s %9" PRIu64 " places  %7" PRIu64 " words  %6" PRIu64 " above  %5" PRIu64
-         " without embedding  %6zu kept  %5" PRIu64 " isolated\n",
-         name, part->places, part->distinct, part->above, part->missing, kept, part->isolated);
+         " without embedding  %5" PRIu64 " excluded  %6zu kept  %5" PRIu64 " isolated\n",
+         name, part->places, part->distinct, part->above, part->missing, part->excluded, kept,
+         part->isolated);
 }
 
 static void print_degrees(const struct prior_report *report) {
@@ -159,6 +163,8 @@ static enum vqct_status work(const void *values, const struct options_found *fou
   struct prior_recipe recipe = {.column = settings->column,
                                 .embeddings = settings->embeddings,
                                 .words = settings->words,
+                                .exclude = settings->exclude.items,
+                                .exclude_files = settings->exclude.count,
                                 .threshold = (uint64_t)settings->threshold,
                                 .note = settings->note,
                                 .progress = show_progress,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "exclusions.h"
 #include "prior_count.h"
 #include "provenance.h"
 
@@ -20,7 +21,7 @@ struct candidate {
 struct building {
   const struct prior_recipe *recipe;
   struct vocabulary vocabulary;
-  struct word_table wanted;
+  struct word_table wanted, excluded;
   struct embeddings embeddings;
   struct candidate *candidates[2]; /* by part of speech */
   uint32_t *row[2];                /* of a vocabulary's word in the prior; WORD_NONE: not kept */
@@ -82,16 +83,22 @@ static enum vqct_status look_up(struct building *building, struct vqct_error *er
   return status;
 }
 
-/* Drops the candidates without an embedding. */
+/* Drops the candidates without an embedding and those that are excluded. */
 static enum vqct_status keep_found(struct building *building, int part, struct vqct_error *error) {
   struct prior_part_report *report = &building->report->part[part];
   struct candidate *candidates = building->candidates[part];
   for (size_t i = 0; i < report->above; i++) {
     uint32_t id;
+    bool excluded = word_table_find(&building->excluded, candidates[i].text,
+                                    strlen(candidates[i].text)) != WORD_NONE;
     if (building->embeddings.found[candidates[i].look]) {
-      candidates[building->kept[part]++] = candidates[i];
+      report->excluded += excluded;
+      if (!excluded)
+        candidates[building->kept[part]++] = candidates[i];
       continue;
     }
+    if (excluded)
+      continue;
     report->missing++;
     if (!word_table_add(&building->report->missing, candidates[i].text, strlen(candidates[i].text),
                         &id))
@@ -223,10 +230,20 @@ static enum vqct_status count_degrees(struct building *building, struct vqct_err
   return VQCT_OK;
 }
 
+static enum vqct_status read_exclusions(struct building *building, struct vqct_error *error) {
+  const struct prior_recipe *recipe = building->recipe;
+  enum vqct_status status = VQCT_OK;
+  for (size_t i = 0; i < recipe->exclude_files && status == VQCT_OK; i++)
+    status = exclusions_read(recipe->exclude[i], &building->excluded, error);
+  return status;
+}
+
 static enum vqct_status run(struct building *building, struct vqct_error *error) {
   const struct prior_recipe *recipe = building->recipe;
   struct prior_report *report = building->report;
-  enum vqct_status status = prior_count(recipe, &building->vocabulary, &report->captions, error);
+  enum vqct_status status = read_exclusions(building, error);
+  if (status == VQCT_OK)
+    status = prior_count(recipe, &building->vocabulary, &report->captions, error);
   report->tokens = building->vocabulary.tokens;
   for (int part = 0; part < 2 && status == VQCT_OK; part++)
     status = choose_candidates(building, part, error);
@@ -256,6 +273,7 @@ enum vqct_status prior_build(const struct prior_recipe *recipe, struct prior *pr
   enum vqct_status status = run(&building, error);
   vocabulary_free(&building.vocabulary);
   word_table_free(&building.wanted);
+  word_table_free(&building.excluded);
   embeddings_free(&building.embeddings);
   for (int part = 0; part < 2; part++) {
     free(building.candidates[part]);

@@ -21,7 +21,9 @@ struct prior_recipe {
   const char *embeddings; /* file */
   const char *words;      /* list of words beside a matrix, else NULL */
   uint64_t threshold;     /* words with a larger count are kept */
-  const char *note;       /* for the provenance: sources and licences; NULL: none */
+  const char *const *exclude; /* files of words that are not (exclusions.h) */
+  size_t exclude_files;
+  const char *note; /* for the provenance: sources and licences; NULL: none */
   const struct pos_model *tagger;
   const struct lexicon *lexicon;
   struct pool *pool; /* may be NULL */
@@ -37,6 +39,7 @@ struct prior_part_report {
   uint64_t distinct; /* words */
   uint64_t above;    /* words above the threshold */
   uint64_t missing;  /* of those, without an embedding: left out */
+  uint64_t excluded; /* with one, but on a list of words that are not wanted: left out */
   uint64_t isolated; /* words of the prior without an edge */
   /* Words of the prior by number of neighbours: 0, 1, 2-3, 4-7, ..., 1024 and more. */
   uint64_t degrees[PRIOR_DEGREE_BINS];

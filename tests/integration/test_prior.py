@@ -211,6 +211,41 @@ class Build(Folder):
         for name, result in results.items():
             self.assertEqual(result, results["plain.txt"], name)
 
+    def test_words_on_a_list_are_left_out(self):
+        """The prior is the one without their embeddings, and the report counts them."""
+        captions_file = self.write("captions.txt", "\n".join(captions(8, 900)))
+        first = self.write("first.txt", "\ufeff# people\nBIG old # of any age\n\n")
+        second = self.write("second.txt", "dog\tnever-met child")
+        excluded, report = self.build(captions_file, output="excluded.safetensors",
+                                      arguments=("--exclude", first, "-x", second))
+        left = {a.lower() for a in ADJECTIVES} - {"big", "old"} | set(NOUNS.values()) - {"dog", "child"}
+        expected, _ = self.build(captions_file, output="expected.safetensors",
+                                 vectors=self.vectors(sorted(left)))
+        words, tensors, texts = read_prior(excluded)
+        self.all_vectors()
+        others, others_tensors, _ = read_prior(expected)
+        self.assertEqual(words, others)
+        for name in ("words.count", "words.part", "edges"):
+            self.assertEqual(tensors[name].tolist(), others_tensors[name].tolist())
+        self.assertRegex(report, r"(?m)^adjectives .* 0 without embedding +2 excluded +6 kept")
+        self.assertRegex(report, r"(?m)^nouns .* 0 without embedding +2 excluded +9 kept")
+        provenance = json.loads(texts["provenance"])
+        self.assertEqual((provenance["exclude"], provenance["excluded"]),
+                         (["first.txt", "second.txt"], 4))
+
+    def test_the_list_that_ships(self):
+        """It names what must not lead a page of words, and no colour, size or thing."""
+        path = os.path.join(ROOT, "config", "excluded-words.txt")
+        text = ("a nude woman\nan asian man\na muslim man\na disabled man\nthe stupid idiot\n"
+                "a sexy breast\na spongebob toy\na black dog\na large white orange\n") * 20
+        vectors = self.vectors(["nude", "woman", "asian", "man", "muslim", "disabled", "stupid",
+                                "idiot", "sexy", "breast", "spongebob", "toy", "black", "dog",
+                                "large", "white", "orange"])
+        prior, _ = self.build(self.write("captions.txt", text), vectors=vectors,
+                              arguments=("--exclude", path))
+        self.assertEqual(set(read_prior(prior)[0]),
+                         {"woman", "man", "toy", "black", "dog", "large", "white", "orange"})
+
     def test_another_column(self):
         table = self.write("a.csv", "title,TEXT\n1,a big red dog\n2\n\n3,\"a small, old dog\"\n")
         lines = self.write("b.jsonl", '{"text": "a big dog"}\n{"text": null}\n{"n": 1}\n')
@@ -310,6 +345,14 @@ class Refused(Folder):
                            self.write("v.txt", "zebra 1 2 3\nlion 1 2 3\n"))
         self.build_refused(11, "0 and 1 of them have an embedding", self.good,
                            self.write("v.txt", "dog 1 2 3\nbig 1 nan 3\n"))
+
+    def test_lists_of_words_to_leave_out(self):
+        for content, message in ((b"fine\na\xff\n", "list.txt:2: not UTF-8"),
+                                 (b"x" * 256, "list.txt:1: a word of over 255 bytes"),
+                                 ("red".encode("utf-16"), "list.txt: is UTF-16")):
+            self.build_refused(11, message, self.good, None, "-x", self.write("list.txt", content))
+        self.build_refused(3, "missing.txt", self.good, None, "-x",
+                           os.path.join(self.folder, "missing.txt"))
 
     def test_arguments(self):
         vectors = self.all_vectors()
