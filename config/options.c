@@ -1,3 +1,7 @@
+/* argv is walked twice: first for --config and --help alone, since the file lies under the
+ * flags, then for the values after defaults, file and environment have been read. Each source
+ * thus overwrites the one below it, and every value, whatever its source, goes through the same
+ * checks. */
 #include "options.h"
 
 #include <errno.h>

@@ -1,3 +1,8 @@
+/* Chunks form a list in which those behind the current one are empty: memory that was given back
+ * and waits for the next run. A block never crosses chunks, so how work is cut into blocks
+ * decides how much of each chunk is wasted; arena_gather ends that with one chunk of the peak.
+ * Under AddressSanitizer every block has a poisoned zone behind it, and what is given back is
+ * poisoned. */
 #include "arena.h"
 
 #include <stdint.h>

@@ -1,3 +1,6 @@
+/* The instruction set is what the processor and the kernel offer together
+ * (__builtin_cpu_supports asks both), and the processors are those that a container may really
+ * use: its affinity, cut by its quota of time. */
 #define _GNU_SOURCE
 #include "cpu.h"
 

@@ -1,3 +1,5 @@
+/* Messages quote names from files and requests, so what could move a terminal's cursor or begin
+ * a line of a log is replaced. */
 #include "error.h"
 
 #include <stdarg.h>

@@ -1,3 +1,6 @@
+/* Open addressing over one block of texts. The hash table holds numbers of words and the numbers
+ * offsets into the block, so that either may move while it grows. All memory is taken before
+ * anything is changed: a word is added whole or not at all. */
 #include "word_table.h"
 
 #include <stdlib.h>

@@ -1,3 +1,7 @@
+/* The temporary file lies in the folder of the path, since rename works only within one file
+ * system, and its name bears the process, so that writers of one path never share it. A flush
+ * before the rename keeps a crash from leaving an empty file under the name; one of the folder
+ * after it makes the rename last. */
 #include "atomic_file.h"
 
 #include <dirent.h>

@@ -1,3 +1,6 @@
+/* The header is a Python dictionary as numpy prints it. It is parsed by a cursor that cannot
+ * pass its end, and only what numpy itself writes is accepted: three keys, in any order, each
+ * once. The data must fill the rest of the file exactly. */
 #include "npy.h"
 
 #include <stdio.h>

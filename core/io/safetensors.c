@@ -1,3 +1,7 @@
+/* The order of the checks is what makes them safe: the length field against the file before the
+ * JSON is parsed, each tensor's shape against overflow before it is multiplied by its type's
+ * size, its bytes against the file before a view of them is made, and at the end that all views
+ * together cover the data once. */
 #include "safetensors.h"
 
 #include <jansson.h>

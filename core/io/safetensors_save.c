@@ -1,3 +1,5 @@
+/* Wide numbers come first and the header is padded, so that every tensor is aligned to its own
+ * numbers when the file is mapped. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>

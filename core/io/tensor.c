@@ -1,3 +1,6 @@
+/* Half-precision numbers are converted in plain C rather than by F16C, so that every
+ * processor reads and writes the same bits: rounding to nearest, ties to even, subnormal numbers
+ * kept. */
 #include "tensor.h"
 
 #include <math.h>

@@ -1,3 +1,5 @@
+/* CLIP's pattern divides by Unicode's classes of letters and numbers. This table has ranges instead
+ * of all of Unicode: what is not listed counts as a letter, so no byte of a text is ever lost. */
 #include "bpe_split.h"
 
 #include <stdint.h>

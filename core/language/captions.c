@@ -1,3 +1,5 @@
+/* Both forms are read as streams, and a caption is handed on as soon as it is complete, so that
+ * memory does not grow with the file. */
 #include "captions.h"
 
 #include <stdbool.h>

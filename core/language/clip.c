@@ -1,3 +1,4 @@
+/* Texts run in batches of a fixed number, which bounds the scratch whatever the number of words. */
 #include "clip.h"
 
 #include <math.h>

@@ -1,3 +1,6 @@
+/* All sizes come from the shapes of the tensors; config.json only says what shapes cannot show
+ * (heads, activation, epsilon). Tensors of fp32 are used where they lie in the mapping, others
+ * are converted once. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

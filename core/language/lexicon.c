@@ -1,3 +1,6 @@
+/* Words are sorted, and each says how many bytes it shares with the one before. So a damaged
+ * byte would spread: every length is checked against what is left, and a word that stands twice
+ * or bytes behind the last one are errors. */
 #include "lexicon.h"
 
 #include <stdlib.h>

@@ -1,3 +1,5 @@
+/* Words go to a table whose texts move while it grows, so they are kept by number until all
+ * files are read. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,3 +1,6 @@
+/* Scores are sums of small whole numbers, so their order does not matter and a tie goes to the
+ * lower tag: tags are the same on every machine. The features of a word are prefetched together,
+ * since their slots lie all over a table larger than the cache. */
 #include "pos_model.h"
 
 #include <stdlib.h>

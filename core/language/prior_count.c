@@ -1,3 +1,7 @@
+/* The caller's thread reads captions into a batch; when it is full, the team counts it, each
+ * worker into a vocabulary of its own. Reading and counting take turns rather than overlap:
+ * tagging takes nearly all of the time. Vocabularies are added in the end, and whoever uses the
+ * sum sorts it, so who counted what does not show. */
 #include "prior_count.h"
 
 #include <stdatomic.h>

@@ -1,3 +1,5 @@
+/* Features and provenance are made complete before anything of the prior is replaced, so that a
+ * failure leaves it as it was. */
 #include "prior_embed.h"
 
 #include <jansson.h>

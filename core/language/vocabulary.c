@@ -1,3 +1,5 @@
+/* Pairs are counted in one table of open addressing keyed by both numbers, in which a count of 0
+ * marks a free slot. Only an adjective directly before a noun makes a pair, as in the paper. */
 #include "vocabulary.h"
 
 #include <stdlib.h>

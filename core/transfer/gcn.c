@@ -1,3 +1,7 @@
+/* S X, which never changes, is computed when the transfer is made, so that a step multiplies by
+ * the graph once forward and once backward. Dropout and the leaky rectifier are one factor a
+ * number, which the tape keeps for the way back. Tasks are blocks of rows, and the dropout of a
+ * row depends on seed, step and row alone, so the team's size changes nothing. */
 #include "gcn.h"
 
 #include "rng.h"

@@ -1,3 +1,6 @@
+/* Rows are filled by counting, as in a counting sort, then sorted and merged one by one. Degrees
+ * are sums of whole numbers and the normalisation is in double, so that the order in which edges
+ * come makes no difference. */
 #include "sparse.h"
 
 #include <math.h>

@@ -1,3 +1,7 @@
+/* What never changes during training is folded when a transfer is made: the graph into the
+ * embeddings (GCN), the projection into the codes (FIXED). Each kind is then a case of
+ * list_parameters, initial_range, fold_input, forward and backward, and everybody else sees one
+ * flat block of parameters. */
 #include "transfer.h"
 
 #include <math.h>
