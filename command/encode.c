@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <zlib.h>
 
+#include "collect.h"
 #include "command.h"
 #include "cpu.h"
 #include "error.h"
@@ -178,7 +179,7 @@ static enum vqct_status prepare(struct encoding *encoding, char **operands, int 
   enum vqct_status status = read_shard(encoding, error);
   if (status == VQCT_OK)
     status = pictures_open((const char *const *)operands + 1, (size_t)count - 1,
-                           PICTURES_BAD_LISTED, &encoding->pictures, error);
+                           PICTURES_BAD_LISTED, &signals_stopping, &encoding->pictures, error);
   if (status == VQCT_OK)
     status = vqct_model_open(operands[0], &encoding->model, error);
   if (status != VQCT_OK)

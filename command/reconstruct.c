@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collect.h"
 #include "command.h"
 #include "cpu.h"
 #include "error.h"
@@ -184,7 +185,7 @@ static enum vqct_status prepare(struct reconstruction *reconstruction, char **op
   if (!reconstruction->settings.output)
     return error_set(error, VQCT_INVALID, "--output DIR is missing");
   enum vqct_status status = pictures_open((const char *const *)operands + 1, (size_t)count - 1,
-                                          PICTURES_BAD_LISTED, &reconstruction->pictures, error);
+                                          PICTURES_BAD_LISTED, &signals_stopping, &reconstruction->pictures, error);
   if (status == VQCT_OK)
     status = vqct_model_open(operands[0], &reconstruction->model, error);
   if (status != VQCT_OK)

@@ -20,3 +20,10 @@ void signals_catch(void) {
 bool signals_stop(void) {
   return stop;
 }
+
+static bool stopping(void *context) {
+  (void)context;
+  return stop;
+}
+
+const struct shard_stop signals_stopping = {stopping, NULL};

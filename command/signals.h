@@ -4,10 +4,15 @@
 
 #include <stdbool.h>
 
+#include "shard.h"
+
 /** From now on the two signals only set a flag; a second one ends the process at once. */
 void signals_catch(void);
 
 /** Whether one has come. */
 bool signals_stop(void);
+
+/** The same question for those who list pictures. */
+extern const struct shard_stop signals_stopping;
 
 #endif

@@ -12,33 +12,32 @@
 
 #include "error.h"
 
+enum vqct_status mapped_file_of(int descriptor, const char *name, struct mapped_file *file,
+                                struct vqct_error *error) {
+  struct stat facts;
+  *file = (struct mapped_file){0};
+  if (fstat(descriptor, &facts) != 0)
+    return error_set(error, VQCT_READ, "%s: %s", name, strerror(errno));
+  if (!S_ISREG(facts.st_mode))
+    return error_set(error, VQCT_READ, "%s: not a regular file", name);
+  if (facts.st_size == 0)
+    return VQCT_OK;
+  void *data = mmap(NULL, (size_t)facts.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+  if (data == MAP_FAILED)
+    return error_set(error, VQCT_READ, "%s: %s", name, strerror(errno));
+  file->data = data;
+  file->size = (size_t)facts.st_size;
+  return VQCT_OK;
+}
+
 enum vqct_status mapped_file_open(const char *path, struct mapped_file *file,
                                   struct vqct_error *error) {
   *file = (struct mapped_file){0};
-  enum vqct_status status = VQCT_OK;
-  struct stat facts;
   /* Not blocking, or opening a named pipe would wait for a writer. */
   int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0)
     return error_set(error, VQCT_READ, "%s: %s", path, strerror(errno));
-  if (fstat(descriptor, &facts) != 0) {
-    status = error_set(error, VQCT_READ, "%s: %s", path, strerror(errno));
-    goto done;
-  }
-  if (!S_ISREG(facts.st_mode)) {
-    status = error_set(error, VQCT_READ, "%s: not a regular file", path);
-    goto done;
-  }
-  if (facts.st_size == 0)
-    goto done;
-  void *data = mmap(NULL, (size_t)facts.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-  if (data == MAP_FAILED) {
-    status = error_set(error, VQCT_READ, "%s: %s", path, strerror(errno));
-    goto done;
-  }
-  file->data = data;
-  file->size = (size_t)facts.st_size;
-done:
+  enum vqct_status status = mapped_file_of(descriptor, path, file, error);
   close(descriptor);
   return status;
 }

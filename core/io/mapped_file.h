@@ -17,6 +17,10 @@ struct mapped_file {
 enum vqct_status mapped_file_open(const char *path, struct mapped_file *file,
                                   struct vqct_error *error);
 
+/** The same for a file that is open, which may be closed afterwards; name stands in messages. */
+enum vqct_status mapped_file_of(int descriptor, const char *name, struct mapped_file *file,
+                                struct vqct_error *error);
+
 /** Gives the memory of the whole pages within some of the bytes back; they stay readable. */
 void mapped_file_drop(const struct mapped_file *file, const void *data, size_t size);
 

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "collect.h"
 #include "error.h"
 #include "run_inner.h"
 
@@ -79,14 +80,24 @@ static uint64_t greatest_common_divisor(uint64_t a, uint64_t b) {
   return a;
 }
 
+/* What is not listed of a set is told once, by the first process. */
+static enum vqct_status open_set(struct run *run, const char *const *paths, size_t count,
+                                 struct pictures **set) {
+  const struct shard_stop stop = {run->hooks->stopping, run->hooks->context};
+  enum vqct_status status = pictures_open(paths, count, PICTURES_BAD_APART, &stop, set, run->error);
+  if (status != VQCT_OK || (run->reduction && run->reduction->rank))
+    return status;
+  for (size_t i = 0; i < pictures_faults(*set); i++)
+    report_bad(run, pictures_fault(*set, i));
+  return VQCT_OK;
+}
+
 static enum vqct_status open_data(struct run *run) {
   const struct run_settings *s = run->settings;
-  enum vqct_status status =
-      pictures_open(s->data, s->data_count, PICTURES_BAD_REFUSED, &run->pictures, run->error);
+  enum vqct_status status = open_set(run, s->data, s->data_count, &run->pictures);
   if (status != VQCT_OK || !s->validation_count)
     return status;
-  return pictures_open(s->validation, s->validation_count, PICTURES_BAD_REFUSED, &run->validation,
-                       run->error);
+  return open_set(run, s->validation, s->validation_count, &run->validation);
 }
 
 /* The crop's side for sample `number` of the whole run. */

@@ -1,0 +1,221 @@
+/* libarchive's filters over its "raw" format give the unpacked bytes as one member; they go to a
+ * temporary file that has no name any more. Filters are named one by one, because those for all
+ * formats start external programs. Standard input is waited for in short turns, so that a wish to
+ * stop is heard while nothing comes.
+ */
+#include "unpack.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <zlib.h>
+
+#include "error.h"
+
+#define BYTES_FREE ((uint64_t)64 << 20) /* that any archive may unpack to */
+#define RATIO_MAX  100                  /* of unpacked bytes to those read, above that */
+
+/* Standard input as libarchive's client. */
+struct input {
+  const struct libarchive *library;
+  const struct shard_stop *stop;
+  unsigned char block[65536];
+};
+
+struct unpacking {
+  const struct unpack_source *source;
+  const struct libarchive *library;
+  const struct shard_stop *stop;
+  struct archive *archive;
+  int descriptor;
+  uint64_t written;
+  uLong checksum;
+};
+
+static bool asked_to_stop(const struct shard_stop *stop) {
+  return stop && stop->asked && stop->asked(stop->context);
+}
+
+static la_ssize_t read_input(struct archive *archive, void *context, const void **block) {
+  enum { TURN = 200 /* milliseconds */ };
+  struct input *input = context;
+  struct pollfd ready = {.fd = STDIN_FILENO, .events = POLLIN};
+  *block = input->block;
+  for (;;) {
+    if (asked_to_stop(input->stop)) {
+      input->library->set_error(archive, EINTR, "stopped");
+      return ARCHIVE_FATAL;
+    }
+    if (poll(&ready, 1, TURN) <= 0)
+      continue;
+    ssize_t size = read(STDIN_FILENO, input->block, sizeof input->block);
+    if (size >= 0)
+      return size;
+    if (errno != EINTR && errno != EAGAIN) {
+      input->library->set_error(archive, errno, "%s", strerror(errno));
+      return ARCHIVE_FATAL;
+    }
+  }
+}
+
+static bool support_filters(const struct libarchive *library, struct archive *archive) {
+  return library->read_support_filter_gzip(archive) == ARCHIVE_OK &&
+         library->read_support_filter_bzip2(archive) == ARCHIVE_OK &&
+         library->read_support_filter_xz(archive) == ARCHIVE_OK &&
+         library->read_support_filter_zstd(archive) == ARCHIVE_OK &&
+         library->read_support_filter_lz4(archive) == ARCHIVE_OK &&
+         library->read_support_format_raw(archive) == ARCHIVE_OK;
+}
+
+static enum vqct_status fault(const struct unpacking *unpacking, struct vqct_error *error) {
+  const char *text = unpacking->library->error_string(unpacking->archive);
+  return error_set(error, VQCT_DATA, "%s: %s", unpacking->source->name,
+                   text ? text : "it cannot be unpacked");
+}
+
+/* A file without a name, in *descriptor. Errors: WRITE, MEMORY. */
+static enum vqct_status open_temporary(int *descriptor, struct vqct_error *error) {
+  static const char name[] = "/vqct-XXXXXX";
+  const char *folder = getenv("TMPDIR");
+  if (!folder || !folder[0])
+    folder = "/var/tmp";
+  size_t length = strlen(folder);
+  char *path = malloc(length + sizeof name);
+  if (!path)
+    return error_set(error, VQCT_MEMORY, "no memory to unpack an archive");
+  memcpy(path, folder, length);
+  memcpy(path + length, name, sizeof name);
+  *descriptor = mkstemp(path);
+  enum vqct_status status = VQCT_OK;
+  if (*descriptor < 0)
+    status = error_set(error, VQCT_WRITE,
+                       "%s: an archive cannot be unpacked there: %s (TMPDIR names another place)",
+                       folder, strerror(errno));
+  else
+    unlink(path);
+  free(path);
+  return status;
+}
+
+static enum vqct_status write_block(struct unpacking *unpacking, const unsigned char *block,
+                                    size_t size, struct vqct_error *error) {
+  unpacking->checksum = crc32_z(unpacking->checksum, block, size);
+  unpacking->written += size;
+  while (size) {
+    ssize_t written = write(unpacking->descriptor, block, size);
+    if (written < 0 && errno == EINTR)
+      continue;
+    if (written < 0)
+      return error_set(error, VQCT_WRITE,
+                       "%s: the temporary file it is unpacked to: %s (TMPDIR names another place)",
+                       unpacking->source->name, strerror(errno));
+    block += written;
+    size -= (size_t)written;
+  }
+  return VQCT_OK;
+}
+
+static enum vqct_status check_bound(const struct unpacking *unpacking, size_t more,
+                                    struct vqct_error *error) {
+  int64_t packed = unpacking->library->filter_bytes(unpacking->archive, -1);
+  uint64_t most = packed > 0 ? (uint64_t)packed * RATIO_MAX : 0;
+  most = most < BYTES_FREE ? BYTES_FREE : most;
+  if (unpacking->written + more <= most)
+    return VQCT_OK;
+  return error_set(error, VQCT_LIMIT,
+                   "%s: it unpacks to more than %d times its size, which is the limit",
+                   unpacking->source->name, RATIO_MAX);
+}
+
+/* Errors other than those of a damaged archive, which go to damage. */
+static enum vqct_status copy_blocks(struct unpacking *unpacking, struct vqct_error *damage,
+                                    struct vqct_error *error) {
+  const struct libarchive *library = unpacking->library;
+  enum vqct_status status = VQCT_OK;
+  while (status == VQCT_OK) {
+    const void *block;
+    size_t size;
+    la_int64_t offset;
+    int result = library->read_data_block(unpacking->archive, &block, &size, &offset);
+    if (asked_to_stop(unpacking->stop))
+      return error_set(error, VQCT_INTERRUPTED, "stopped while %s was unpacked",
+                       unpacking->source->name);
+    if (result == ARCHIVE_EOF)
+      break;
+    if (result != ARCHIVE_OK && result != ARCHIVE_WARN) {
+      fault(unpacking, damage);
+      break;
+    }
+    status = check_bound(unpacking, size, error);
+    if (status == VQCT_OK)
+      status = write_block(unpacking, block, size, error);
+  }
+  return status;
+}
+
+/* Opens the archive and its one member. */
+static enum vqct_status begin(struct unpacking *unpacking, struct input *input,
+                              struct vqct_error *error) {
+  const struct libarchive *library = unpacking->library;
+  const struct mapped_file *mapped = unpacking->source->mapped;
+  struct archive_entry *entry;
+  unpacking->archive = library->read_new();
+  if (!unpacking->archive)
+    return error_set(error, VQCT_MEMORY, "%s: no memory to unpack it", unpacking->source->name);
+  if (!support_filters(library, unpacking->archive))
+    return fault(unpacking, error);
+  int result = mapped ? library->read_open_memory(unpacking->archive, mapped->data, mapped->size)
+                      : library->read_open(unpacking->archive, input, NULL, read_input, NULL);
+  if (result == ARCHIVE_OK)
+    result = library->read_next_header(unpacking->archive, &entry);
+  if (result == ARCHIVE_EOF)
+    return error_set(error, VQCT_DATA, "%s: it is empty", unpacking->source->name);
+  if (result == ARCHIVE_OK || result == ARCHIVE_WARN)
+    return VQCT_OK;
+  if (asked_to_stop(unpacking->stop))
+    return error_set(error, VQCT_INTERRUPTED, "stopped while %s was read", unpacking->source->name);
+  return fault(unpacking, error);
+}
+
+enum vqct_status unpack_needed(const struct unpack_source *source, const struct libarchive *library,
+                               bool *needed, struct vqct_error *error) {
+  struct unpacking unpacking = {.source = source, .library = library};
+  enum vqct_status status = begin(&unpacking, NULL, error);
+  *needed = status == VQCT_OK && library->filter_code(unpacking.archive, 0) != ARCHIVE_FILTER_NONE;
+  library->read_free(unpacking.archive);
+  return status;
+}
+
+enum vqct_status unpack(const struct unpack_source *source, const struct libarchive *library,
+                        const struct shard_stop *stop, struct unpacked *result,
+                        struct vqct_error *error) {
+  *result = (struct unpacked){.damage.status = VQCT_OK};
+  struct unpacking unpacking = {.source = source,
+                                .library = library,
+                                .stop = stop,
+                                .descriptor = -1,
+                                .checksum = crc32(0, NULL, 0)};
+  struct input *input = malloc(sizeof *input);
+  if (!input)
+    return error_set(error, VQCT_MEMORY, "%s: no memory to unpack it", source->name);
+  input->library = library;
+  input->stop = stop;
+  enum vqct_status status = open_temporary(&unpacking.descriptor, error);
+  if (status == VQCT_OK)
+    status = begin(&unpacking, input, error);
+  if (status == VQCT_OK)
+    status = copy_blocks(&unpacking, &result->damage, error);
+  if (status == VQCT_OK)
+    status = mapped_file_of(unpacking.descriptor, source->name, &result->file, error);
+  result->checksum = (uint32_t)unpacking.checksum;
+  if (unpacking.archive)
+    library->read_free(unpacking.archive);
+  if (unpacking.descriptor >= 0)
+    close(unpacking.descriptor);
+  free(input);
+  return status;
+}
