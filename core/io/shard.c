@@ -231,9 +231,10 @@ static enum vqct_status walk_entries(struct walk *walk) {
   const struct libarchive *library = walk->library;
   enum vqct_status status = VQCT_OK;
   bool going = true;
-  if (library->read_support_format_tar(walk->archive) != ARCHIVE_OK ||
-      library->read_open_memory(walk->archive, walk->data, walk->size) != ARCHIVE_OK)
+  if (library->read_support_format_tar(walk->archive) != ARCHIVE_OK)
     return no_memory(walk);
+  if (library->read_open_memory(walk->archive, walk->data, walk->size) != ARCHIVE_OK)
+    return error_set(walk->error, VQCT_DATA, "%s: it does not begin as a tar archive", walk->name);
   while (going && status == VQCT_OK) {
     struct archive_entry *entry;
     int result = library->read_next_header(walk->archive, &entry);

@@ -49,7 +49,8 @@ class Seam(unittest.TestCase):
         """The whole picture as the training loader gives it."""
         pictures, loader, error = ctypes.c_void_p(), ctypes.c_void_p(), Error()
         paths = (ctypes.c_char_p * 1)(os.path.dirname(self.path).encode())
-        self.assertEqual(LIB.pictures_open(paths, ctypes.c_size_t(1), 0, ctypes.byref(pictures),
+        self.assertEqual(LIB.pictures_open(paths, ctypes.c_size_t(1), 0, None,
+                                           ctypes.byref(pictures),
                                            ctypes.byref(error)), 0, error.message)
         settings = LoaderSettings(pictures=pictures, held_out=1, crop_min=1, crop_max=1,
                                   channels=channels, threads=1, ahead=1, side=SIDE(lambda *_: 64),

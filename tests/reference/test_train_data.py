@@ -55,7 +55,7 @@ class Loader(unittest.TestCase):
         handle, pictures, error = ctypes.c_void_p(), ctypes.c_void_p(), Error()
         path = (folder or self.folder.name).encode()
         paths = (ctypes.c_char_p * 1)(path)
-        self.assertEqual(LIB.pictures_open(paths, ctypes.c_size_t(1), 0,
+        self.assertEqual(LIB.pictures_open(paths, ctypes.c_size_t(1), 0, None,
                                            ctypes.byref(pictures), ctypes.byref(error)), 0, error.message)
         side = SIDE(lambda _, n: sides(n))
         report = REPORT(lambda _, message: reports.append(message) if reports is not None else None)
@@ -187,7 +187,8 @@ class Links(unittest.TestCase):
                 os.symlink(to, f"{folder}/{link}")
             handle, error = ctypes.c_void_p(), Error()
             paths = (ctypes.c_char_p * 1)(f"{folder}/top".encode())
-            self.assertEqual(LIB.pictures_open(paths, ctypes.c_size_t(1), 0, ctypes.byref(handle),
+            self.assertEqual(LIB.pictures_open(paths, ctypes.c_size_t(1), 0, None,
+                                           ctypes.byref(handle),
                                                ctypes.byref(error)), 0, error.message)
             names = [LIB.pictures_name(handle, ctypes.c_size_t(i)).decode()
                      for i in range(LIB.pictures_count(handle))]
