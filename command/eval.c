@@ -292,8 +292,9 @@ static enum vqct_status prepare_measures(struct eval *eval, struct vqct_error *e
 
 static enum vqct_status prepare(struct eval *eval, char **operands, int count,
                                 struct vqct_error *error) {
-  enum vqct_status status = pictures_open((const char *const *)operands + 1, (size_t)count - 1,
-                                          PICTURES_BAD_LISTED, &signals_stopping, &eval->pictures, error);
+  enum vqct_status status =
+      pictures_open((const char *const *)operands + 1, (size_t)count - 1, PICTURES_BAD_LISTED,
+                    &signals_stopping, &eval->pictures, error);
   if (status == VQCT_OK)
     status = vqct_model_open(operands[0], &eval->model, error);
   if (status != VQCT_OK)

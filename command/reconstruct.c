@@ -184,8 +184,9 @@ static enum vqct_status prepare(struct reconstruction *reconstruction, char **op
                                 struct vqct_error *error) {
   if (!reconstruction->settings.output)
     return error_set(error, VQCT_INVALID, "--output DIR is missing");
-  enum vqct_status status = pictures_open((const char *const *)operands + 1, (size_t)count - 1,
-                                          PICTURES_BAD_LISTED, &signals_stopping, &reconstruction->pictures, error);
+  enum vqct_status status =
+      pictures_open((const char *const *)operands + 1, (size_t)count - 1, PICTURES_BAD_LISTED,
+                    &signals_stopping, &reconstruction->pictures, error);
   if (status == VQCT_OK)
     status = vqct_model_open(operands[0], &reconstruction->model, error);
   if (status != VQCT_OK)
