@@ -158,7 +158,7 @@ class Encode(CommandTest):
         with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as tar:
             tar.add(f"{folder}/a.png", "a.png")
         write(archive, content(archive)[:700])
-        fault = f"{archive}: a size beyond the end of the archive"
+        fault = f"{archive}: Truncated tar archive"
         done = self.encode(folder, "-o", self.path("t.npy"), "--size", 32, status=PARTIAL)
         self.assertIn(fault, done.stderr)
         self.assertIn("1 of 2 pictures failed", done.stderr)
@@ -167,6 +167,26 @@ class Encode(CommandTest):
         self.assertTrue(found[1]["error"].startswith(fault), found[1])
         self.assertEqual(len(np.load(self.path("t.npy"))), 1)
         self.assertFails(vqct("encode", self.model, archive, "-o", self.path("u.npy")), DATA, fault)
+
+    def test_a_cut_archive_keeps_its_whole_pictures(self):
+        """Cut within a picture, or within what fills up the block behind one."""
+        for i in range(3):
+            write(self.path(f"{i}.png"), content(f"{self.pictures}/p{i}.png"))
+        with tarfile.open(self.path("whole.tar"), "w", format=tarfile.USTAR_FORMAT) as tar:
+            ends = []
+            for i in range(3):
+                tar.add(self.path(f"{i}.png"), f"{i}.png")
+                ends.append(tar.offset)
+        padding = ends[0] - 512 - os.path.getsize(self.path("0.png"))
+        self.assertGreater(padding, 8)
+        for cut, whole in (ends[1] - 600, 1), (ends[0] - 5, 1), (ends[1], 2):
+            write(self.path("cut.tar"), content(self.path("whole.tar"))[:cut])
+            done = self.encode(self.path("cut.tar"), "-o", self.path("t.npy"), "--size", 32,
+                               status=PARTIAL)
+            self.assertIn("cut.tar: ", done.stderr)
+            found = records(self.path("t.jsonl"))[1:]
+            self.assertEqual([r["image"][-9:] for r in found if "row" in r],
+                             [f"tar:{i}.png" for i in range(whole)])
 
     def hold(self, arguments, messages=()):
         """Starts a run that says these messages and stands still at the next, as nobody reads them.
