@@ -91,6 +91,7 @@ static enum vqct_status note_pieces(const struct walk *walk, struct member *memb
       break;
     if (result != ARCHIVE_OK && result != ARCHIVE_WARN) {
       set_damage(walk, walk->library->error_string(walk->archive));
+      *whole = member->whole; /* it is cut in what fills up the member's last block */
       return VQCT_OK;
     }
     piece.data = data;
@@ -235,7 +236,7 @@ static enum vqct_status walk_entries(struct walk *walk) {
     return no_memory(walk);
   if (library->read_open_memory(walk->archive, walk->data, walk->size) != ARCHIVE_OK)
     return error_set(walk->error, VQCT_DATA, "%s: it does not begin as a tar archive", walk->name);
-  while (going && status == VQCT_OK) {
+  while (going && status == VQCT_OK && walk->shard->damage.status == VQCT_OK) {
     struct archive_entry *entry;
     int result = library->read_next_header(walk->archive, &entry);
     if (result == ARCHIVE_EOF) {
