@@ -20,6 +20,7 @@ struct run_settings {
   struct model_config config; /* a prior replaces its numbers of codes */
   struct trainer_settings trainer;
   const char *folder;
+  const char *from;            /* path of a model file to begin with; NULL: fresh weights */
   const char *prior;           /* path; NULL where the codes need none */
   enum vqct_train_parts parts; /* needs a prior unless it is VQCT_PARTS_BOTH */
   const char *perceptual;      /* path; NULL: no perceptual loss */

@@ -5,6 +5,7 @@
 #include "evaluation.h"
 #include "history.h"
 #include "loader.h"
+#include "model_file.h"
 #include "pictures.h"
 #include "prior.h"
 #include "run.h"
@@ -26,8 +27,10 @@ struct run {
   struct model_config config; /* with the prior's numbers of codes */
   const struct vqct_train_hooks *hooks;
   const struct reduction *reduction;
-  struct prior prior; /* empty without one */
-  struct prior codes; /* those of its words that become codes; its memory is prior's */
+  struct prior prior;     /* empty without one */
+  struct prior codes;     /* those of its words that become codes; its memory is prior's */
+  struct model_file from; /* empty without one; detached: codes and words */
+  const char **words;     /* N: of `from`, where they stay; NULL: those of the prior, or none */
   struct perceptual *perceptual;
   struct pictures *pictures, *validation; /* validation NULL: held-out ones of pictures */
   struct loader *loader;
@@ -84,6 +87,12 @@ enum vqct_status run_save(struct run *run, enum run_file file);
 /** Goes on from the folder's newest checkpoint, where settings ask for it; otherwise there must be
  * none. Errors: INVALID, READ, and those of checkpoint_load. */
 enum vqct_status run_resume(struct run *run);
+
+/* ---- run_from.c ---- */
+
+/** Where settings name a model file: a run that does not go on takes its weights, and its words
+ * stay where its codes do. Errors: INVALID (nothing agrees), those of model_file_open. */
+enum vqct_status run_begin_from(struct run *run);
 
 /* ---- run_open.c ---- */
 

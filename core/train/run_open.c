@@ -204,8 +204,8 @@ static enum vqct_status open_lists(struct run *run) {
 
 enum vqct_status run_open(struct run *run) {
   static enum vqct_status (*const steps[])(struct run *) = {
-      check_settings, run_folder_open, open_prior, open_perceptual, open_data,
-      make_trainer,   check_judged,    run_resume, start_loader,    open_lists,
+      check_settings, run_folder_open, open_prior,     open_perceptual, open_data,  make_trainer,
+      check_judged,   run_resume,      run_begin_from, start_loader,    open_lists,
   };
   run->config = run->settings->config;
   for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
@@ -225,6 +225,8 @@ void run_close(struct run *run) {
   pictures_close(run->validation);
   perceptual_free(run->perceptual);
   prior_free(&run->prior);
+  model_file_close(&run->from);
+  free(run->words);
   run_folder_close(run);
   free(run->batch);
 }

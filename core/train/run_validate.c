@@ -162,7 +162,7 @@ static enum vqct_status save_model(const struct validation *v, const char *path)
       .config = &run->config,
       .weights = trainer_weights(run->trainer, true),
       .codebook = run->trainer->codebook,
-      .words = run->settings->prior ? run->codes.word : NULL,
+      .words = run->settings->prior ? run->codes.word : run->words,
       .training_counts = v->chosen,
   };
   return model_file_save(path, &content, TENSOR_F16, run->error);

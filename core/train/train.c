@@ -6,6 +6,7 @@
 
 #include "cpu.h"
 #include "error.h"
+#include "model_file.h"
 #include "presets.h"
 #include "run.h"
 
@@ -46,16 +47,33 @@ static enum vqct_status check_settings(const struct vqct_train_settings *s,
 
 /* ---- meaning --------------------------------------------------------------------------------- */
 
+static enum vqct_status read_model_config(const char *path, struct model_config *config,
+                                          struct vqct_error *error) {
+  struct model_file file;
+  enum vqct_status status = model_file_open(path, &file, error);
+  if (status != VQCT_OK)
+    return status;
+  *config = file.config;
+  model_file_close(&file);
+  return VQCT_OK;
+}
+
+static enum vqct_status choose_architecture(const struct vqct_train_settings *s,
+                                            struct model_config *config, struct vqct_error *error) {
+  if (s->architecture)
+    return model_config_read(s->architecture, config, error);
+  if (s->from)
+    return read_model_config(s->from, config, error);
+  const struct model_preset *preset = s->preset ? model_preset_find(s->preset) : NULL;
+  if (!preset)
+    return error_set(error, VQCT_INVALID, "there is no preset '%.80s'", s->preset ? s->preset : "");
+  *config = preset->config;
+  return VQCT_OK;
+}
+
 static enum vqct_status make_architecture(const struct vqct_train_settings *s,
                                           struct model_config *config, struct vqct_error *error) {
-  const struct model_preset *preset = s->preset ? model_preset_find(s->preset) : NULL;
-  if (!s->architecture && !preset)
-    return error_set(error, VQCT_INVALID, "there is no preset '%.80s'", s->preset ? s->preset : "");
-  enum vqct_status status = VQCT_OK;
-  if (s->architecture)
-    status = model_config_read(s->architecture, config, error);
-  else
-    *config = preset->config;
+  enum vqct_status status = choose_architecture(s, config, error);
   if (status != VQCT_OK)
     return status;
   if (s->name &&
@@ -126,6 +144,7 @@ static enum vqct_status translate_settings(const struct vqct_train_settings *s,
       .config = config,
       .trainer = make_trainer(s),
       .folder = s->folder,
+      .from = s->from,
       .prior = s->prior,
       .parts = s->parts,
       .perceptual = s->perceptual_weight > 0 ? s->perceptual : NULL,

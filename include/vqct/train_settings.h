@@ -61,6 +61,9 @@ enum vqct_train_pixel { VQCT_TRAIN_PIXEL_MAP(VQCT_TRAIN_ENUMERATOR) };
  * The defaults are the paper's values at one process with batches of 8. */
 #define VQCT_TRAIN_SETTING_MAP(TEXT, SWITCH, WHOLE, NUMBER, CHOICE)                                \
   TEXT(prior, "prior", 0, NULL, "FILE", "words, graph and embeddings, from `vqct prior build`")    \
+  TEXT(from, "from", 0, NULL, "MODEL",                                                             \
+       "model file that a new run begins with: its architecture (unless --architecture is given) " \
+       "and those weights and codes that agree in shape")                                          \
   TEXT(perceptual, "perceptual", 0, NULL, "FILE",                                                  \
        "weights of LPIPS (VGG16 or SqueezeNet 1.1) as safetensors; without them that loss is "     \
        "left out")                                                                                 \

@@ -352,6 +352,87 @@ class Train(unittest.TestCase):
         done = self.train("said", "--resume", "--until", "4")
         self.assertIn("goes on from step 3 of 8", done.stdout)
 
+    def tensors(self, path):
+        return read_safetensors(f"{self.folder.name}/{path}.safetensors")[0]
+
+    def begin_from(self, run, *more):
+        """One step that moves nothing, so that the checkpoint is what the run begins with."""
+        model = f"{self.folder.name}/whole/model.safetensors"
+        done = self.train(run, "--from", model, "--steps", "1", "--validate-every", "0",
+                          "--learning-rate", "1e-12", "--discriminator-start", "-1", *more)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        return done.stdout, self.tensors(f"{run}/model")
+
+    def check_weights(self, model):
+        """Those of the network, which are rounded to fp16 again, and to Adam's step of 1e-12."""
+        whole = self.tensors("whole/model")
+        names = [name for name in whole if not name.startswith("codebook")]
+        self.assertGreater(len(names), 20)
+        for name in names:
+            self.assertLessEqual(abs(model[name].astype(float) - whole[name]).max(), 1e-11, name)
+
+    def test_begins_with_a_model(self):
+        """Codes that are trained themselves are the model's, and bear its words."""
+        whole = self.tensors("whole/model")
+        for codes in ("free", "ema"):
+            said, model = self.begin_from(f"from-{codes}", "--codes", codes)
+            self.assertIn("; 32 of its 32 codes\n", said)
+            self.check_weights(model)
+            if codes == "free":
+                np.testing.assert_allclose(model["codebook.weight"], whole["codebook.weight"],
+                                           rtol=0, atol=1e-11)
+            np.testing.assert_array_equal(model["codebook.words"], whole["codebook.words"])
+
+    def test_begins_with_a_model_and_fits_the_transfer(self):
+        """The model's own prior: its graph convolution can give its codes again."""
+        whole = self.tensors("whole/model")["codebook.weight"].astype(float)
+        said, model = self.begin_from("from-gcn")
+        self.assertRegex(said, r"begins with (\d+) of \1 weights of .*; 32 of its 32 codes, fitted")
+        self.check_weights(model)
+        off = (model["codebook.weight"] - whole) ** 2
+        self.assertLess(off.sum() / (whole ** 2).sum(), 0.01)
+        self.begin_from("from-gcn-again", "--threads", "2")
+        self.assertEqual(self.state("from-gcn"), self.state("from-gcn-again"))
+
+    def test_begins_with_a_model_of_other_words(self):
+        """A prior of half its words, and some that it does not have, in another order."""
+        draw = np.random.default_rng(3)
+        path = f"{self.folder.name}/other.safetensors"
+        adjectives, nouns = ["a9", "new", "a3"], ["n19", "n2", "newer", "n7", "n0"]
+        write_prior(path, adjectives, nouns, draw.standard_normal((8, 6)), [(0, 3, 1), (2, 4, 2)])
+        said, model = self.begin_from("from-other", "--prior", path, "--codes", "free")
+        self.assertIn("; 6 of its 8 codes\n", said)
+        self.check_weights(model)
+        whole = self.tensors("whole/model")["codebook.weight"]
+        rows = {"a9": 9, "a3": 3, "n19": 31, "n2": 14, "n7": 19, "n0": 12}
+        for i, word in enumerate(adjectives + nouns):
+            if word in rows:
+                np.testing.assert_allclose(model["codebook.weight"][i], whole[rows[word]], rtol=0,
+                                           atol=1e-11)
+
+    def test_a_run_that_goes_on_does_not_begin_again(self):
+        self.begin_from("from-on", "--codes", "free")
+        done = self.train("from-on", "--resume", "--steps", "2", "--learning-rate", "0.01")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertNotIn("begins with", done.stdout)
+        np.testing.assert_array_equal(self.tensors("from-on/model")["codebook.words"],
+                                      self.tensors("whole/model")["codebook.words"])
+
+    def test_models_without_a_prior_and_files_that_are_none(self):
+        done = subprocess.run([VQCT, "train", "-o", f"{self.folder.name}/from-none", "--data", self.data,
+                               "--held-out", "3", "--codes", "free", "--steps", "1", "--crop", "32",
+                               "--validation-size", "40", "--perceptual-weight", "0", "--from",
+                               f"{self.folder.name}/whole/model.safetensors", "--batch", "2"],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout)  # without a prior: the model's words
+        np.testing.assert_array_equal(self.tensors("from-none/model")["codebook.words"],
+                                      self.tensors("whole/model")["codebook.words"])
+        for path, code, message in ((f"{self.folder.name}/none.safetensors", 3, "none.safetensors"),
+                                    (self.prior, 5, "prior.safetensors")):
+            done = self.train("from-wrong", "--from", path)
+            self.assertEqual(done.returncode, code, done.stdout)
+            self.assertIn(message, done.stdout)
+
     def test_all_pictures_held_out(self):
         done = self.train("all-held-out", "--held-out", "12")
         self.assertEqual(done.returncode, 11, done.stdout)
