@@ -1,3 +1,5 @@
+/* Which picture a number gets is settled under the lock, in the order of numbers, since an
+ * epoch's shuffle is made once and in place; all else follows from the number, outside of it. */
 #include "loader.h"
 
 #include <math.h>

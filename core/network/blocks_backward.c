@@ -1,3 +1,6 @@
+/* Blocks are walked backwards over the tape, and what the forward pass did while it read (scale,
+ * shift, swish) is done again here rather than kept, which costs little beside a convolution and
+ * saves an activation a layer. */
 #include "blocks_backward.h"
 
 #include <string.h>

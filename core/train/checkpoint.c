@@ -1,3 +1,6 @@
+/* A checkpoint is what a run cannot compute again: the trainer's blocks and where it stands.
+ * Codebooks of a transfer are left out, since they follow from its weights; list_blocks is the
+ * one list that both directions go through. */
 #include "checkpoint.h"
 
 #include <inttypes.h>

@@ -1,3 +1,6 @@
+/* Everything that is trained lies in one flat block, cut into pieces of a fixed size for the
+ * team. The norm adds up the pieces in their order, so that it, and with it the clipping, has
+ * the same bits for every number of threads. */
 #include "optimizer.h"
 
 #include <math.h>

@@ -1,3 +1,6 @@
+/* One thread, the caller's, takes the steps; only the loader's threads run beside it. All
+ * processes of a job take the same way through the loop, since each sum over them waits for all:
+ * whether to stop is such a sum, and the leader alone validates and writes. */
 #include "run.h"
 
 #include <inttypes.h>

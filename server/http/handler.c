@@ -1,3 +1,7 @@
+/* A request is refused as early as it can be: the framing before anything is believed, then the
+ * route, the key, the deadline and the length, then the route's own admission, all before the
+ * first byte of the body. What was refused is still read for a while, since a socket that closes
+ * on unread data takes the answer with it. */
 #include "handler.h"
 
 #include <ctype.h>

@@ -1,3 +1,6 @@
+/* Each window is a ring of slots of counts, so that time passing clears one slot instead of
+ * subtracting pictures one by one: a window of ten minutes is right to a tenth of itself, and
+ * its memory is bounded by the codes alone. */
 #include "usage.h"
 
 #include <stdlib.h>
