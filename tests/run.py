@@ -4,8 +4,8 @@
     tests/run.py --build build/release [NAME...]
 
 Each Check program under BUILD/tests/unit and each Python file test_*.py of tests/house,
-tests/reference, tests/integration and tests/deploy is one test program; NAME picks those whose path
-contains it. The last line is 'N passed, N failed' (', N skipped' where a machine lacks something); the exit
+tests/reference, tests/integration, tests/python and tests/deploy is one test program; NAME picks
+those whose path contains it. The last line is 'N passed, N failed' (', N skipped' where a machine lacks something); the exit
 status is 1 if any test failed or none ran.
 """
 import argparse
@@ -29,7 +29,7 @@ def programs(build, names):
             source = os.path.relpath(path, f"{ROOT}/{build}") + ".c"
             if os.path.exists(f"{ROOT}/{source}"):
                 found.append((source[len("tests/"):-2], [path]))
-    for room in ("house", "reference", "integration", "deploy"):
+    for room in ("house", "reference", "integration", "python", "deploy"):
         for path in sorted(glob.glob(f"{ROOT}/tests/{room}/test_*.py")):
             label = os.path.relpath(path, f"{ROOT}/tests")[:-3]
             found.append((label, [sys.executable, path, "-v"]))

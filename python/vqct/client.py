@@ -1,0 +1,140 @@
+"""The service's REST API, with the standard library alone; tokens travel as .npy."""
+import base64
+import io
+import json
+import os
+import random
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from .errors import Error, InvalidError, ReadError, UnavailableError, of_status
+
+ImageFile = Union[bytes, str, "os.PathLike[str]"]
+"""The bytes of a picture's file, or the path of one."""
+
+_BUSY = (429, 503)
+_STATUS = {400: "INVALID", 401: "INVALID", 403: "INVALID", 404: "INVALID", 405: "INVALID",
+           406: "INVALID", 409: "TOKENS", 413: "LIMIT", 415: "IMAGE", 422: "IMAGE",
+           429: "UNAVAILABLE", 500: "INTERNAL", 503: "UNAVAILABLE", 504: "UNAVAILABLE"}
+
+
+class Client:
+    """A service at `url`, such as "http://127.0.0.1:8080". May be used from any number of threads.
+
+    key: for services that ask for one. timeout: seconds that one call may take, its retries
+    included. A busy service (429, 503) is asked again after what its Retry-After says, one that
+    cannot be reached after a growing pause; both only while the timeout allows. Answers that are
+    problems raise vqct.Error, with `http_status` and the problem document in `problem`.
+    """
+
+    def __init__(self, url: str, key: Optional[str] = None, timeout: float = 60.0):
+        if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+            raise InvalidError(f"{url}: not an http or https address")
+        self._url, self._timeout = url.rstrip("/"), timeout
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+
+    def encode(self, images: Union[ImageFile, Sequence[ImageFile]],
+               size: Union[None, int, Tuple[int, int]] = None, resize: str = "cover") -> np.ndarray:
+        """Tokens N,P,h,w of picture files (N = 1 for one). size: (height, width) or a side."""
+        files = [_file(one) for one in _as_list(images)]
+        query = {"resize": resize}
+        if size is not None:
+            height, width = (size, size) if isinstance(size, int) else size
+            query["size"] = f"{width}x{height}"
+        body, kind = _multipart(files)
+        answer = self._request("/v1/encode", body, kind, "application/x-npy", query)[0]
+        return np.load(io.BytesIO(answer), allow_pickle=False)
+
+    def decode(self, tokens: np.ndarray) -> List[bytes]:
+        """PNG files of tokens N,P,h,w or P,h,w."""
+        array = np.asarray(tokens)
+        file = io.BytesIO()
+        np.save(file, array[None] if array.ndim == 3 else array, allow_pickle=False)
+        body, kind = self._request("/v1/decode", file.getvalue(), "application/x-npy",
+                                   "application/json")
+        return [base64.b64decode(one["image"]) for one in json.loads(body)["images"]]
+
+    def model(self) -> Dict[str, Any]:
+        """What the served model is, as /v1/model tells."""
+        return json.loads(self._request("/v1/model")[0])
+
+    def codebook(self) -> Dict[str, Any]:
+        """How healthy each codebook is, as /v1/codebook tells."""
+        return json.loads(self._request("/v1/codebook")[0])
+
+    # ---- one call ----
+
+    def _request(self, path: str, body: Optional[bytes] = None, kind: str = "",
+                 accept: str = "application/json",
+                 query: Optional[Mapping[str, str]] = None) -> Tuple[bytes, str]:
+        url = self._url + path + ("?" + urllib.parse.urlencode(query) if query else "")
+        headers = {**self._headers, "Accept": accept, **({"Content-Type": kind} if body else {})}
+        end, pause = time.monotonic() + self._timeout, 0.1
+        while True:
+            left = max(end - time.monotonic(), 0.001)
+            request = urllib.request.Request(url, data=body, headers=headers)
+            try:
+                with urllib.request.urlopen(request, timeout=left) as answer:
+                    return answer.read(), answer.headers.get("Content-Type", "")
+            except urllib.error.HTTPError as refusal:
+                with refusal:
+                    fault: Error = _problem(refusal)
+                    again = refusal.code in _BUSY
+                    wait = _seconds(refusal.headers.get("Retry-After"), pause)
+            except (OSError, urllib.error.URLError) as unreachable:
+                reason = getattr(unreachable, "reason", unreachable)
+                fault, again, wait = UnavailableError(f"{url}: {reason}"), True, pause
+            # Clients that were refused together should not come back together.
+            wait *= 1 + random.random() / 4
+            if not again or time.monotonic() + wait >= end:
+                raise fault
+            time.sleep(wait)
+            pause = min(2 * pause, 5.0)
+
+
+def _as_list(images: Any) -> List[ImageFile]:
+    single = isinstance(images, (bytes, bytearray, memoryview, str, os.PathLike))
+    return [images] if single else list(images)
+
+
+def _file(image: ImageFile) -> bytes:
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        return bytes(image)
+    try:
+        with open(image, "rb") as file:
+            return file.read()
+    except OSError as fault:
+        raise ReadError(f"{os.fspath(image)}: {fault.strerror}") from fault
+
+
+def _multipart(files: Sequence[bytes]) -> Tuple[bytes, str]:
+    boundary = uuid.uuid4().hex
+    parts = [f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{i}"\r\n'
+             "Content-Type: application/octet-stream\r\n\r\n".encode() + data + b"\r\n"
+             for i, data in enumerate(files)]
+    body = b"".join(parts) + f"--{boundary}--\r\n".encode()
+    return body, f"multipart/form-data; boundary={boundary}"
+
+
+def _seconds(header: Optional[str], otherwise: float) -> float:
+    return float(header) if header and header.isascii() and header.isdigit() else otherwise
+
+
+def _problem(refusal: urllib.error.HTTPError) -> Error:
+    """The exception for an answer that is no success."""
+    text = refusal.read().decode(errors="replace")
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = None
+    problem: Dict[str, Any] = document if isinstance(document, dict) else {}
+    message = problem.get("detail") or problem.get("title") or text[:200] or refusal.reason
+    fault = of_status(_STATUS.get(refusal.code, "INTERNAL"), f"{refusal.code}: {message}")
+    fault.http_status, fault.problem = refusal.code, problem
+    return fault

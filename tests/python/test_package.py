@@ -1,0 +1,253 @@
+"""The Python package against the command, numpy, Pillow, PyTorch and a running service."""
+import http.server
+import io
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+import unittest
+
+import numpy as np
+from PIL import Image
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
+sys.path.insert(0, os.path.join(ROOT, "python"))
+from serving import BUILD, VQCT, ModelCase, photo  # noqa: E402
+
+os.environ["VQCT_LIBRARY"] = os.path.join(BUILD, "libvqct.so")
+import vqct  # noqa: E402
+
+
+def run(*arguments):
+    subprocess.run([VQCT, *arguments], check=True, capture_output=True)
+
+
+class Encode(ModelCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.photos = os.path.join(cls.folder.name, "photos")
+        os.mkdir(cls.photos)
+        for seed in range(5):
+            with open(os.path.join(cls.photos, f"{seed}.png"), "wb") as file:
+                file.write(photo(70 + seed, 50, seed, "PNG"))
+        cls.names = sorted(os.path.join(cls.photos, name) for name in os.listdir(cls.photos))
+        cls.array = os.path.join(cls.folder.name, "tokens.npy")
+        run("encode", cls.model, cls.photos, "-o", cls.array, "--size", "32")
+        cls.python = vqct.Model(cls.model, threads=1)
+        cls.addClassCleanup(cls.python.close)
+
+    def test_paths_bytes_pillow_and_arrays_give_the_command_s_tokens(self):
+        expected = np.load(self.array)
+        data = [pathlib.Path(name).read_bytes() for name in self.names]
+        pillow = [Image.open(name) for name in self.names]
+        arrays = [np.asarray(image.convert("RGB")) for image in pillow]
+        for images in (self.names, data, pillow, arrays):
+            tokens = self.python.encode(images, size=32)
+            self.assertEqual(tokens.dtype, expected.dtype)
+            np.testing.assert_array_equal(tokens, expected)
+
+    def test_a_batch_is_its_pictures(self):
+        batch = np.random.default_rng(3).integers(0, 256, (3, 16, 20, 3), dtype=np.uint8)
+        tokens = self.python.encode(batch)
+        self.assertEqual(tokens.shape, (3, 2, 4, 5))
+        for i in range(3):
+            np.testing.assert_array_equal(self.python.encode(batch[i]), tokens[i:i + 1])
+        # A view that is not contiguous is the same picture.
+        np.testing.assert_array_equal(self.python.encode(batch[:, ::-1][:, ::-1]), tokens)
+
+    def test_what_is_over_a_multiple_is_cropped_as_the_command_crops(self):
+        batch = np.random.default_rng(4).integers(0, 256, (2, 19, 22, 3), dtype=np.uint8)
+        path = self.path("odd.png")
+        Image.fromarray(batch[0]).save(path)
+        run("encode", self.model, path, "-o", self.path("odd.bin"), "--resize", "none")
+        expected = np.fromfile(self.path("odd.bin"), "<u2").reshape(1, 2, 4, 5)
+        np.testing.assert_array_equal(self.python.encode(batch)[:1], expected)
+        np.testing.assert_array_equal(self.python.encode(batch[0]), expected)
+
+    def test_decode_gives_the_command_s_pictures(self):
+        tokens = np.load(self.array)
+        run("decode", self.model, self.array, "-o", self.path("pictures"))
+        folder = self.path("pictures")
+        expected = np.stack([np.asarray(Image.open(os.path.join(folder, name)))
+                             for name in sorted(os.listdir(folder))])
+        for kind in (np.uint16, np.int64):
+            np.testing.assert_array_equal(self.python.decode(tokens.astype(kind)), expected)
+        np.testing.assert_array_equal(self.python.decode(tokens[0]), expected[0])
+
+    def test_facts(self):
+        info = self.python.info
+        self.assertEqual([(p.name, p.first, p.count) for p in info.planes],
+                         [("adjective", 0, 12), ("noun", 12, 20)])
+        self.assertEqual((info.downsampling, info.codes, info.channels), (4, 32, 3))
+        self.assertEqual(info.architecture["adjectives"], 12)
+        self.assertEqual(self.python.codebook.shape, (32, info.code_dimension))
+        self.assertFalse(self.python.codebook.flags.writeable)
+        self.assertEqual(len(self.python.words), 32)
+        # The rows stand in the file as they are.
+        self.assertIn(self.python.codebook.tobytes(), pathlib.Path(self.model).read_bytes())
+
+    def test_threads_share_a_model(self):
+        expected, results = np.load(self.array), [None] * 8
+
+        def work(i):
+            results[i] = [self.python.encode(self.names, size=32) for _ in range(5)]
+
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for result in results:
+            for tokens in result:
+                np.testing.assert_array_equal(tokens, expected)
+
+    def test_faults_are_named(self):
+        grid = np.zeros((1, 2, 2, 2), np.int64)
+        for kind, word, call in (
+                (vqct.ReadError, "nothing.jpg", lambda: self.python.encode("nothing.jpg")),
+                (vqct.ImageError, "", lambda: self.python.encode(b"no picture")),
+                (vqct.InvalidError, "float64", lambda: self.python.encode(np.zeros((8, 8, 3)))),
+                (vqct.InvalidError, "size", lambda: self.python.encode(self.names)),
+                (vqct.InvalidError, "no pictures", lambda: self.python.encode([])),
+                (vqct.InvalidError, "channels",
+                 lambda: self.python.encode(np.zeros((1, 8, 8, 4), np.uint8))),
+                (vqct.InvalidError, "size", lambda: self.python.encode(self.names, size=70000)),
+                (vqct.TokensError, "", lambda: self.python.decode(grid - 1)),
+                (vqct.TokensError, "", lambda: self.python.decode(grid + 2**32)),
+                (vqct.TokensError, "", lambda: self.python.decode(grid)),
+                (vqct.InvalidError, "shape", lambda: self.python.decode(grid[0, 0])),
+                (vqct.InvalidError, "float32", lambda: self.python.decode(grid.astype("f4"))),
+                (vqct.ReadError, "no-such", lambda: vqct.Model("no-such")),
+                (vqct.ModelError, "", lambda: vqct.Model(self.names[0]))):
+            with self.subTest(kind=kind, word=word), self.assertRaisesRegex(kind, word):
+                call()
+
+    def test_a_closed_model_refuses(self):
+        model = vqct.Model(self.model)
+        model.close()
+        model.close()
+        with self.assertRaisesRegex(vqct.InvalidError, "closed"):
+            model.encode(self.names, size=32)
+
+
+class TokenSets(ModelCase):
+    def files(self, *names):
+        folder = self.path("mixed")
+        os.makedirs(folder, exist_ok=True)
+        for i, name in enumerate(names):
+            with open(os.path.join(folder, name), "wb") as file:
+                file.write(photo(16 + 8 * i, 24, i, "PNG") if i != 1 else b"no picture")
+        return folder
+
+    def encode(self, output, *options):
+        subprocess.run([VQCT, "encode", self.model, self.files("a.png", "b.png", "c.png"), "-o",
+                        self.path(output), *options], capture_output=True)
+        return self.path(output)
+
+    def test_npy_and_bin(self):
+        array = self.encode("set.npy", "--size", "16")
+        tokens = vqct.tokens(array)
+        np.testing.assert_array_equal(np.stack(list(tokens)), np.load(array))
+        self.assertEqual([os.path.basename(one["image"]) for one in tokens.pictures],
+                         ["a.png", "c.png"])
+        self.assertEqual(tokens.about["downsampling"], 4)
+        plain = vqct.tokens(self.encode("set.bin", "--resize", "none"))
+        self.assertEqual([one.shape for one in plain], [(2, 6, 4), (2, 6, 8)])
+        everything = np.fromfile(self.path("set.bin"), "<u2")
+        np.testing.assert_array_equal(np.concatenate([one.ravel() for one in plain]), everything)
+        self.assertEqual([one.shape for one in plain[1:]], [(2, 6, 8)])
+
+    def test_a_dataset_of_torch(self):
+        import torch
+        tokens = vqct.tokens(self.encode("set.npy", "--size", "16"))
+        batch = next(iter(torch.utils.data.DataLoader(tokens.torch(), batch_size=2)))
+        self.assertEqual(batch.dtype, torch.int64)
+        np.testing.assert_array_equal(batch.numpy(), np.stack(list(tokens)))
+
+    def test_files_that_say_more_than_they_hold(self):
+        path = self.encode("cut.bin", "--resize", "none")
+        os.truncate(path, os.path.getsize(path) - 2)
+        with self.assertRaisesRegex(vqct.TokensError, "c.png"):
+            vqct.tokens(path)
+        with self.assertRaisesRegex(vqct.ReadError, "nothing.jsonl"):
+            vqct.tokens(self.path("nothing.npy"))
+
+
+class Client(ModelCase):
+    options = ()
+
+    def test_there_and_back(self):
+        client = vqct.Client(f"http://127.0.0.1:{self.server.port}")
+        files = [photo(40, 30, seed, "PNG") for seed in range(3)]
+        with vqct.Model(self.model) as model:
+            expected = model.encode(files, size=(24, 32))
+            tokens = client.encode(files, size=(24, 32))
+            np.testing.assert_array_equal(tokens, expected)
+            pictures = [np.asarray(Image.open(io.BytesIO(file))) for file in client.decode(tokens)]
+            np.testing.assert_array_equal(np.stack(pictures), model.decode(tokens))
+        np.testing.assert_array_equal(client.encode(files[0], size=(24, 32)), expected[:1])
+        self.assertEqual(len(client.decode(tokens[0])), 1)
+        self.assertEqual(client.model()["model"]["checksum"], model.info.checksum)
+        self.assertEqual([one["name"] for one in client.codebook()["codebooks"]],
+                         ["adjective", "noun"])
+
+    def test_problems(self):
+        client = vqct.Client(f"http://127.0.0.1:{self.server.port}")
+        with self.assertRaises(vqct.ImageError) as caught:
+            client.encode(b"no picture")
+        self.assertEqual(caught.exception.http_status, 422)
+        self.assertTrue(caught.exception.problem["type"].startswith("urn:vqct:problem:"))
+        with self.assertRaises(vqct.InvalidError):
+            client.encode(self.png, size=33)
+        with self.assertRaises(vqct.InvalidError):
+            vqct.Client("ftp://127.0.0.1")
+
+
+class Retries(unittest.TestCase):
+    """Against a server that is busy at first."""
+
+    def serve(self, refusals, retry_after):
+        seen = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                seen.append(self.headers["Authorization"])
+                busy = len(seen) <= refusals
+                self.send_response(429 if busy else 200)
+                if busy:
+                    self.send_header("Retry-After", retry_after)
+                body = b'{"title":"busy"}' if busy else b'{"name":"x"}'
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return f"http://127.0.0.1:{server.server_port}", seen
+
+    def test_a_busy_service_is_asked_again(self):
+        url, seen = self.serve(2, "0")
+        self.assertEqual(vqct.Client(url, key="secret").model(), {"name": "x"})
+        self.assertEqual(seen, ["Bearer secret"] * 3)
+
+    def test_no_longer_than_the_timeout(self):
+        url, seen = self.serve(9, "30")
+        with self.assertRaises(vqct.UnavailableError) as caught:
+            vqct.Client(url, timeout=5).model()
+        self.assertEqual((len(seen), caught.exception.http_status), (1, 429))
+
+    def test_nobody_there(self):
+        with self.assertRaises(vqct.UnavailableError):
+            vqct.Client("http://127.0.0.1:9", timeout=0.5).model()
+
+
+if __name__ == "__main__":
+    unittest.main()
