@@ -2,6 +2,7 @@
 #ifndef COMMAND_SERVE_H
 #define COMMAND_SERVE_H
 
+#include "listener.h"
 #include "serve_options.h"
 #include "service.h"
 

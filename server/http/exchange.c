@@ -6,9 +6,6 @@
 #include <gnutls/gnutls.h>
 #include <microhttpd.h>
 
-#include "handler.h"
-#include "router.h"
-
 #define LINGER_TIME 2.0 /* seconds to read and drop what a refused client still sends */
 
 const char *exchange_header(const struct exchange *exchange, const char *name) {
@@ -124,15 +121,6 @@ bool exchange_send(struct exchange *exchange) {
 
 /* ---- waiting ------------------------------------------------------------------------ */
 
-void exchange_suspend(struct exchange *exchange) {
-  struct connection *connection = exchange->connection;
-  exchange->stage = STAGE_SUSPENDED;
-  connection->state = CONNECTION_BUSY;
-  connection->deadline = exchange->deadline;
-  MHD_suspend_connection(exchange->mhd);
-  connection_watch(connection);
-}
-
 void exchange_answer(struct exchange *exchange) {
   exchange->stage = STAGE_READY;
   exchange->request = NULL;
@@ -162,6 +150,20 @@ void exchange_end(struct exchange *exchange, enum exchange_end end) {
     break;
   }
   exchange_answer(exchange);
+}
+
+static void on_left(struct connection *connection) {
+  connection->exchange->client_gone = true;
+  exchange_end(connection->exchange, EXCHANGE_CLIENT_GONE);
+}
+
+void exchange_suspend(struct exchange *exchange) {
+  struct connection *connection = exchange->connection;
+  exchange->stage = STAGE_SUSPENDED;
+  connection->state = CONNECTION_BUSY;
+  connection->deadline = exchange->deadline;
+  MHD_suspend_connection(exchange->mhd);
+  connection_watch(connection, on_left);
 }
 
 /* ---- answers by hand ------------------------------------------------------------------------- */
@@ -198,7 +200,7 @@ void exchange_abort(struct exchange *exchange) {
   connection_enter(exchange->connection, CONNECTION_LINGERING, LINGER_TIME);
 }
 
-void handler_refuse_headers(const struct connection *connection) {
+void connection_refuse(const struct connection *connection) {
   if (connection->listener->options.certificate)
     return; /* a TLS client that says nothing is only hung up on */
   struct text body = {0}, head = {0};

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "listener.h"
+#include "port.h"
 #include "reply.h"
 
 struct MHD_Connection;
@@ -89,6 +89,9 @@ void exchange_end(struct exchange *exchange, enum exchange_end end);
 /** Gives up a request whose body is still arriving: writes exchange->reply to the socket, then
  * reads and drops what comes for a moment. */
 void exchange_abort(struct exchange *exchange);
+
+/** Writes a 408 to a connection whose first request's headers did not come in time. */
+void connection_refuse(const struct connection *connection);
 
 /** Gives exchange->reply to libmicrohttpd; false where it does not take it. */
 bool exchange_send(struct exchange *exchange);

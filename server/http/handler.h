@@ -4,8 +4,6 @@
 
 #include <microhttpd.h>
 
-#include "listener.h"
-
 /** The access handler; context is the listener. */
 enum MHD_Result handler_access(void *context, struct MHD_Connection *mhd, const char *url,
                                const char *method, const char *version, const char *data,
@@ -18,8 +16,5 @@ void handler_completed(void *context, struct MHD_Connection *mhd, void **state,
 /** Decodes %XX in place and returns the length, but leaves %00 as it is: a zero byte would cut the
  * text short and make it pass for another. */
 size_t handler_unescape(void *context, struct MHD_Connection *mhd, char *text);
-
-/** Writes a 408 to a connection whose first request's headers did not come in time. */
-void handler_refuse_headers(const struct connection *connection);
 
 #endif

@@ -18,104 +18,21 @@
 #define MEMORY_BYTES                                                                               \
   ((size_t)64 << 10)     /* of one connection: uploads like it, small requests bear it */
 #define SWEEP_PERIOD 50  /* milliseconds between looks at the deadlines */
-#define RUNS_MAX     8   /* of libmicrohttpd in a row */
 #define SURPLUS_MIN  64  /* connections over the limit that are still answered 503 */
-#define SURPLUS_TIME 1.0 /* seconds until a surplus connection is closed */
 #define HURRY_TIME   1.0 /* seconds that a client still has for its answer at the end */
 
 /* ---- connections ----------------------------------------------------------------------------- */
 
-void connection_enter(struct connection *connection, enum connection_state state, double seconds) {
-  connection->state = state;
-  connection->deadline = uv_hrtime() + (uint64_t)(seconds * 1e9);
-}
-
-static void free_handle(uv_handle_t *handle) {
-  free(handle);
-}
-
-void connection_unwatch(struct connection *connection) {
-  if (!connection->watch)
-    return;
-  uv_poll_stop(connection->watch);
-  uv_close((uv_handle_t *)connection->watch, free_handle);
-  connection->watch = NULL;
-}
-
-static void on_disconnect(uv_poll_t *handle, int status, int events) {
-  struct connection *connection = handle->data;
-  (void)events;
-  (void)status;
-  connection->exchange->client_gone = true;
-  exchange_end(connection->exchange, EXCHANGE_CLIENT_GONE);
-}
-
-void connection_watch(struct connection *connection) {
-  uv_poll_t *watch = malloc(sizeof *watch);
-  if (!watch)
-    return; /* the client's leaving will show when the answer is written */
-  if (uv_poll_init(connection->listener->loop, watch, connection->socket)) {
-    free(watch);
-    return;
-  }
-  watch->data = connection;
-  connection->watch = watch;
-  uv_poll_start(watch, UV_DISCONNECT, on_disconnect);
-}
-
-static void read_peer(struct MHD_Connection *mhd, struct connection *connection) {
-  const union MHD_ConnectionInfo *info =
-      MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-  const struct sockaddr *address = info ? info->client_addr : NULL;
-  if (!address || getnameinfo(address,
-                              address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-                                                             : sizeof(struct sockaddr_in),
-                              connection->peer, sizeof connection->peer, NULL, 0, NI_NUMERICHOST))
-    connection->peer[0] = '\0';
-}
-
-static void connection_open(struct listener *listener, struct MHD_Connection *mhd, void **slot) {
-  struct connection *connection = calloc(1, sizeof *connection);
-  *slot = connection;
-  if (!connection)
-    return; /* its first request will be dropped */
-  const struct http_limits *limits = &listener->options.limits;
-  connection->listener = listener;
-  connection->socket = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-  connection->surplus = listener->connection_count >= limits->connections;
-  read_peer(mhd, connection);
-  double patience = limits->header_time;
-  if (connection->surplus && patience > SURPLUS_TIME)
-    patience = SURPLUS_TIME;
-  connection_enter(connection, CONNECTION_WAITING, patience);
-  connection->next = listener->connections;
-  if (connection->next)
-    connection->next->previous = connection;
-  listener->connections = connection;
-  listener->connection_count++;
-}
-
-static void connection_close(struct listener *listener, struct connection *connection) {
-  if (!connection)
-    return;
-  connection_unwatch(connection);
-  if (connection->previous)
-    connection->previous->next = connection->next;
-  else
-    listener->connections = connection->next;
-  if (connection->next)
-    connection->next->previous = connection->previous;
-  listener->connection_count--;
-  free(connection);
-}
-
 static void on_connection(void *context, struct MHD_Connection *mhd, void **slot,
                           enum MHD_ConnectionNotificationCode code) {
-  struct listener *listener = context;
-  if (code == MHD_CONNECTION_NOTIFY_STARTED)
-    connection_open(listener, mhd, slot);
-  else
-    connection_close(listener, *slot);
+  if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+    connection_close(*slot);
+    return;
+  }
+  int file = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+  const union MHD_ConnectionInfo *info =
+      MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+  *slot = connection_open(context, file, info ? info->client_addr : NULL);
 }
 
 /* What happens when a connection's time for what it is doing is over. libmicrohttpd notices a
@@ -125,7 +42,7 @@ static void connection_expire(struct connection *connection) {
   switch (connection->state) {
   case CONNECTION_WAITING:
     if (!connection->requests)
-      handler_refuse_headers(connection);
+      connection_refuse(connection);
     shutdown(connection->socket, SHUT_RDWR);
     break;
   case CONNECTION_BODY:
@@ -154,42 +71,6 @@ static void on_sweep(uv_timer_t *timer) {
   /* Once it holds all that it may, or no descriptor is left, libmicrohttpd accepts again only when
    * it is run, which no event asks for. */
   listener_wake(listener);
-}
-
-/* ---- libmicrohttpd in the loop --------------------------------------------------------------- */
-
-static void on_timer(uv_timer_t *timer);
-
-/* With half of a TLS handshake there libmicrohttpd wants to run again at once for ever, and a timer
- * of zero that starts itself again keeps the loop from all else: so it gets some runs in a row, and
- * then a millisecond's rest. */
-static void run(struct listener *listener) {
-  MHD_UNSIGNED_LONG_LONG wait;
-  bool wanted, at_once;
-  unsigned runs = 0;
-  do {
-    MHD_run(listener->daemon);
-    wanted = MHD_get_timeout(listener->daemon, &wait) == MHD_YES;
-    at_once = wanted && !wait;
-  } while (at_once && ++runs < RUNS_MAX);
-  if (wanted)
-    uv_timer_start(&listener->timer, on_timer, at_once ? 1 : wait, 0);
-  else
-    uv_timer_stop(&listener->timer);
-}
-
-static void on_timer(uv_timer_t *timer) {
-  run(timer->data);
-}
-
-static void on_readable(uv_poll_t *poll, int status, int events) {
-  (void)status;
-  (void)events;
-  run(poll->data);
-}
-
-void listener_wake(struct listener *listener) {
-  uv_timer_start(&listener->timer, on_timer, 0, 0);
 }
 
 /* ---- starting -------------------------------------------------------------------------------- */
@@ -293,12 +174,9 @@ enum vqct_status listener_start(struct listener *listener, uv_loop_t *loop,
     close(listener->socket);
     return status;
   }
-  int epoll = MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-  uv_poll_init(loop, &listener->poll, epoll);
-  uv_timer_init(loop, &listener->timer);
+  listener_drive(listener);
   uv_timer_init(loop, &listener->sweep);
-  listener->poll.data = listener->timer.data = listener->sweep.data = listener;
-  uv_poll_start(&listener->poll, UV_READABLE, on_readable);
+  listener->sweep.data = listener;
   uv_timer_start(&listener->sweep, on_sweep, SWEEP_PERIOD, SWEEP_PERIOD);
   return VQCT_OK;
 }
@@ -348,7 +226,6 @@ void listener_stop(struct listener *listener) {
   MHD_run(listener->daemon);
   uv_poll_stop(&listener->poll);
   MHD_stop_daemon(listener->daemon);
-  uv_close((uv_handle_t *)&listener->poll, NULL);
-  uv_close((uv_handle_t *)&listener->timer, NULL);
+  listener_rest(listener);
   uv_close((uv_handle_t *)&listener->sweep, NULL);
 }

@@ -2,7 +2,7 @@
 #ifndef HTTP_ROUTER_H
 #define HTTP_ROUTER_H
 
-#include "listener.h"
+#include "port.h"
 
 struct route_match {
   const struct route *route; /* NULL: none */

@@ -1,0 +1,144 @@
+#include "port.h"
+
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <microhttpd.h>
+
+#define RUNS_MAX     8   /* of libmicrohttpd in a row */
+#define SURPLUS_TIME 1.0 /* seconds until a surplus connection is closed */
+
+/* ---- connections ----------------------------------------------------------------------------- */
+
+void connection_enter(struct connection *connection, enum connection_state state, double seconds) {
+  connection->state = state;
+  connection->deadline = uv_hrtime() + (uint64_t)(seconds * 1e9);
+}
+
+static void free_handle(uv_handle_t *handle) {
+  free(handle);
+}
+
+void connection_unwatch(struct connection *connection) {
+  if (!connection->watch)
+    return;
+  uv_poll_stop(connection->watch);
+  uv_close((uv_handle_t *)connection->watch, free_handle);
+  connection->watch = NULL;
+}
+
+static void on_disconnect(uv_poll_t *handle, int status, int events) {
+  struct connection *connection = handle->data;
+  (void)events;
+  (void)status;
+  connection->left(connection);
+}
+
+void connection_watch(struct connection *connection, connection_left *left) {
+  uv_poll_t *watch = malloc(sizeof *watch);
+  if (!watch)
+    return; /* the client's leaving will show when the answer is written */
+  if (uv_poll_init(connection->listener->loop, watch, connection->socket)) {
+    free(watch);
+    return;
+  }
+  watch->data = connection;
+  connection->left = left;
+  connection->watch = watch;
+  uv_poll_start(watch, UV_DISCONNECT, on_disconnect);
+}
+
+static void read_peer(const struct sockaddr *address, struct connection *connection) {
+  if (!address || getnameinfo(address,
+                              address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                                             : sizeof(struct sockaddr_in),
+                              connection->peer, sizeof connection->peer, NULL, 0, NI_NUMERICHOST))
+    connection->peer[0] = '\0';
+}
+
+struct connection *connection_open(struct listener *listener, int socket,
+                                   const struct sockaddr *address) {
+  struct connection *connection = calloc(1, sizeof *connection);
+  if (!connection)
+    return NULL; /* its first request will be dropped */
+  const struct http_limits *limits = &listener->options.limits;
+  connection->listener = listener;
+  connection->socket = socket;
+  connection->surplus = listener->connection_count >= limits->connections;
+  read_peer(address, connection);
+  double patience = limits->header_time;
+  if (connection->surplus && patience > SURPLUS_TIME)
+    patience = SURPLUS_TIME;
+  connection_enter(connection, CONNECTION_WAITING, patience);
+  connection->next = listener->connections;
+  if (connection->next)
+    connection->next->previous = connection;
+  listener->connections = connection;
+  listener->connection_count++;
+  return connection;
+}
+
+void connection_close(struct connection *connection) {
+  if (!connection)
+    return;
+  struct listener *listener = connection->listener;
+  connection_unwatch(connection);
+  if (connection->previous)
+    connection->previous->next = connection->next;
+  else
+    listener->connections = connection->next;
+  if (connection->next)
+    connection->next->previous = connection->previous;
+  listener->connection_count--;
+  free(connection);
+}
+
+/* ---- libmicrohttpd in the loop --------------------------------------------------------------- */
+
+static void on_timer(uv_timer_t *timer);
+
+/* With half of a TLS handshake there libmicrohttpd wants to run again at once for ever, and a timer
+ * of zero that starts itself again keeps the loop from all else: so it gets some runs in a row, and
+ * then a millisecond's rest. */
+static void run(struct listener *listener) {
+  MHD_UNSIGNED_LONG_LONG wait;
+  bool wanted, at_once;
+  unsigned runs = 0;
+  do {
+    MHD_run(listener->daemon);
+    wanted = MHD_get_timeout(listener->daemon, &wait) == MHD_YES;
+    at_once = wanted && !wait;
+  } while (at_once && ++runs < RUNS_MAX);
+  if (wanted)
+    uv_timer_start(&listener->timer, on_timer, at_once ? 1 : wait, 0);
+  else
+    uv_timer_stop(&listener->timer);
+}
+
+static void on_timer(uv_timer_t *timer) {
+  run(timer->data);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events) {
+  (void)status;
+  (void)events;
+  run(poll->data);
+}
+
+void listener_wake(struct listener *listener) {
+  uv_timer_start(&listener->timer, on_timer, 0, 0);
+}
+
+void listener_drive(struct listener *listener) {
+  int epoll = MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+  uv_poll_init(listener->loop, &listener->poll, epoll);
+  uv_timer_init(listener->loop, &listener->timer);
+  listener->poll.data = listener->timer.data = listener;
+  uv_poll_start(&listener->poll, UV_READABLE, on_readable);
+}
+
+void listener_rest(struct listener *listener) {
+  uv_close((uv_handle_t *)&listener->poll, NULL);
+  uv_close((uv_handle_t *)&listener->timer, NULL);
+}

@@ -1,0 +1,124 @@
+/* What is known of a port and of its connections, and libmicrohttpd driven by the libuv loop: the
+ * floor that exchanges, the handler and the listener stand on.
+ *
+ * libmicrohttpd runs without a thread of its own; the loop polls its epoll descriptor, and after
+ * every run and every resume asks it when it wants to run next, or a large upload would stall. All
+ * functions belong to the loop thread. */
+#ifndef HTTP_PORT_H
+#define HTTP_PORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <sys/socket.h>
+
+#include <uv.h>
+
+#include "keys.h"
+#include "vqct/status.h"
+
+struct exchange;
+struct listener;
+
+/** What is served at a path. */
+struct route {
+  const char *method; /* "GET" (HEAD too) or "POST" */
+  const char *path;   /* "{id}" may stand for one segment */
+  bool open;          /* needs no API key */
+  /** Called when the headers are in, before the body is read; may refuse by filling the reply and
+   * returning false. NULL: nothing to check. */
+  bool (*admit)(void *context, struct exchange *exchange);
+  /** Called when more of a body without a declared length has come; false as for admit. */
+  bool (*grow)(void *context, struct exchange *exchange, uint64_t bytes);
+  /** Called when the request is complete: fills the reply or suspends the exchange. */
+  void (*handle)(void *context, struct exchange *exchange);
+};
+
+/** Limits on what a client may do; durations in seconds. */
+struct http_limits {
+  unsigned connections;
+  uint64_t body_bytes;
+  double header_time, body_time, idle_time, write_time;
+  double request_time, request_time_max; /* by default; the most that a client may ask for */
+};
+
+struct listener_options {
+  const char *address; /* "HOST:PORT", "[IPV6]:PORT"; port 0 picks a free one */
+  const struct route *routes;
+  size_t route_count;
+  struct http_limits limits;
+  const char *certificate, *certificate_key; /* PEM texts, or NULL for plain HTTP */
+  const char *const *origins;                /* that browsers may call from; "*" for all */
+  size_t origin_count;
+  const struct keys *const *keys; /* where the keys stand now; *keys NULL: none needed */
+  void *context;                  /* for the routes and the calls below */
+  /** After each exchange: for logs and metrics. */
+  void (*finished)(void *context, const struct exchange *exchange);
+};
+
+/** What a connection is doing; each has a deadline. */
+enum connection_state {
+  CONNECTION_WAITING, /* for a request's headers */
+  CONNECTION_BODY,
+  CONNECTION_BUSY, /* the server works */
+  CONNECTION_WRITING,
+  CONNECTION_LINGERING /* answered by hand; what comes is dropped */
+};
+
+struct connection;
+
+/** Called when the client of a watched connection has left. */
+typedef void connection_left(struct connection *connection);
+
+struct connection {
+  struct connection *next, *previous;
+  struct listener *listener;
+  struct exchange *exchange; /* NULL between requests */
+  int socket;
+  enum connection_state state;
+  uint64_t deadline; /* uv_hrtime() */
+  uint64_t requests; /* begun on it */
+  bool surplus;      /* over the limit: to be turned away */
+  char peer[64];     /* address */
+  uv_poll_t *watch;  /* on the socket while suspended, to see the client leave */
+  connection_left *left;
+};
+
+struct listener {
+  struct listener_options options;
+  uv_loop_t *loop;
+  struct MHD_Daemon *daemon;
+  uv_poll_t poll;
+  uv_timer_t timer, sweep;
+  int socket;
+  unsigned port;
+  struct connection *connections;
+  unsigned connection_count, exchange_count;
+  bool draining; /* answers close their connections */
+  bool closed;   /* the listening socket is */
+};
+
+/** Lets libmicrohttpd run soon: after a resume. */
+void listener_wake(struct listener *listener);
+
+/** Drives libmicrohttpd's daemon, which the listener has, by the loop; and stops that, closing the
+ * handles. */
+void listener_drive(struct listener *listener);
+void listener_rest(struct listener *listener);
+
+/** A connection that libmicrohttpd has accepted, in the listener's list; NULL where memory fails.
+ */
+struct connection *connection_open(struct listener *listener, int socket,
+                                   const struct sockaddr *address);
+
+/** Takes a connection off the list and frees it; NULL is allowed. */
+void connection_close(struct connection *connection);
+
+/** Sets what a connection does now and how long it may, in seconds. */
+void connection_enter(struct connection *connection, enum connection_state state, double seconds);
+
+/** Watches a suspended connection's socket for the client leaving; and stops that. */
+void connection_watch(struct connection *connection, connection_left *left);
+void connection_unwatch(struct connection *connection);
+
+#endif
