@@ -1,10 +1,10 @@
-/* Whatever bytes arrive as word vectors, as text or JSON: an error that names the file, or finite
- * vectors whose counts add up. */
+/* Whatever bytes arrive as word vectors, as text, JSON or word2vec's binary: an error that names
+ * the file, or finite vectors whose counts add up. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "embeddings_store.h"
+#include "embeddings_forms.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -39,8 +39,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct byte_stream *bytes;
   struct vqct_error error;
   demand(byte_stream_open_memory("vectors", data + 1, size - 1, 4096, &bytes, &error) == VQCT_OK);
-  enum vqct_status status = data[0] & 1 ? embeddings_read_json(&store, bytes, &error)
-                                        : embeddings_read_text(&store, bytes, &error);
+  enum vqct_status status = data[0] % 3 == 2   ? embeddings_read_binary(&store, bytes, &error)
+                            : data[0] % 3 == 1 ? embeddings_read_json(&store, bytes, &error)
+                                               : embeddings_read_text(&store, bytes, &error);
   if (status == VQCT_OK)
     check(&result, wanted.count);
   else

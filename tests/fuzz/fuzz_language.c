@@ -7,6 +7,7 @@
 
 #include "embed.h"
 #include "lemma.h"
+#include "utf8.h"
 #include "vocabulary.h"
 
 EMBED_FILE(lexicon, "models/wordnet.lexicon")
