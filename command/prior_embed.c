@@ -74,7 +74,7 @@ static enum vqct_status embed(const void *values, const struct options_found *fo
       (status = clip_open(settings->clip, &clip, error)) ||
       (status = pool_new(threads, &pool, error)))
     goto done;
-  const struct exec exec = {pool, arena, NULL};
+  const struct exec exec = {.pool = pool, .arena = arena};
   status = embed_words(settings, clip, &prior, &exec, error);
 done:
   pool_free(pool);

@@ -140,8 +140,8 @@ static enum vqct_status start_service(struct server *server, struct vqct_error *
   service->registry = registry_new(service_metrics, SERVICE_METRICS);
   if (!service->registry)
     return error_set(error, VQCT_MEMORY, "no memory for the metrics");
-  enum vqct_status status =
-      engine_open(options->model, workers, (unsigned)options->threads, &service->engine, error);
+  enum vqct_status status = engine_open(options->model, workers, (unsigned)options->threads,
+                                        &service->stop, &service->engine, error);
   if (status == VQCT_OK)
     status = queue_new(&batch, workers, &service->queue, error);
   if (status == VQCT_OK)

@@ -19,7 +19,7 @@ static void load(uv_work_t *task) {
   const struct serve_options *options = &reload->server->options;
   reload->engine_status =
       engine_open(options->model, (unsigned)options->workers, (unsigned)options->threads,
-                  &reload->engine, &reload->engine_error);
+                  &reload->server->service.stop, &reload->engine, &reload->engine_error);
   reload->keys_status = VQCT_OK;
   if (options->api_keys)
     reload->keys_status = keys_read(options->api_keys, &reload->keys, &reload->keys_error);

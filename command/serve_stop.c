@@ -36,10 +36,12 @@ static void on_drain(uv_timer_t *timer) {
   bool empty = listener_drain(&server->api);
   bool late = uv_hrtime() >= server->drain_end || server->stops > 2;
   bool idle = server->service.requests == 0 && !server->reloading;
-  if (empty && idle)
+  if (empty && idle) {
     finish(server);
-  else if (late)
+  } else if (late) {
     listener_refuse(&server->api);
+    atomic_store(&server->service.stop, true);
+  }
 }
 
 static void begin_drain(uv_timer_t *timer) {

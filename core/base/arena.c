@@ -137,8 +137,13 @@ void arena_release(struct arena *arena, struct arena_mark mark) {
   ASAN_POISON_MEMORY_REGION(chunk->data + chunk->used, chunk->size - chunk->used);
 }
 
-void arena_gather(struct arena *arena) {
+void arena_gather(struct arena *arena, size_t most) {
   size_t peak = arena->peak;
+  if (most && peak > most) {
+    arena_free(arena);
+    arena->peak = 0;
+    return;
+  }
   if (!arena->first || !arena->first->next)
     return;
   arena_free(arena);

@@ -46,8 +46,9 @@ struct arena_mark arena_mark(const struct arena *arena);
 void arena_release(struct arena *arena, struct arena_mark mark);
 
 /** Replaces the chunks by one that holds what the arena ever held at once, so that later work of no
- * larger a size, cut into whatever blocks, allocates nothing. No block may be in use. Without
- * memory for it the arena is left without any. */
-void arena_gather(struct arena *arena);
+ * larger a size, cut into whatever blocks, allocates nothing. Where that is more than `most` bytes
+ * (0: no bound) all is freed and forgotten instead. No block may be in use. Without memory for it
+ * the arena is left without any. */
+void arena_gather(struct arena *arena, size_t most);
 
 #endif

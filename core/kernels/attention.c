@@ -71,7 +71,8 @@ enum vqct_status attention_forward(const float *query, const float *key, const f
   if (!scores)
     return VQCT_MEMORY;
   for (size_t n = 0; n < images && status == VQCT_OK; n++)
-    for (size_t first = 0; first < positions && status == VQCT_OK; first += rows) {
+    for (size_t first = 0; first < positions && status == VQCT_OK && !exec_stopped(exec);
+         first += rows) {
       size_t image = n * positions * channels, left = positions - first;
       struct query_block block = {.query = query + image + first * channels,
                                   .key = key + image,
@@ -82,7 +83,7 @@ enum vqct_status attention_forward(const float *query, const float *key, const f
                                   .scores = scores,
                                   .y = y + image + first * channels};
       status = block_scores(&block, exec);
-      pool_run(exec->pool, block.rows, softmax_row, &block);
+      exec_run(exec, block.rows, softmax_row, &block);
       if (status == VQCT_OK)
         status = block_mix(&block, exec);
     }

@@ -82,7 +82,7 @@ enum vqct_status gemm_run(const struct gemm *gemm, const struct exec *exec) {
   if (!job.scratch)
     return VQCT_MEMORY;
   size_t blocks = (gemm->rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
-  pool_run(exec->pool, blocks * job.panels, gemm_task, &job);
+  exec_run(exec, blocks * job.panels, gemm_task, &job);
   arena_release(exec->arena, mark);
   return VQCT_OK;
 }

@@ -17,6 +17,8 @@
 #define PIXELS_MAX  ((uint64_t)64 << 20) /* of one picture */
 /* Bytes: larger pictures are not computed side by side. */
 #define SPREAD_MEMORY ((size_t)512 << 20)
+/* Bytes that a seat keeps for the next call; what a larger picture took is given back. */
+#define KEPT_MEMORY ((size_t)128 << 20)
 
 /* The memory of one picture in work. */
 struct seat {
@@ -30,6 +32,7 @@ struct vqct_session {
   struct pool *pool; /* NULL: one thread */
   unsigned threads;
   struct seat *seat; /* threads of them */
+  struct exec_stop stop;
 };
 
 enum vqct_status vqct_session_new(const struct vqct_model *model, unsigned threads,
@@ -66,6 +69,11 @@ void vqct_session_free(struct vqct_session *session) {
     arena_free(&session->seat[i].arena);
   free(session->seat);
   free(session);
+}
+
+void vqct_session_stop_when(struct vqct_session *session, bool (*asked)(void *context),
+                            void *context) {
+  session->stop = (struct exec_stop){asked, context};
 }
 
 /* ---- one picture ----------------------------------------------------------------------------- */
@@ -129,6 +137,8 @@ static void compute_picture(const struct session_batch *batch, size_t image, str
                             struct seat *seat) {
   struct vqct_error error;
   struct exec exec = {.pool = pool, .arena = &seat->arena};
+  if (batch->session->stop.asked)
+    exec.stop = &batch->session->stop;
   struct arena_mark mark = arena_mark(&seat->arena);
   enum vqct_status status = batch->pixels_in ? picture_encode(batch, image, &exec, &error)
                                              : picture_decode(batch, image, &exec, &error);
@@ -177,8 +187,24 @@ static enum vqct_status session_batch_run(struct session_batch *batch, struct vq
   for (size_t i = batch->spread; i < batch->images; i++)
     compute_picture(batch, i, session->pool, &session->seat[0]);
   for (unsigned i = 0; i < session->threads; i++)
-    arena_gather(&session->seat[i].arena);
+    arena_gather(&session->seat[i].arena, KEPT_MEMORY);
   return first_failure(batch, error);
+}
+
+/* What attention takes is known before it is paid. */
+static enum vqct_status check_attention(const struct session_batch *batch,
+                                        struct vqct_error *error) {
+  const struct network *network = batch->session->model->network;
+  uint64_t flops =
+      batch->pixels_in
+          ? chain_attention_flops(&network->encoder, batch->height, batch->width)
+          : chain_attention_flops(&network->decoder, batch->grid_height, batch->grid_width);
+  if (flops <= VQCT_ATTENTION_FLOPS_MAX)
+    return VQCT_OK;
+  return error_set(error, VQCT_LIMIT,
+                   "the attention of a picture of this size takes %.3g floating-point operations; "
+                   "%.3g are allowed, so make it smaller",
+                   (double)flops, (double)VQCT_ATTENTION_FLOPS_MAX);
 }
 
 static enum vqct_status check_size(uint64_t height, uint64_t width, struct vqct_error *error) {
@@ -208,7 +234,10 @@ enum vqct_status vqct_encode(struct vqct_session *session, const uint8_t *const 
                                 .width = (int)width,
                                 .pixels_in = pixels,
                                 .tokens_out = tokens};
-  return images ? session_batch_run(&batch, error) : VQCT_OK;
+  status = check_attention(&batch, error);
+  if (status != VQCT_OK || !images)
+    return status;
+  return session_batch_run(&batch, error);
 }
 
 enum vqct_status vqct_decode(struct vqct_session *session, const uint32_t *const *tokens,
@@ -227,5 +256,8 @@ enum vqct_status vqct_decode(struct vqct_session *session, const uint32_t *const
                                 .grid_width = (int)grid_width,
                                 .tokens_in = tokens,
                                 .pixels_out = pixels};
-  return images ? session_batch_run(&batch, error) : VQCT_OK;
+  status = check_attention(&batch, error);
+  if (status != VQCT_OK || !images)
+    return status;
+  return session_batch_run(&batch, error);
 }

@@ -29,6 +29,16 @@ static uint64_t layer_flops(const struct block_layer *layer, uint64_t positions)
          (uint64_t)s->kernel * (uint64_t)s->kernel;
 }
 
+/* All positions with all: twice T*T*C multiply-adds. */
+static uint64_t attention_flops(const struct block *block, uint64_t positions) {
+  return 4 * positions * positions * (uint64_t)block_out_channels(block);
+}
+
+uint64_t block_attention_flops(const struct block *block, int height, int width) {
+  uint64_t positions = (uint64_t)height * (uint64_t)width;
+  return block->kind == BLOCK_ATTENTION ? attention_flops(block, positions) : 0;
+}
+
 uint64_t block_flops(const struct block *block, int height, int width) {
   struct activation x = {.images = 1, .height = height, .width = width}, y;
   block_output_shape(block, &x, &y);
@@ -36,7 +46,7 @@ uint64_t block_flops(const struct block *block, int height, int width) {
   for (int i = 0; i < block->layers; i++)
     flops += layer_flops(&block->layer[i], positions);
   if (block->kind == BLOCK_ATTENTION)
-    flops += 4 * positions * positions * (uint64_t)block_out_channels(block);
+    flops += attention_flops(block, positions);
   return flops;
 }
 

@@ -79,6 +79,9 @@ void block_output_shape(const struct block *block, const struct activation *x,
  * normalisation and softmax. */
 uint64_t block_flops(const struct block *block, int height, int width);
 
+/** Those of them that compare every position with every other: 0 but for attention. */
+uint64_t block_attention_flops(const struct block *block, int height, int width);
+
 /** y from x. y has its shape and memory, and memory for sums where block->statistics; x has sums
  * where the block starts with a norm. With a tape, what is kept stays in the arena; without, all is
  * given back. Errors: MEMORY. */

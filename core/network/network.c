@@ -262,6 +262,26 @@ uint64_t chain_flops(const struct chain *chain, int height, int width) {
   return flops;
 }
 
+uint64_t chain_attention_flops(const struct chain *chain, int height, int width) {
+  struct activation shape = {.images = 1, .height = height, .width = width};
+  uint64_t flops = 0;
+  for (int i = 0; i < chain->blocks; i++) {
+    flops += block_attention_flops(&chain->block[i], shape.height, shape.width);
+    block_output_shape(&chain->block[i], &shape, &shape);
+  }
+  return flops;
+}
+
+/* A block forward; when the work was to stop meanwhile its result is of no use. */
+static enum vqct_status forward_block(const struct block *block, const struct activation *x,
+                                      const struct activation *y, struct block_tape *tape,
+                                      const struct exec *exec, struct vqct_error *error) {
+  enum vqct_status status = block_forward(block, x, y, tape, exec, error);
+  if (status != VQCT_OK || !exec_stopped(exec))
+    return status;
+  return error_set(error, VQCT_INTERRUPTED, "stopped while the network was computed");
+}
+
 /* Keeps every activation: each takes new memory. */
 static enum vqct_status forward_kept(const struct chain *chain, const struct activation *x,
                                      struct activation *y, struct block_tape *tape,
@@ -274,7 +294,7 @@ static enum vqct_status forward_kept(const struct chain *chain, const struct act
     status =
         activation_allocate(&output, block->statistics ? block->groups : 0, exec->arena, error);
     if (status == VQCT_OK)
-      status = block_forward(block, &input, &output, &tape[i], exec, error);
+      status = forward_block(block, &input, &output, &tape[i], exec, error);
     input = output;
   }
   *y = output;
@@ -321,7 +341,7 @@ static enum vqct_status forward_in_turns(const struct chain *chain, const struct
     block_output_shape(block, &input, &output);
     if (!block->statistics)
       output.sums = output.squares = NULL;
-    status = block_forward(block, &input, &output, NULL, exec, error);
+    status = forward_block(block, &input, &output, NULL, exec, error);
     input = output;
   }
   *y = input;

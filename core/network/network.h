@@ -50,13 +50,18 @@ void network_free(struct network *network);
 /** Runs a chain. On return y->data lies in exec's arena until the caller releases it. With a tape
  * of chain->blocks records every block's input is kept there as well; without one, no more than
  * two activations and one block's inner one are held at a time. The results are bit for bit the
- * same for every number of images and threads, and with or without a tape. Errors: MEMORY. */
+ * same for every number of images and threads, and with or without a tape. Errors: MEMORY,
+ * INTERRUPTED (exec->stop asked for it). */
 enum vqct_status chain_forward(const struct chain *chain, const struct activation *x,
                                struct activation *y, struct block_tape *tape,
                                const struct exec *exec, struct vqct_error *error);
 
 /** Bytes of activations that a chain holds at once for one image, without the kernels' scratch. */
 size_t chain_memory(const struct chain *chain, int height, int width);
+
+/** Of chain_flops, those that compare every position with every other. They grow with the square
+ * of the picture's area. */
+uint64_t chain_attention_flops(const struct chain *chain, int height, int width);
 
 /** Floating-point operations of a chain for one image, two a multiply-add. */
 uint64_t chain_flops(const struct chain *chain, int height, int width);

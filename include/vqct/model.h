@@ -80,16 +80,28 @@ enum vqct_status vqct_session_new(const struct vqct_model *model, unsigned threa
 /** Ends its threads and frees its memory; NULL is allowed. */
 void vqct_session_free(struct vqct_session *session);
 
+/** Lets a session stop before its pictures are done: `asked` is called by any of its threads,
+ * between parts of the work that take milliseconds, and its call of vqct_encode or vqct_decode ends
+ * with INTERRUPTED soon after it has said yes. It must go on saying so until then. NULL: nobody
+ * asks. Not while the session computes. */
+void vqct_session_stop_when(struct vqct_session *session, bool (*asked)(void *context),
+                            void *context);
+
+/** The most floating-point operations of one picture's attention, whose cost grows with the square
+ * of the picture's area: about ten seconds of a core. Larger pictures are refused with LIMIT. */
+#define VQCT_ATTENTION_FLOPS_MAX ((uint64_t)1 << 42)
+
 /** Pictures to tokens. pixels[i]: H, W, C bytes as in struct vqct_image; tokens[i]: room for P * h
- * * w numbers. H and W must be multiples of the downsampling factor. A session keeps its memory, so
- * a second call of the same shape allocates nothing. Errors: INVALID, LIMIT, NOT_FINITE, MEMORY;
- * the tokens are then unspecified. */
+ * * w numbers. H and W must be multiples of the downsampling factor. A session keeps its memory, up
+ * to 128 MiB a thread, so a second call of the same shape allocates nothing unless its pictures are
+ * large. Errors: INVALID, LIMIT, NOT_FINITE, MEMORY, INTERRUPTED; the tokens are then unspecified.
+ */
 enum vqct_status vqct_encode(struct vqct_session *session, const uint8_t *const *pixels,
                              size_t images, uint32_t height, uint32_t width,
                              uint32_t *const *tokens, struct vqct_error *error);
 
 /** Tokens to pictures. tokens[i]: P, h, w numbers; pixels[i]: room for H * W * C bytes. Errors:
- * TOKENS (one is outside its plane), INVALID, LIMIT, NOT_FINITE, MEMORY. */
+ * TOKENS (one is outside its plane), INVALID, LIMIT, NOT_FINITE, MEMORY, INTERRUPTED. */
 enum vqct_status vqct_decode(struct vqct_session *session, const uint32_t *const *tokens,
                              size_t images, uint32_t grid_height, uint32_t grid_width,
                              uint8_t *const *pixels, struct vqct_error *error);

@@ -3,6 +3,8 @@
 #ifndef API_SERVICE_H
 #define API_SERVICE_H
 
+#include <stdatomic.h>
+
 #include <uv.h>
 
 #include "admission.h"
@@ -38,6 +40,7 @@ struct service {
   struct registry *registry;
   const struct listener *api; /* the first port */
   enum service_phase phase;
+  atomic_bool stop; /* what is being computed is to end; any thread */
   size_t codec_threads;
   unsigned requests; /* that compute or wait for that */
   uint64_t images_total, tokens_total;

@@ -193,6 +193,8 @@ static void picture_end(struct request *request, struct picture *picture) {
     picture_fail(picture, PROBLEM_BAD_TOKENS, "%s", job->error.message);
   else if (job->error.status == VQCT_LIMIT)
     picture_fail(picture, PROBLEM_IMAGE_TOO_LARGE, "%s", job->error.message);
+  else if (job->error.status == VQCT_INTERRUPTED)
+    picture_fail(picture, PROBLEM_DRAINING, "it was given up");
   else if (job->error.status == VQCT_MEMORY)
     picture_fail(picture, PROBLEM_OUT_OF_MEMORY, "no memory to compute it");
   else if (job->error.status != VQCT_OK) {

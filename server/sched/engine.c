@@ -24,7 +24,11 @@ static enum vqct_status check_model(const struct vqct_model_info *info, const ch
                    path, info->channels);
 }
 
-static enum vqct_status make_sessions(struct engine *engine, unsigned threads,
+static bool is_set(void *flag) {
+  return atomic_load_explicit((atomic_bool *)flag, memory_order_relaxed);
+}
+
+static enum vqct_status make_sessions(struct engine *engine, unsigned threads, atomic_bool *stop,
                                       struct vqct_error *error) {
   enum vqct_status status = VQCT_OK;
   for (unsigned i = 0; i < engine->workers && status == VQCT_OK; i++)
@@ -32,7 +36,13 @@ static enum vqct_status make_sessions(struct engine *engine, unsigned threads,
         vqct_session_new(engine->model, threads / engine->workers, &engine->sessions[i], error);
   if (status == VQCT_OK && engine->workers > 1)
     status = vqct_session_new(engine->model, threads, &engine->together, error);
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  for (unsigned i = 0; i < engine->workers; i++)
+    vqct_session_stop_when(engine->sessions[i], is_set, stop);
+  if (engine->together)
+    vqct_session_stop_when(engine->together, is_set, stop);
+  return VQCT_OK;
 }
 
 static void copy_training_counts(struct engine *engine) {
@@ -44,7 +54,7 @@ static void copy_training_counts(struct engine *engine) {
 }
 
 enum vqct_status engine_open(const char *path, unsigned workers, unsigned threads,
-                             struct engine **engine, struct vqct_error *error) {
+                             atomic_bool *stop, struct engine **engine, struct vqct_error *error) {
   *engine = NULL;
   struct engine *opened = calloc(1, sizeof *opened);
   if (!opened)
@@ -66,7 +76,7 @@ enum vqct_status engine_open(const char *path, unsigned workers, unsigned thread
     status = error_set(error, VQCT_MEMORY, "%s: no memory for the model's counters", path);
     goto failed;
   }
-  if ((status = make_sessions(opened, threads, error)) != VQCT_OK)
+  if ((status = make_sessions(opened, threads, stop, error)) != VQCT_OK)
     goto failed;
   copy_training_counts(opened);
   *engine = opened;

@@ -7,6 +7,7 @@
 #ifndef SCHED_ENGINE_H
 #define SCHED_ENGINE_H
 
+#include <stdatomic.h>
 #include <time.h>
 
 #include "usage.h"
@@ -37,9 +38,10 @@ struct engine {
 };
 
 /** Opens a model file with `workers` sessions that share `threads` threads (at least as many). The
- * caller holds the first reference. May run on any thread. */
+ * caller holds the first reference. Once *stop is true, which must outlive the engine, what its
+ * sessions compute ends with INTERRUPTED. May run on any thread. */
 enum vqct_status engine_open(const char *path, unsigned workers, unsigned threads,
-                             struct engine **engine, struct vqct_error *error);
+                             atomic_bool *stop, struct engine **engine, struct vqct_error *error);
 
 /** One more reference to the engine. */
 struct engine *engine_retain(struct engine *engine);

@@ -20,7 +20,7 @@ class Arena(ctypes.Structure):
 
 class Exec(ctypes.Structure):
     _fields_ = [("pool", ctypes.c_void_p), ("arena", ctypes.POINTER(Arena)),
-                ("simd", ctypes.c_void_p)]
+                ("simd", ctypes.c_void_p), ("stop", ctypes.c_void_p)]
 
 
 class Error(ctypes.Structure):

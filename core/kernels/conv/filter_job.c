@@ -101,7 +101,7 @@ enum vqct_status filter_job_run(struct filter_job *job, pool_task *task, const s
   struct arena_mark mark = arena_mark(exec->arena);
   bool begun = filter_job_begin(job, exec);
   if (begun) {
-    pool_run(exec->pool, filter_tasks(job), task, job);
+    exec_run(exec, filter_tasks(job), task, job);
     filter_job_end(job);
   }
   arena_release(exec->arena, mark);

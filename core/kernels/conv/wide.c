@@ -97,8 +97,8 @@ static void run_bands(struct wide_job *wide, const struct exec *exec) {
   for (wide->first = 0; wide->first < blocks; wide->first += wide->count) {
     wide->count = blocks - wide->first < most ? blocks - wide->first : most;
     wide->tiles = tiles_before(wide, wide->first + wide->count);
-    pool_run(exec->pool, wide->count * wide->chunks, read_block, wide);
-    pool_run(exec->pool, wide->job.split.panels, compute_panel, wide);
+    exec_run(exec, wide->count * wide->chunks, read_block, wide);
+    exec_run(exec, wide->job.split.panels, compute_panel, wide);
   }
 }
 

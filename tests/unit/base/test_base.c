@@ -92,10 +92,15 @@ START_TEST(arena_gathers_its_chunks) {
     if (run)
       continue;
     ck_assert_uint_gt(arena.total, arena.peak);
-    arena_gather(&arena);
+    arena_gather(&arena, 0);
     ck_assert_uint_eq(arena.total, arena.peak);
   }
   ck_assert_uint_eq(arena.total, arena.peak);
+  arena_gather(&arena, arena.peak);
+  ck_assert_uint_gt(arena.total, 0);
+  arena_gather(&arena, arena.peak - 1); /* more than is to be kept */
+  ck_assert_uint_eq(arena.total, 0);
+  ck_assert_uint_eq(arena.peak, 0);
   arena_free(&arena);
 }
 END_TEST

@@ -211,7 +211,7 @@ START_TEST(each_failure_is_reported) {
   for (bool failed = true; failed; failures += failed) {
     struct vqct_error error = {VQCT_OK, ""};
     struct arena arena;
-    const struct exec exec = {NULL, &arena, NULL};
+    const struct exec exec = {.arena = &arena};
     enum vqct_status status;
     arena_init(&arena, 0);
     failing_memory_arm(failures);

@@ -1,8 +1,10 @@
 /* Every allocation between opening a model and a decoded picture fails once: the result is MEMORY,
  * nothing is left, and the next try works. */
 #include <check.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "../failing_memory.h"
@@ -109,6 +111,61 @@ START_TEST(a_session_goes_on_after_a_failure) {
 }
 END_TEST
 
+struct countdown {
+  atomic_int left; /* questions that are answered no */
+};
+
+static bool is_over(void *context) {
+  struct countdown *countdown = context;
+  return atomic_fetch_sub(&countdown->left, 1) <= 0;
+}
+
+/* Asked to stop at once, early and late: INTERRUPTED each time, and the session goes on after. */
+START_TEST(a_session_stops_when_it_is_told_to) {
+  struct vqct_model *model;
+  struct vqct_session *session;
+  struct vqct_error error;
+  uint32_t expected[TOKENS], *row = tokens, *expected_row = expected;
+  const uint8_t *pixels = picture;
+  const uint32_t *chosen = expected;
+  uint8_t *result = picture;
+  ck_assert_int_eq(vqct_model_open(path, &model, &error), VQCT_OK);
+  ck_assert_int_eq(vqct_session_new(model, 2, &session, &error), VQCT_OK);
+  ck_assert_int_eq(vqct_encode(session, &pixels, 1, SIDE, SIDE, &expected_row, &error), VQCT_OK);
+  for (int questions = 0; questions < 50; questions += 7) {
+    struct countdown countdown;
+    atomic_init(&countdown.left, questions);
+    vqct_session_stop_when(session, is_over, &countdown);
+    ck_assert_int_eq(vqct_encode(session, &pixels, 1, SIDE, SIDE, &row, &error), VQCT_INTERRUPTED);
+    ck_assert_int_eq(vqct_decode(session, &chosen, 1, 8, 8, &result, &error), VQCT_INTERRUPTED);
+  }
+  vqct_session_stop_when(session, NULL, NULL);
+  ck_assert_int_eq(vqct_encode(session, &pixels, 1, SIDE, SIDE, &row, &error), VQCT_OK);
+  ck_assert_mem_eq(tokens, expected, sizeof expected);
+  vqct_session_free(session);
+  vqct_model_close(model);
+}
+END_TEST
+
+/* Attention over a million positions would take minutes. */
+START_TEST(attention_beyond_its_bound_is_refused) {
+  struct vqct_model *model;
+  struct vqct_session *session;
+  struct vqct_error error;
+  const uint8_t *pixels = picture;
+  const uint32_t *chosen = tokens;
+  uint8_t *result = picture;
+  uint32_t *row = tokens;
+  ck_assert_int_eq(vqct_model_open(path, &model, &error), VQCT_OK);
+  ck_assert_int_eq(vqct_session_new(model, 2, &session, &error), VQCT_OK);
+  ck_assert_int_eq(vqct_encode(session, &pixels, 1, 4096, 4096, &row, &error), VQCT_LIMIT);
+  ck_assert_ptr_nonnull(strstr(error.message, "attention"));
+  ck_assert_int_eq(vqct_decode(session, &chosen, 1, 1024, 1024, &result, &error), VQCT_LIMIT);
+  vqct_session_free(session);
+  vqct_model_close(model);
+}
+END_TEST
+
 int main(void) {
   Suite *suite = suite_create("session memory");
   TCase *tests = tcase_create("failing allocations");
@@ -116,6 +173,8 @@ int main(void) {
   tcase_set_timeout(tests, 300);
   tcase_add_test(tests, each_failure_is_reported);
   tcase_add_test(tests, a_session_goes_on_after_a_failure);
+  tcase_add_test(tests, a_session_stops_when_it_is_told_to);
+  tcase_add_test(tests, attention_beyond_its_bound_is_refused);
   suite_add_tcase(suite, tests);
   SRunner *runner = srunner_create(suite);
   srunner_run_all(runner, CK_ENV);
