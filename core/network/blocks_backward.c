@@ -57,15 +57,9 @@ static enum vqct_status read_through(const struct block *block, const struct act
 static enum vqct_status layer_backward(const struct block_pass *pass,
                                        const struct block_layer *layer,
                                        const struct conv_input *input, const float *dy, float *da) {
-  int factor = input->upsample ? 2 : 1;
-  enum vqct_status status =
-      conv_backward_weight(&layer->shape, input, dy, parameter_gradient(pass, layer->weight),
-                           parameter_gradient(pass, layer->bias), pass->exec);
-  if (status == VQCT_OK && da)
-    status =
-        conv_backward_input(&layer->shape, parameter_values(pass, layer->weight), dy, input->images,
-                            input->height * factor, input->width * factor, da, pass->exec);
-  return status;
+  return conv_backward(&layer->shape, parameter_values(pass, layer->weight), input, dy, da,
+                       parameter_gradient(pass, layer->weight),
+                       parameter_gradient(pass, layer->bias), pass->exec);
 }
 
 /* From the gradient da of the normalised x to that of x; dx may be da. */
@@ -88,26 +82,6 @@ static enum vqct_status norm_step(const struct block_pass *pass, const struct ac
                              parameter_gradient(pass, norm->bias), pass->exec);
 }
 
-struct fold {
-  const float *wide;
-  float *dx;
-  size_t width, channels; /* of dx */
-};
-
-/* One row of dx: the sums over the 2 x 2 positions that each position was copied to. */
-static void fold_row(void *argument, size_t task, unsigned worker) {
-  (void)worker;
-  const struct fold *fold = argument;
-  size_t channels = fold->channels, row = fold->width * channels;
-  const float *top = fold->wide + task * 4 * row, *bottom = top + 2 * row;
-  float *dx = fold->dx + task * row;
-  for (size_t x = 0; x < fold->width; x++)
-    for (size_t c = 0; c < channels; c++) {
-      size_t left = 2 * x * channels + c, right = left + channels;
-      dx[x * channels + c] = (top[left] + top[right]) + (bottom[left] + bottom[right]);
-    }
-}
-
 static enum vqct_status convolution_backward(const struct block_pass *pass,
                                              const struct block_tape *tape, const float *dy,
                                              float *dx) {
@@ -119,16 +93,9 @@ static enum vqct_status convolution_backward(const struct block_pass *pass,
   if (status != VQCT_OK)
     return status;
   input.upsample = block->upsample;
-  float *wide = dx;
-  if (dx && block->upsample && !(wide = take(pass, 4 * activation_size(x))))
-    return VQCT_MEMORY;
-  status = layer_backward(pass, &block->layer[0], &input, dy, wide);
+  status = layer_backward(pass, &block->layer[0], &input, dy, dx);
   if (status != VQCT_OK)
     return status;
-  if (wide != dx) {
-    struct fold fold = {wide, dx, (size_t)x->width, (size_t)x->channels};
-    pool_run(pass->exec->pool, (size_t)(x->images * x->height), fold_row, &fold);
-  }
   return norm && dx ? norm_step(pass, x, norm, true, dx, dx, false) : VQCT_OK;
 }
 

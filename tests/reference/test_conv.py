@@ -51,6 +51,10 @@ CASES = [
     (320, 288, 3, 1, 1, 1, 2, 8, 8, True, False, True),    # too wide for Winograd
     (272, 16, 3, 1, 1, 1, 1, 5, 11, True, False, False),
     (64, 64, 3, 1, 1, 1, 1, 70, 66, True, False, True),    # several blocks of tiles
+    (20, 36, 3, 1, 1, 1, 2, 66, 63, True, False, False),   # both gradients in one pass
+    (32, 16, 3, 1, 1, 1, 2, 34, 31, True, True, False),
+    (32, 32, 3, 1, 1, 1, 9, 32, 32, False, False, False),
+    (16, 64, 3, 1, 0, 2, 1, 95, 90, False, False, False),  # padded unevenly
 ]
 
 
@@ -121,6 +125,27 @@ class Convolution(unittest.TestCase):
             floats(dbiases), self.exec), 0)
         self.assertClose(dweights, weight.grad + 1, "dweight")
         self.assertClose(dbiases, bias.grad + 1, "dbias")
+
+        narrow = 4 * F.avg_pool2d(read.grad, 2) if upsample else read.grad
+        self.check_both(shape, weights, given, dys, nhwc(narrow), weight.grad, bias.grad)
+
+    def check_both(self, shape, weights, given, dy, dx, dweight, dbias):
+        """Both gradients at once; the same bits for every number of threads."""
+        def run(team):
+            xs, ws = np.full(dx.shape, np.nan, np.float32), np.ones(weights.shape, np.float32)
+            bs = np.ones(shape.out_channels, np.float32)
+            self.assertEqual(LIB.conv_backward(ctypes.byref(shape), floats(weights),
+                                               ctypes.byref(given), floats(dy), floats(xs),
+                                               floats(ws), floats(bs), team), 0)
+            return xs, ws, bs
+
+        both = run(self.exec)
+        for ours, theirs in zip(both, (torch.from_numpy(dx), dweight + 1, dbias + 1)):
+            self.assertClose(ours, theirs, "both gradients")
+        for threads in (1, 3):
+            with Team(threads) as team:
+                for ours, again in zip(both, run(team)):
+                    self.assertTrue(np.array_equal(ours, again), f"{threads} threads")
 
     def test_forward_and_gradients(self):
         for case in CASES:

@@ -83,4 +83,11 @@ enum vqct_status conv_backward_weight(const struct conv_shape *shape,
                                       const struct conv_input *input, const float *dy,
                                       float *dweight, float *dbias, const struct exec *exec);
 
+/** Both at once, which costs less: as conv_backward_weight, and into dx (NULL: not wanted) the
+ * gradient for what the prologue gave before upsampling, of the shape of input->x, overwritten.
+ * Errors: MEMORY (scratch). */
+enum vqct_status conv_backward(const struct conv_shape *shape, const float *weight,
+                               const struct conv_input *input, const float *dy, float *dx,
+                               float *dweight, float *dbias, const struct exec *exec);
+
 #endif

@@ -1,4 +1,4 @@
-#include "gradient.h"
+#include "gradient_both.h"
 #include "size.h"
 
 #define BIAS_POSITIONS 512 /* summed by one task */
@@ -47,11 +47,10 @@ static bool winograd_pays(const struct conv_shape *s, int height, int width) {
          s->out_channels >= CHANNELS_MIN && (size_t)height * (size_t)width >= PIXELS_MIN;
 }
 
-enum vqct_status conv_backward_weight(const struct conv_shape *shape,
-                                      const struct conv_input *input, const float *dy,
-                                      float *dweight, float *dbias, const struct exec *exec) {
+static struct gradient gradient_of(const struct conv_shape *shape, const struct conv_input *input,
+                                   const float *dy, float *dweight, const struct exec *exec) {
   int factor = input->upsample ? 2 : 1;
-  struct gradient gradient = {
+  return (struct gradient){
       .shape = shape,
       .input = input,
       .simd = simd_best(exec->simd),
@@ -60,6 +59,12 @@ enum vqct_status conv_backward_weight(const struct conv_shape *shape,
       .width = conv_output_size(shape, input->width * factor),
       .dweight = dweight,
   };
+}
+
+enum vqct_status conv_backward_weight(const struct conv_shape *shape,
+                                      const struct conv_input *input, const float *dy,
+                                      float *dweight, float *dbias, const struct exec *exec) {
+  struct gradient gradient = gradient_of(shape, input, dy, dweight, exec);
   if (gradient.height <= 0 || gradient.width <= 0)
     return VQCT_OK;
   enum vqct_status status =
@@ -68,4 +73,59 @@ enum vqct_status conv_backward_weight(const struct conv_shape *shape,
   if (status == VQCT_OK && dbias)
     status = bias_gradient(&gradient, dbias, exec);
   return status;
+}
+
+struct fold_job {
+  const float *wide;
+  float *dx;
+  size_t width, channels; /* of dx */
+};
+
+/* One row of dx: the sums over the 2 x 2 positions that each position was copied to. */
+static void fold_row(void *argument, size_t task, unsigned worker) {
+  (void)worker;
+  const struct fold_job *fold = argument;
+  size_t channels = fold->channels, row = fold->width * channels;
+  const float *top = fold->wide + task * 4 * row, *bottom = top + 2 * row;
+  float *dx = fold->dx + task * row;
+  for (size_t x = 0; x < fold->width; x++)
+    for (size_t c = 0; c < channels; c++) {
+      size_t left = 2 * x * channels + c, right = left + channels;
+      dx[x * channels + c] = (top[left] + top[right]) + (bottom[left] + bottom[right]);
+    }
+}
+
+/* The gradient for what the prologue gave, before upsampling. */
+static enum vqct_status input_gradient(const struct conv_shape *shape, const float *weight,
+                                       const struct conv_input *input, const float *dy, float *dx,
+                                       const struct exec *exec) {
+  if (!input->upsample)
+    return conv_backward_input(shape, weight, dy, input->images, input->height, input->width, dx,
+                               exec);
+  size_t rows = (size_t)input->images * (size_t)input->height, floats;
+  size_t channels = (size_t)shape->in_channels, width = (size_t)input->width;
+  struct arena_mark mark = arena_mark(exec->arena);
+  float *wide = size_multiply(4 * sizeof *wide * channels * width, rows, &floats)
+                    ? arena_alloc(exec->arena, floats)
+                    : NULL;
+  if (!wide)
+    return VQCT_MEMORY;
+  enum vqct_status status = conv_backward_input(shape, weight, dy, input->images, 2 * input->height,
+                                                2 * input->width, wide, exec);
+  if (status == VQCT_OK)
+    pool_run(exec->pool, rows, fold_row, &(struct fold_job){wide, dx, width, channels});
+  arena_release(exec->arena, mark);
+  return status;
+}
+
+enum vqct_status conv_backward(const struct conv_shape *shape, const float *weight,
+                               const struct conv_input *input, const float *dy, float *dx,
+                               float *dweight, float *dbias, const struct exec *exec) {
+  struct gradient gradient = gradient_of(shape, input, dy, dweight, exec);
+  if (!dx || !gradient_both_pays(&gradient)) {
+    enum vqct_status status = conv_backward_weight(shape, input, dy, dweight, dbias, exec);
+    return status == VQCT_OK && dx ? input_gradient(shape, weight, input, dy, dx, exec) : status;
+  }
+  enum vqct_status status = gradient_both(&gradient, weight, dx, exec);
+  return status == VQCT_OK && dbias ? bias_gradient(&gradient, dbias, exec) : status;
 }

@@ -37,8 +37,59 @@ size_t tiles_scratch(const struct tile_reader *reader, int rows, int columns) {
   return high * wide * size_least(simd_round(reader->simd, reader->channels), TILES_CHANNELS);
 }
 
+/* Whether windows inside the picture can be read where they are. */
+static bool is_plain(const struct tile_reader *reader) {
+  const struct conv_input *input = reader->input;
+  return !input->scale && !input->swish && !input->upsample &&
+         reader->channels % reader->simd->lanes == 0;
+}
+
+/* Transforms one tile of a plain input, from where it lies or, at an edge, by way of scratch. */
+static void read_plain_tile(const struct tile_reader *reader, const struct tile_block *block,
+                            int row, int column, float *scratch, float *points,
+                            size_t point_stride) {
+  const struct conv_input *input = reader->input;
+  int side = WINOGRAD_TILE + reader->border;
+  struct region region = {
+      .row = row * WINOGRAD_TILE - reader->top,
+      .column = column * WINOGRAD_TILE - reader->left,
+      .rows = side,
+      .columns = side,
+      .first_channel = block->first_channel,
+      .channels = block->end_channel - block->first_channel,
+  };
+  if (region.row >= 0 && region.column >= 0 && region.row + side <= input->height &&
+      region.column + side <= input->width) {
+    size_t line =
+        (block->image * (size_t)input->height + (size_t)region.row) * (size_t)input->width +
+        (size_t)region.column;
+    reader->transform(input->x + line * reader->channels + region.first_channel,
+                      (size_t)input->width * reader->channels, reader->channels, region.channels,
+                      points + region.first_channel, point_stride);
+    return;
+  }
+  for (; region.first_channel < block->end_channel; region.first_channel += TILES_CHANNELS) {
+    region.channels = size_least(block->end_channel - region.first_channel, TILES_CHANNELS);
+    gather(reader->simd, input, reader->channels, block->image, &region, region.channels, scratch);
+    reader->transform(scratch, (size_t)side * region.channels, region.channels, region.channels,
+                      points + region.first_channel, point_stride);
+  }
+}
+
+static void read_plain(const struct tile_reader *reader, const struct tile_block *block,
+                       float *scratch, float *points, size_t point_stride, size_t tile_stride) {
+  for (int row = 0; row < block->rows; row++)
+    for (int column = 0; column < block->columns; column++, points += tile_stride)
+      read_plain_tile(reader, block, block->row + row, block->column + column, scratch, points,
+                      point_stride);
+}
+
 void tiles_read(const struct tile_reader *reader, const struct tile_block *block, float *scratch,
                 float *points, size_t point_stride, size_t tile_stride) {
+  if (is_plain(reader)) {
+    read_plain(reader, block, scratch, points, point_stride, tile_stride);
+    return;
+  }
   struct region region = {
       .row = block->row * WINOGRAD_TILE - reader->top,
       .column = block->column * WINOGRAD_TILE - reader->left,

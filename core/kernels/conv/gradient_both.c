@@ -1,0 +1,338 @@
+/* With q = p + t - pad, the gradient for a weight, sum over p of dy[p] x[p + t - pad], is also the
+ * sum over q of x[q] dy[q - t + pad]: tiles of x against windows of dy, and the gradient for x
+ * reads the very same windows. So one transform of dy serves two products, every number of x is
+ * read and put through the prologue once, and a band's points never leave the cache.
+ *
+ * The tiles of the batch are cut into groups, by the layer's shape and the batch alone; a task runs
+ * one group and sums its share of the weights' gradient, and at the end the shares are added up in
+ * their order. Upsampling makes neighbours equal, which the point -1 takes to 0 in x and leaves out
+ * of sums of neighbours in dx, so that 11 of the 36 products are not made. */
+#include "gradient_both.h"
+
+#include <string.h>
+
+#include "filter_pack.h"
+#include "size.h"
+#include "tiles.h"
+
+#define CHANNELS_MIN   8  /* below, the transforms cost more than they save */
+#define BAND_TILES     64 /* the depth of the products for the weights */
+#define BLOCK_ROWS     2  /* tiles of a block, which is gathered at once */
+#define BLOCK_COLUMNS  8
+#define GROUPS_MAX     8
+#define GROUPS_MIN     8  /* fewer would leave a team without work */
+#define CHANNELS_MAX   64 /* above, the groups' sums take too much memory */
+#define CACHE_LINE     16 /* floats */
+#define POINT_MINUS_1  2  /* of the six along each axis */
+#define OUTPUT_NUMBERS ((size_t)WINOGRAD_TILE * WINOGRAD_TILE * PANEL_MAX) /* of a tile */
+
+struct both_job {
+  const struct gradient *gradient;
+  struct filter filter; /* of the gradient for x */
+  float *dx;
+  struct tile_reader x, dy;
+  struct tile_grid grid;
+  size_t blocks, groups;  /* of the batch */
+  size_t in, out;         /* channels, filled up to whole vectors */
+  size_t x_step, dy_step; /* floats between points */
+  size_t sums_floats;     /* of a group */
+  size_t dx_step;         /* floats between points of a panel of dx */
+  size_t scratch_floats, worker_floats;
+  float *scratch; /* of each worker: gathered pixels, points of x, dy and dx */
+  float *sums;    /* group, point, panel of input channels, output channel, panel's columns */
+};
+
+/* The blocks that a task works on at a time, and its memory. */
+struct band {
+  size_t first, count, tiles;
+  float *x_points, *dy_points, *dx_points, *sums;
+  bool accumulate;
+};
+
+/* Whether all products of a point are 0, or make no difference. */
+static bool point_idle(const struct both_job *job, size_t point) {
+  return job->gradient->input->upsample &&
+         (point / WINOGRAD_WINDOW == POINT_MINUS_1 || point % WINOGRAD_WINDOW == POINT_MINUS_1);
+}
+
+static size_t tiles_before(const struct both_job *job, const struct band *band, size_t block) {
+  return tile_grid_before(&job->grid, block) - tile_grid_before(&job->grid, band->first);
+}
+
+static void read_band(const struct both_job *job, const struct band *band, float *scratch) {
+  for (size_t i = band->first; i < band->first + band->count; i++) {
+    struct tile_block block = tile_grid_block(&job->grid, i);
+    size_t tile = tiles_before(job, band, i);
+    block.end_channel = job->x.channels;
+    tiles_read(&job->x, &block, scratch, band->x_points + tile * job->in, job->x_step, job->in);
+    block.end_channel = job->dy.channels;
+    tiles_read(&job->dy, &block, scratch, band->dy_points + tile * job->out, job->dy_step,
+               job->out);
+  }
+}
+
+static void multiply_weights(const struct both_job *job, const struct band *band) {
+  const struct simd *simd = job->gradient->simd;
+  size_t panels = simd_panels(simd, job->in);
+  for (size_t i = 0; i < WINOGRAD_POINTS * panels; i++) {
+    size_t point = i / panels, panel = i % panels;
+    struct product product = {
+        .runs = 1,
+        .rows = job->out,
+        .depth = band->tiles,
+        .vectors = simd_panel_vectors(simd, job->in, panel),
+        .a = band->dy_points + point * job->dy_step,
+        .a_row = 1,
+        .a_step = job->out,
+        .b = band->x_points + point * job->x_step + panel * simd->panel,
+        .b_row = job->in,
+        .c = band->sums + i * job->out * simd->panel,
+        .c_row = simd->panel,
+        .accumulate = band->accumulate,
+    };
+    if (!point_idle(job, point))
+      simd->product(&product);
+  }
+}
+
+static void multiply_input(const struct both_job *job, const struct band *band, size_t panel,
+                           size_t vectors) {
+  const struct filter *filter = &job->filter;
+  size_t width = vectors * filter->simd->lanes;
+  const float *weights = filter_panel(filter, panel, WINOGRAD_POINTS * filter->in_channels);
+  for (size_t point = 0; point < WINOGRAD_POINTS; point++) {
+    struct product product = {
+        .runs = 1,
+        .rows = band->tiles,
+        .depth = filter->in_channels,
+        .vectors = vectors,
+        .a = band->dy_points + point * job->dy_step,
+        .a_row = job->out,
+        .a_step = 1,
+        .b = weights + point * filter->in_channels * width,
+        .b_row = width,
+        .c = band->dx_points + point * job->dx_step,
+        .c_row = width,
+    };
+    if (point_idle(job, point))
+      memset(product.c, 0, band->tiles * width * sizeof *product.c);
+    else
+      filter->simd->product(&product);
+  }
+}
+
+/* Adds up squares of 2 x 2 of a tile, which lies row after row, as far as dx goes. */
+static void fold_tile(const float *tile, size_t width, const struct epilogue *e) {
+  size_t row = WINOGRAD_TILE * width;
+  for (size_t i = 0; i < e->rows / 2; i++)
+    for (size_t j = 0; j < e->columns / 2; j++) {
+      const float *top = tile + 2 * i * row + 2 * j * width, *bottom = top + row;
+      float *dx = e->y + i * e->row_stride + j * e->pixel_stride;
+      for (size_t c = 0; c < e->channels; c++)
+        dx[c] = (top[c] + top[width + c]) + (bottom[c] + bottom[width + c]);
+    }
+}
+
+/* Where one tile of a panel of dx goes; row and column are of its first pixel. */
+static struct epilogue tile_epilogue(const struct both_job *job, size_t image, int row, int column,
+                                     size_t panel) {
+  const struct conv_input *input = job->gradient->input;
+  size_t channels = job->x.channels, first = panel * job->gradient->simd->panel;
+  int factor = input->upsample ? 2 : 1, width = input->width;
+  int rows = input->height * factor - row, columns = width * factor - column;
+  size_t pixel = (image * (size_t)input->height + (size_t)(row / factor)) * (size_t)width +
+                 (size_t)(column / factor);
+  return (struct epilogue){
+      .y = job->dx + pixel * channels + first,
+      .row_stride = (size_t)width * channels,
+      .pixel_stride = channels,
+      .rows = (size_t)(rows < WINOGRAD_TILE ? rows : WINOGRAD_TILE),
+      .columns = (size_t)(columns < WINOGRAD_TILE ? columns : WINOGRAD_TILE),
+      .channels = size_least(channels - first, job->gradient->simd->panel),
+      .bias = job->filter.bias + first,
+  };
+}
+
+static void write_tile(const struct both_job *job, const struct epilogue *e, const float *points) {
+  const struct simd *simd = job->gradient->simd;
+  if (!job->gradient->input->upsample) {
+    simd->winograd_output(points, job->dx_step, e);
+    return;
+  }
+  float tile[OUTPUT_NUMBERS];
+  struct epilogue whole = *e;
+  whole.y = tile;
+  whole.row_stride = WINOGRAD_TILE * simd->panel;
+  whole.pixel_stride = simd->panel;
+  simd->winograd_output(points, job->dx_step, &whole);
+  fold_tile(tile, simd->panel, e);
+}
+
+/* Asks for the memory of a tile, which the product leaves time to fetch. */
+static void prefetch_tile(const struct epilogue *e, int factor) {
+  for (size_t i = 0; i < e->rows / (size_t)factor; i++)
+    for (size_t j = 0; j < e->columns / (size_t)factor; j++)
+      for (size_t c = 0; c < e->channels; c += CACHE_LINE)
+        __builtin_prefetch(e->y + i * e->row_stride + j * e->pixel_stride + c, 1, 2);
+}
+
+/* Writes a panel of the band's tiles from their points, or (width 0) prefetches where they go. */
+static void write_panel(const struct both_job *job, const struct band *band, size_t panel,
+                        size_t width) {
+  const float *points = band->dx_points;
+  int factor = job->gradient->input->upsample ? 2 : 1;
+  for (size_t i = band->first; i < band->first + band->count; i++) {
+    struct tile_block block = tile_grid_block(&job->grid, i);
+    for (int row = 0; row < block.rows; row++)
+      for (int column = 0; column < block.columns; column++, points += width) {
+        struct epilogue e = tile_epilogue(job, block.image, (block.row + row) * WINOGRAD_TILE,
+                                          (block.column + column) * WINOGRAD_TILE, panel);
+        if (width)
+          write_tile(job, &e, points);
+        else
+          prefetch_tile(&e, factor);
+      }
+  }
+}
+
+static void group_task(void *argument, size_t group, unsigned worker) {
+  const struct both_job *job = argument;
+  const struct simd *simd = job->gradient->simd;
+  float *scratch = job->scratch + worker * job->worker_floats;
+  size_t most = BAND_TILES / (size_t)(job->grid.block_rows * job->grid.block_columns);
+  size_t end = job->blocks * (group + 1) / job->groups;
+  struct band band = {.first = job->blocks * group / job->groups};
+  band.x_points = scratch + job->scratch_floats;
+  band.dy_points = band.x_points + WINOGRAD_POINTS * job->x_step;
+  band.dx_points = band.dy_points + WINOGRAD_POINTS * job->dy_step;
+  band.sums = job->sums + group * job->sums_floats;
+  for (; band.first < end; band.first += band.count, band.accumulate = true) {
+    band.count = size_least(end - band.first, most);
+    band.tiles = tiles_before(job, &band, band.first + band.count);
+    read_band(job, &band, scratch);
+    multiply_weights(job, &band);
+    for (size_t panel = 0; panel < simd_panels(simd, job->in); panel++) {
+      size_t vectors = simd_panel_vectors(simd, job->in, panel);
+      write_panel(job, &band, panel, 0);
+      multiply_input(job, &band, panel, vectors);
+      write_panel(job, &band, panel, vectors * simd->lanes);
+    }
+  }
+}
+
+/* Adds the groups' sums of one output channel and one panel up, in the groups' order. */
+static void add_groups(const struct both_job *job, size_t o, size_t panel, float *restrict sums) {
+  size_t width = job->gradient->simd->panel, panels = simd_panels(job->gradient->simd, job->in);
+  for (size_t group = 0; group < job->groups; group++)
+    for (size_t point = 0; point < WINOGRAD_POINTS; point++) {
+      if (point_idle(job, point))
+        continue;
+      const float *restrict from =
+          job->sums + group * job->sums_floats + ((point * panels + panel) * job->out + o) * width;
+      for (size_t c = 0; c < width; c++)
+        sums[point * PANEL_MAX + c] += from[c];
+    }
+}
+
+/* Transforms the sums of one output channel and adds them to dweight. */
+static void add_output_channel(void *argument, size_t o, unsigned worker) {
+  (void)worker;
+  const struct both_job *job = argument;
+  const struct simd *simd = job->gradient->simd;
+  size_t in = job->x.channels, taps = 9;
+  for (size_t first = 0; first < in; first += simd->panel) {
+    float sums[WINOGRAD_POINTS * PANEL_MAX] = {0}, gradient[9 * PANEL_MAX];
+    size_t panel = first / simd->panel, count = size_least(in - first, simd->panel);
+    add_groups(job, o, panel, sums);
+    simd->winograd_weight_gradient(sums, PANEL_MAX, simd_panel_vectors(simd, job->in, panel),
+                                   gradient, PANEL_MAX);
+    float *dweight = job->gradient->dweight + (o * in + first) * taps;
+    for (size_t c = 0; c < count; c++)
+      for (size_t tap = 0; tap < taps; tap++) /* windows of dy see the taps from the last one on */
+        dweight[c * taps + tap] += gradient[(taps - 1 - tap) * PANEL_MAX + c];
+  }
+}
+
+static bool pack_weights(struct both_job *job, const float *weight, const struct exec *exec) {
+  const struct conv_shape *s = job->gradient->shape;
+  const ptrdiff_t taps = 9;
+  job->filter = (struct filter){
+      .simd = job->gradient->simd,
+      .form = FILTER_WINOGRAD,
+      .in_channels = (size_t)s->out_channels,
+      .out_channels = (size_t)s->in_channels,
+      .kernel_rows = 3,
+      .kernel_columns = 3,
+      .stride = 1,
+  };
+  struct weight_view view = {weight + taps - 1, taps, s->in_channels * taps, -3, -1};
+  size_t weights, bias;
+  if (!filter_sizes(&job->filter, &weights, &bias) ||
+      !(job->filter.weights = arena_alloc(exec->arena, weights * sizeof(float))) ||
+      !(job->filter.bias = arena_alloc(exec->arena, bias * sizeof(float))))
+    return false;
+  filter_pack(&job->filter, &view, NULL, exec->pool);
+  return true;
+}
+
+/* Sizes of the scratch, and its memory; channels are few, so that nothing overflows. */
+static bool take_memory(struct both_job *job, const struct exec *exec) {
+  const struct simd *simd = job->gradient->simd;
+  size_t x = tiles_scratch(&job->x, job->grid.block_rows, job->grid.block_columns);
+  size_t dy = tiles_scratch(&job->dy, job->grid.block_rows, job->grid.block_columns);
+  job->scratch_floats = x > dy ? x : dy;
+  job->x_step = BAND_TILES * job->in + TILES_GAP;
+  job->dy_step = BAND_TILES * job->out + TILES_GAP;
+  job->dx_step = BAND_TILES * simd->panel + TILES_GAP;
+  job->worker_floats =
+      job->scratch_floats + WINOGRAD_POINTS * (job->x_step + job->dy_step + job->dx_step);
+  job->sums_floats = WINOGRAD_POINTS * simd_panels(simd, job->in) * simd->panel * job->out;
+  job->scratch =
+      arena_alloc(exec->arena, pool_workers(exec->pool) * job->worker_floats * sizeof(float));
+  job->sums = arena_alloc(exec->arena, job->groups * job->sums_floats * sizeof(float));
+  return job->scratch && job->sums;
+}
+
+static size_t batch_tiles(const struct gradient *g) {
+  size_t factor = g->input->upsample ? 2 : 1;
+  return (size_t)g->input->images * (size_t)tiles_in(g->input->height * (int)factor) *
+         (size_t)tiles_in(g->input->width * (int)factor);
+}
+
+bool gradient_both_pays(const struct gradient *g) {
+  const struct conv_shape *s = g->shape;
+  return s->kernel == 3 && s->stride == 1 && s->in_channels >= CHANNELS_MIN &&
+         s->out_channels >= CHANNELS_MIN && s->in_channels <= CHANNELS_MAX &&
+         s->out_channels <= CHANNELS_MAX && batch_tiles(g) >= GROUPS_MIN * BAND_TILES;
+}
+
+enum vqct_status gradient_both(const struct gradient *g, const float *weight, float *dx,
+                               const struct exec *exec) {
+  const struct conv_shape *s = g->shape;
+  int factor = g->input->upsample ? 2 : 1, before = s->kernel - 1 - s->pad_before;
+  int down = tiles_in(g->input->height * factor), across = tiles_in(g->input->width * factor);
+  struct conv_input dy = {
+      .x = g->dy, .images = g->input->images, .height = g->height, .width = g->width};
+  struct both_job job = {
+      .gradient = g,
+      .dx = dx,
+      .x = {g->simd, g->input, (size_t)s->in_channels, 0, 0, 0, g->simd->winograd_gradient},
+      .dy = {g->simd, &dy, (size_t)s->out_channels, before, before, WINOGRAD_WINDOW - WINOGRAD_TILE,
+             g->simd->winograd_input},
+      .grid = {down, across, down < BLOCK_ROWS ? down : BLOCK_ROWS,
+               across < BLOCK_COLUMNS ? across : BLOCK_COLUMNS},
+      .groups = size_least(batch_tiles(g) / BAND_TILES, GROUPS_MAX),
+      .in = simd_round(g->simd, (size_t)s->in_channels),
+      .out = simd_round(g->simd, (size_t)s->out_channels),
+  };
+  job.blocks = (size_t)g->input->images * tile_grid_blocks(&job.grid);
+  struct arena_mark mark = arena_mark(exec->arena);
+  enum vqct_status status = VQCT_MEMORY;
+  if (pack_weights(&job, weight, exec) && take_memory(&job, exec)) {
+    pool_run(exec->pool, job.groups, group_task, &job);
+    pool_run(exec->pool, (size_t)s->out_channels, add_output_channel, &job);
+    status = VQCT_OK;
+  }
+  arena_release(exec->arena, mark);
+  return status;
+}
