@@ -11,10 +11,14 @@
 
 #include "norm.h"
 #include "simd.h"
+#include "size.h"
 
 /* Positions a task sums: few enough that float sums stay exact to 1e-6, and that x and da of a
  * block stay in the cache. Depends on the layer alone. */
 #define BLOCK_POSITIONS 64
+/* Of x in the pictures that both passes follow each other over: x and da stay in the last cache. */
+#define CACHE_NUMBERS ((size_t)1 << 19)
+#define SLICE         ((size_t)16) /* sums of channels that a task adds up: a cache line */
 
 struct backward {
   const struct norm_pass *pass;
@@ -34,6 +38,11 @@ static size_t block_begin(const struct backward *work, size_t task, size_t *coun
   size_t begin = task % work->blocks * BLOCK_POSITIONS;
   *count = positions - begin < BLOCK_POSITIONS ? positions - begin : BLOCK_POSITIONS;
   return task / work->blocks * positions + begin;
+}
+
+/* Slices of one image's sums. */
+static size_t slices_of(const struct norm_pass *pass) {
+  return (2 * pass->channels + SLICE - 1) / SLICE;
 }
 
 static void sum_block(void *argument, size_t task, unsigned worker) {
@@ -71,16 +80,19 @@ static void write_block(void *argument, size_t task, unsigned worker) {
                                               .accumulate = work->accumulate});
 }
 
-/* Adds up A and B of every image and channel over its blocks. */
-static void sum_channels(const struct backward *work) {
-  size_t row = 2 * work->pass->channels;
-  for (size_t image = 0; image < work->pass->images; image++)
-    for (size_t c = 0; c < row; c++) {
-      double sum = 0;
-      for (size_t block = 0; block < work->blocks; block++)
-        sum += (double)work->partial[(image * work->blocks + block) * row + c];
-      work->totals[image * row + c] = sum;
-    }
+/* Adds up A and B of some channels of an image over its blocks. */
+static void sum_channels(void *argument, size_t task, unsigned worker) {
+  (void)worker;
+  const struct backward *work = argument;
+  size_t row = 2 * work->pass->channels, slices = slices_of(work->pass);
+  size_t image = task / slices, first = task % slices * SLICE;
+  size_t count = size_least(row - first, SLICE);
+  const float *partial = work->partial + image * work->blocks * row + first;
+  double sums[SLICE] = {0};
+  for (size_t block = 0; block < work->blocks; block++)
+    for (size_t c = 0; c < count; c++)
+      sums[c] += (double)partial[block * row + c];
+  memcpy(work->totals + image * row + first, sums, count * sizeof *sums);
 }
 
 /* What the sums say of one group. */
@@ -145,9 +157,10 @@ static void finish(const struct backward *work, float *dgamma, float *dbeta) {
   }
 }
 
-enum vqct_status group_norm_backward(const struct norm_pass *pass, float *da, float *dx,
-                                     bool accumulate, float *dgamma, float *dbeta,
-                                     const struct exec *exec) {
+/* Both passes over some pictures. */
+static enum vqct_status backward(const struct norm_pass *pass, float *da, float *dx,
+                                 bool accumulate, float *dgamma, float *dbeta,
+                                 const struct exec *exec) {
   struct arena_mark mark = arena_mark(exec->arena);
   size_t rows = pass->images * pass->channels;
   struct backward work = {
@@ -168,9 +181,25 @@ enum vqct_status group_norm_backward(const struct norm_pass *pass, float *da, fl
     group_norm_scale(pass->sums, pass->squares, pass->gamma, pass->beta, pass->images,
                      pass->positions, pass->channels, pass->groups, work.scale, work.shift);
   pool_run(exec->pool, pass->images * work.blocks, sum_block, &work);
-  sum_channels(&work);
+  pool_run(exec->pool, pass->images * slices_of(pass), sum_channels, &work);
   finish(&work, dgamma, dbeta);
   pool_run(exec->pool, pass->images * work.blocks, write_block, &work);
   arena_release(exec->arena, mark);
   return VQCT_OK;
+}
+
+enum vqct_status group_norm_backward(const struct norm_pass *pass, float *da, float *dx,
+                                     bool accumulate, float *dgamma, float *dbeta,
+                                     const struct exec *exec) {
+  size_t size = pass->positions * pass->channels, most = CACHE_NUMBERS / size;
+  struct norm_pass part = *pass;
+  enum vqct_status status = VQCT_OK;
+  for (size_t n = 0; n < pass->images && status == VQCT_OK; n += part.images) {
+    part.images = size_least(most ? most : 1, pass->images - n);
+    part.x = pass->x + n * size;
+    part.sums = pass->sums + n * pass->groups;
+    part.squares = pass->squares + n * pass->groups;
+    status = backward(&part, da + n * size, dx + n * size, accumulate, dgamma, dbeta, exec);
+  }
+  return status;
 }
