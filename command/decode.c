@@ -14,6 +14,7 @@
 struct settings {
   const char *output;
   int64_t batch, threads, jpeg;
+  bool force;
 };
 
 static const struct option options[] = {
@@ -25,6 +26,8 @@ static const struct option options[] = {
      "pictures decoded together; 0: as many as there are threads"},
     {"threads", 't', OPTION_INTEGER, offsetof(struct settings, threads), "0", 0, 1024, NULL, "N",
      "threads that compute; 0: one for each processor"},
+    {"force", 'f', OPTION_SWITCH, offsetof(struct settings, force), NULL, 0, 0, NULL, NULL,
+     "decode tokens whose .jsonl names another model, too"},
 };
 
 static const struct option_table table = {
@@ -138,7 +141,8 @@ static enum vqct_status prepare(struct decoding *decoding, char **operands,
     return error_set(error, VQCT_INVALID,
                      "the model gives two channels, pictures have one or "
                      "three");
-  status = token_file_open(operands[1], vqct_model_info(decoding->model), &decoding->file, error);
+  status = token_file_open(operands[1], vqct_model_info(decoding->model), decoding->settings->force,
+                           &decoding->file, error);
   if (status == VQCT_OK)
     status = vqct_session_new(decoding->model, threads, &decoding->session, error);
   decoding->tokens = calloc(decoding->batch, sizeof *decoding->tokens);

@@ -68,6 +68,7 @@ struct encoding {
   struct token_writer *writer;
   struct progress progress;
   size_t shard, shards;
+  struct token_start start;
   size_t done; /* pictures of this shard, failed ones counted */
   /* The batch in hand: pictures of one size. */
   size_t batch, filled;
@@ -102,14 +103,16 @@ static bool is_wide(const struct encoding *encoding) {
 }
 
 /* The sidecar's first line: what the tokens are, and all that a run must share with an interrupted
- * one to go on with it, down to the list of its pictures. */
+ * one to go on with it, down to the list of its pictures, their sizes and times of change. */
 static char *describe(const struct encoding *encoding) {
   static const char *const modes[] = {"cover", "contain", "none"};
   const struct preparation *p = &encoding->settings.preparation;
-  uLong names = crc32(0, NULL, 0);
+  uLong names = crc32(0, NULL, 0), changes = names;
   for (size_t i = 0; i < pictures_count(encoding->pictures); i++) {
     const char *name = pictures_name(encoding->pictures, i);
+    uint64_t stamp = pictures_stamp(encoding->pictures, i);
     names = crc32_z(names, (const Bytef *)name, strlen(name) + 1);
+    changes = crc32_z(changes, (const Bytef *)&stamp, sizeof stamp);
   }
   json_t *planes = json_array();
   for (uint32_t i = 0; i < encoding->info->planes; i++)
@@ -117,14 +120,14 @@ static char *describe(const struct encoding *encoding) {
                           json_pack("{s:s, s:I, s:I}", "name", encoding->info->plane[i].name,
                                     "first", (json_int_t)encoding->info->plane[i].first, "count",
                                     (json_int_t)encoding->info->plane[i].count));
-  json_t *record =
-      json_pack("{s:s, s:s, s:s, s:I, s:o?, s:s, s:I, s:I, s:[I, I], s:{s:I, s:I}}", "tokens",
-                is_wide(encoding) ? "uint32" : "uint16", "model", encoding->info->name, "checksum",
-                encoding->info->checksum, "downsampling", (json_int_t)encoding->info->downsampling,
-                "planes", planes, "resize", modes[p->resize], "width", (json_int_t)p->width,
-                "height", (json_int_t)p->height, "shard", (json_int_t)encoding->shard,
-                (json_int_t)encoding->shards, "pictures", "count",
-                (json_int_t)pictures_count(encoding->pictures), "crc32", (json_int_t)names);
+  json_t *record = json_pack(
+      "{s:s, s:s, s:s, s:I, s:o?, s:s, s:I, s:I, s:[I, I], s:{s:I, s:I, s:I}}", "tokens",
+      is_wide(encoding) ? "uint32" : "uint16", "model", encoding->info->name, "checksum",
+      encoding->info->checksum, "downsampling", (json_int_t)encoding->info->downsampling, "planes",
+      planes, "resize", modes[p->resize], "width", (json_int_t)p->width, "height",
+      (json_int_t)p->height, "shard", (json_int_t)encoding->shard, (json_int_t)encoding->shards,
+      "pictures", "count", (json_int_t)pictures_count(encoding->pictures), "crc32",
+      (json_int_t)names, "changes", (json_int_t)changes);
   char *line = record ? json_dumps(record, JSON_ENSURE_ASCII) : NULL;
   json_decref(record);
   return line;
@@ -154,8 +157,10 @@ static enum vqct_status open_writer(struct encoding *encoding, struct vqct_error
       .wide = is_wide(encoding),
       .grid_height = (size_t)p->height / encoding->info->downsampling,
       .grid_width = (size_t)p->width / encoding->info->downsampling};
-  enum vqct_status status = token_writer_open(&settings, &encoding->writer, &encoding->done, error);
+  enum vqct_status status =
+      token_writer_open(&settings, &encoding->writer, &encoding->start, error);
   free(description);
+  encoding->done = encoding->start.done;
   return status;
 }
 
@@ -238,7 +243,7 @@ static enum vqct_status flush(struct encoding *encoding, struct vqct_error *erro
                               encoding->tokens[i], height, width, error);
   for (size_t i = 0; i < encoding->filled; i++)
     vqct_image_free(&encoding->item[i].image);
-  encoding->done += encoding->filled;
+  encoding->done += status == VQCT_OK ? encoding->filled : 0;
   encoding->filled = 0;
   progress_set(&encoding->progress, encoding->done);
   return status;
@@ -259,9 +264,46 @@ static enum vqct_status leave_out(struct encoding *encoding, const struct feed_i
                            item->error.message, error);
 }
 
+/* "nothing passed over", or "passed over: 3 webp, 1 txt". */
+static void print_passed(const struct pictures *pictures) {
+  enum { SHOWN = 12 };
+  size_t kinds = pictures_passed(pictures);
+  printf(kinds ? "passed over:" : "nothing passed over");
+  for (size_t i = 0; i < kinds && i < SHOWN; i++) {
+    const struct passed_over *kind = pictures_passed_over(pictures, i);
+    printf("%s %llu %s", i ? "," : "", (unsigned long long)kind->count, kind->kind);
+  }
+  if (kinds > SHOWN)
+    printf(", and %zu other kinds", kinds - SHOWN);
+}
+
+static void tell_start(const struct encoding *encoding) {
+  if (encoding->settings.quiet)
+    return;
+  if (encoding->start.anew)
+    printf("%s.part is of another run (model, settings or pictures differ): starting over\n",
+           encoding->settings.output);
+  if (encoding->start.done)
+    printf("going on after %zu of %zu pictures\n", encoding->start.done, shard_pictures(encoding));
+  fflush(stdout);
+}
+
+static void tell_end(const struct encoding *encoding) {
+  if (encoding->settings.quiet)
+    return;
+  const struct token_totals totals = token_writer_totals(encoding->writer);
+  double seconds = seconds_now() - encoding->progress.started;
+  size_t done = encoding->done - encoding->start.done;
+  printf("%zu pictures, %llu tokens, %zu failed, ", totals.pictures,
+         (unsigned long long)totals.tokens, totals.failed);
+  print_passed(encoding->pictures);
+  printf("; %.1f s, %.1f pictures/s\n", seconds, seconds > 0 ? (double)done / seconds : 0);
+}
+
 static enum vqct_status encode_all(struct encoding *encoding, struct vqct_error *error) {
   enum vqct_status status = VQCT_OK;
   struct feed_item item;
+  tell_start(encoding);
   progress_start(&encoding->progress, "encode", shard_pictures(encoding), encoding->done);
   while (status == VQCT_OK && !signals_stop() && feed_next(encoding->feed, &item)) {
     const struct vqct_image *first = &encoding->item[0].image;
@@ -286,6 +328,16 @@ static enum vqct_status encode_all(struct encoding *encoding, struct vqct_error 
   return status;
 }
 
+/* After an error, such as a full disk. */
+static enum vqct_status tell_what_is_kept(const struct encoding *encoding,
+                                          struct vqct_error *error) {
+  const struct vqct_error fault = *error;
+  return error_set(error, fault.status,
+                   "%s; %s.part keeps %zu of %zu pictures, and the same command goes on from there",
+                   fault.message, encoding->settings.output, encoding->done,
+                   shard_pictures(encoding));
+}
+
 static void release(struct encoding *encoding, enum vqct_status status) {
   feed_free(encoding->feed);
   for (size_t i = 0; i < encoding->filled; i++)
@@ -295,7 +347,7 @@ static void release(struct encoding *encoding, enum vqct_status status) {
   free(encoding->item);
   free(encoding->pixels);
   free(encoding->tokens);
-  token_writer_close(encoding->writer, status == VQCT_INTERRUPTED);
+  token_writer_close(encoding->writer, status == VQCT_INTERRUPTED || encoding->done);
   vqct_session_free(encoding->session);
   vqct_model_close(encoding->model);
   pictures_close(encoding->pictures);
@@ -310,11 +362,16 @@ static enum vqct_status encode(const void *values, const struct options_found *f
   if (status == VQCT_OK)
     status = encode_all(&encoding, error);
   if (status == VQCT_OK)
-    status = token_writer_commit(encoding.writer, error);
-  if (status == VQCT_OK && token_writer_failures(encoding.writer))
+    status = token_writer_commit(encoding.writer, encoding.pictures, error);
+  if (status == VQCT_OK)
+    tell_end(&encoding);
+  else if (status != VQCT_INTERRUPTED && encoding.done)
+    status = tell_what_is_kept(&encoding, error);
+  size_t failed = status == VQCT_OK ? token_writer_totals(encoding.writer).failed : 0;
+  if (failed)
     status =
         error_set(error, VQCT_PARTIAL, "%zu of %zu pictures failed and are named in the .jsonl",
-                  token_writer_failures(encoding.writer), shard_pictures(&encoding));
+                  failed, shard_pictures(&encoding));
   release(&encoding, status);
   return status;
 }

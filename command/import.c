@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "command.h"
 #include "error.h"
@@ -42,12 +43,32 @@ static const struct option_table table = {
     .operands_max = 1,
 };
 
-/* The output's file name without folder and ending. */
+static bool is_printable_ascii(const char *text) {
+  for (const char *c = text; *c; c++)
+    if (*c < 0x20 || *c > 0x7e)
+      return false;
+  return *text;
+}
+
+/* Whether both names are of one file. */
+static bool is_same_file(const char *one, const char *other) {
+  struct stat a, b;
+  return stat(one, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* The output's file name without folder and ending. A model's name is printable ASCII; each other
+ * character becomes '-'. */
 static void name_of_output(const char *output, char name[64]) {
   const char *slash = strrchr(output, '/');
   const char *base = slash ? slash + 1 : output;
   int length = (int)strcspn(base, ".");
-  snprintf(name, 64, "%.*s", length, base);
+  size_t at = 0;
+  for (int i = 0; i < length && at < 63; i++) {
+    unsigned char c = (unsigned char)base[i];
+    if (c < 0x80 || c >= 0xc0) /* not a byte within a character */
+      name[at++] = (char)(c >= 0x20 && c < 0x7f ? c : '-');
+  }
+  name[at] = 0;
 }
 
 static void print_result(const struct import *import, const char *output) {
@@ -87,6 +108,11 @@ static enum vqct_status run_settings(const void *values, const struct options_fo
   if (settings->name && strlen(settings->name) >= sizeof name)
     return error_set(error, VQCT_INVALID, "the name is longer than %zu characters",
                      sizeof name - 1);
+  if (settings->name && !is_printable_ascii(settings->name))
+    return error_set(error, VQCT_INVALID, "--name: it must be printable ASCII characters");
+  if (is_same_file(found->operands[0], settings->output))
+    return error_set(error, VQCT_INVALID, "%s: the output is the checkpoint itself",
+                     settings->output);
   name_of_output(settings->output, name);
   enum vqct_status status = settings->prior ? prior_read(settings->prior, &prior, error) : VQCT_OK;
   if (status == VQCT_OK && settings->config)

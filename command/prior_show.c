@@ -149,8 +149,12 @@ static enum vqct_status write_png(const char *path, const char *text, size_t siz
   char beside[4096];
   if ((size_t)snprintf(beside, sizeof beside, "%s.dot", path) >= sizeof beside)
     return error_set(error, VQCT_INVALID, "the name of the picture is too long");
-  fprintf(stderr, "vqct prior: Graphviz's dot is not installed; writing %s\n", beside);
-  return atomic_file_save(beside, text, size, error);
+  status = atomic_file_save(beside, text, size, error);
+  return status == VQCT_OK
+             ? error_set(error, VQCT_WRITE,
+                         "%s: Graphviz's dot is not installed; what it would draw is in %s", path,
+                         beside)
+             : status;
 }
 
 static enum vqct_status draw(const struct settings *settings, const struct prior *prior,

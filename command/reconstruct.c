@@ -12,6 +12,7 @@
 #include "output_folder.h"
 #include "progress.h"
 #include "signals.h"
+#include "utf8.h"
 
 struct settings {
   const char *output;
@@ -106,6 +107,7 @@ static void measure(struct reconstruction *reconstruction, size_t index,
                     const struct vqct_image *original, const struct vqct_image *result) {
   double decibels = 0, similarity = 0;
   vqct_image_psnr(original, result, &decibels, NULL);
+  char *name = utf8_escape(pictures_name(reconstruction->pictures, index), true);
   bool similar = vqct_image_ssim(original, result, &similarity, NULL) == VQCT_OK;
   if (isfinite(decibels)) {
     reconstruction->decibels += decibels;
@@ -114,11 +116,11 @@ static void measure(struct reconstruction *reconstruction, size_t index,
   if (similar) {
     reconstruction->similarity += similarity;
     reconstruction->similar++;
-    printf("%8.3f  %8.4f  %s\n", decibels, similarity,
-           pictures_name(reconstruction->pictures, index));
+    printf("%8.3f  %8.4f  %s\n", decibels, similarity, name ? name : "?");
   } else {
-    printf("%8.3f  %8s  %s\n", decibels, "-", pictures_name(reconstruction->pictures, index));
+    printf("%8.3f  %8s  %s\n", decibels, "-", name ? name : "?");
   }
+  free(name);
 }
 
 static enum vqct_status reconstruct_one(struct reconstruction *reconstruction,

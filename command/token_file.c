@@ -23,6 +23,7 @@ struct grid {
 struct token_file {
   const char *path; /* for messages, while it is opened */
   const struct vqct_model_info *model;
+  bool any_model;            /* tokens of another model are taken too */
   struct npy npy;            /* .npy */
   struct mapped_file mapped; /* .bin */
   const unsigned char *data;
@@ -140,6 +141,19 @@ static enum vqct_status sidecar_fault(const struct byte_stream *sidecar,
                    (unsigned long long)line->number, fault);
 }
 
+/* Tokens are numbers of one model's codes, and mean nothing to another. */
+static enum vqct_status check_model(const struct token_file *file, const json_t *record,
+                                    struct vqct_error *error) {
+  const char *checksum = json_string_value(json_object_get(record, "checksum"));
+  const char *name = json_string_value(json_object_get(record, "model"));
+  if (file->any_model || !checksum || strcmp(checksum, file->model->checksum) == 0)
+    return VQCT_OK;
+  return error_set(error, VQCT_OTHER_MODEL,
+                   "%s: its tokens are of the model '%.64s' (checksum %.12s), not of '%s' (%.12s)",
+                   file->path, name ? name : "?", checksum, file->model->name,
+                   file->model->checksum);
+}
+
 /* The first line tells the type of the numbers. */
 static enum vqct_status read_description(struct token_file *file, const json_t *record,
                                          const struct byte_stream *sidecar,
@@ -152,13 +166,13 @@ static enum vqct_status read_description(struct token_file *file, const json_t *
     return error_set(error, VQCT_TOKENS, "%s: %zu planes; the model has %u", file->path, planes,
                      file->model->planes);
   file->type = strcmp(type, "uint16") ? TENSOR_U32 : TENSOR_U16;
-  return VQCT_OK;
+  return check_model(file, record, error);
 }
 
 static enum vqct_status read_entry(struct token_file *file, const json_t *record,
                                    const struct byte_stream *sidecar, const struct text_line *line,
                                    struct vqct_error *error) {
-  if (json_object_get(record, "error"))
+  if (json_object_get(record, "error") || json_object_get(record, "passed_over"))
     return VQCT_OK;
   const json_t *grid = json_object_get(record, "grid");
   json_int_t height = json_integer_value(json_array_get(grid, 0));
@@ -195,14 +209,22 @@ static enum vqct_status read_sidecar(struct token_file *file, struct byte_stream
   return status;
 }
 
-static enum vqct_status open_raw(struct token_file *file, struct vqct_error *error) {
-  size_t stem = strlen(file->path) - strlen(".bin");
+/* NAME.jsonl of NAME.npy or NAME.bin, from malloc. */
+static char *sidecar_name(const char *path) {
+  size_t stem = strlen(path) - 4;
   char *name = malloc(stem + sizeof ".jsonl");
+  if (name) {
+    memcpy(name, path, stem);
+    memcpy(name + stem, ".jsonl", sizeof ".jsonl");
+  }
+  return name;
+}
+
+static enum vqct_status open_raw(struct token_file *file, struct vqct_error *error) {
+  char *name = sidecar_name(file->path);
   struct byte_stream *sidecar = NULL;
   if (!name)
     return error_set(error, VQCT_MEMORY, "%s: memory is exhausted", file->path);
-  memcpy(name, file->path, stem);
-  memcpy(name + stem, ".jsonl", sizeof ".jsonl");
   enum vqct_status status = mapped_file_open(file->path, &file->mapped, error);
   file->data = file->mapped.data;
   file->size = file->mapped.size;
@@ -215,18 +237,45 @@ static enum vqct_status open_raw(struct token_file *file, struct vqct_error *err
   return status;
 }
 
+/* The first line of the .jsonl beside an array, where there is one that describes tokens. */
+static enum vqct_status check_sidecar(const struct token_file *file, struct vqct_error *error) {
+  char *name = sidecar_name(file->path);
+  struct byte_stream *sidecar = NULL;
+  struct text_line line = {0};
+  if (!name)
+    return error_set(error, VQCT_MEMORY, "%s: memory is exhausted", file->path);
+  enum vqct_status status = VQCT_OK;
+  if (byte_stream_open(name, LINE_MAX_BYTES, &sidecar, NULL) == VQCT_OK &&
+      byte_stream_line(sidecar, &line, NULL) == VQCT_OK && line.text && !line.cut) {
+    json_t *record = json_loadb(line.text, line.length, 0, NULL);
+    if (json_object_get(record, "tokens"))
+      status = check_model(file, record, error);
+    json_decref(record);
+  }
+  byte_stream_close(sidecar);
+  free(name);
+  return status;
+}
+
+static enum vqct_status open_checked_array(struct token_file *file, struct vqct_error *error) {
+  enum vqct_status status = check_sidecar(file, error);
+  return status == VQCT_OK ? open_array(file, error) : status;
+}
+
 enum vqct_status token_file_open(const char *path, const struct vqct_model_info *model,
-                                 struct token_file **result, struct vqct_error *error) {
+                                 bool any_model, struct token_file **result,
+                                 struct vqct_error *error) {
   *result = NULL;
   struct token_file *file = calloc(1, sizeof *file);
   if (!file)
     return error_set(error, VQCT_MEMORY, "%s: memory is exhausted", path);
   file->path = path;
   file->model = model;
+  file->any_model = any_model;
   const char *suffix = strrchr(path, '.');
   enum vqct_status status;
   if (suffix && !strcmp(suffix, ".npy"))
-    status = open_array(file, error);
+    status = open_checked_array(file, error);
   else if (suffix && !strcmp(suffix, ".bin"))
     status = open_raw(file, error);
   else

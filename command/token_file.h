@@ -2,6 +2,7 @@
 #ifndef COMMAND_TOKEN_FILE_H
 #define COMMAND_TOKEN_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -9,11 +10,13 @@
 
 struct token_file;
 
-/** Opens a file and checks its shape against the model, and every token against its plane. Errors:
- * READ, TOKENS (naming file, picture and fault), DATA (a damaged sidecar), INVALID (suffix),
- * MEMORY; *file is then NULL. */
+/** Opens a file and checks its shape against the model, and every token against its plane; and,
+ * unless any_model is set, where a .jsonl beside it tells the checksum of its model, that. Errors:
+ * OTHER_MODEL, READ, TOKENS (naming file, picture and fault), DATA (a damaged sidecar), INVALID
+ * (suffix), MEMORY; *file is then NULL. */
 enum vqct_status token_file_open(const char *path, const struct vqct_model_info *model,
-                                 struct token_file **file, struct vqct_error *error);
+                                 bool any_model, struct token_file **file,
+                                 struct vqct_error *error);
 
 /** NULL is allowed. */
 void token_file_close(struct token_file *file);

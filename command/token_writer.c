@@ -14,6 +14,7 @@
 #include "error.h"
 #include "npy.h"
 #include "size.h"
+#include "utf8.h"
 
 struct part {
   char *path, *temporary;
@@ -27,6 +28,7 @@ struct token_writer {
   bool array; /* .npy */
   struct part tokens, sidecar;
   size_t rows, failures;
+  bool anew;       /* another run's files were in the way */
   uint8_t *packed; /* one picture's numbers as the file holds them */
   size_t packed_size;
 };
@@ -196,6 +198,7 @@ static enum vqct_status resume(struct token_writer *writer, struct vqct_error *e
     return start_over(writer, error);
   bool same = recount(writer, text, size, (uint64_t)tokens.st_size);
   munmap(text, size);
+  writer->anew = !same;
   if (!same)
     return start_over(writer, error);
   enum vqct_status status = part_cut(&writer->tokens, writer->tokens.size, error);
@@ -225,7 +228,7 @@ static void writer_close(struct token_writer *writer, bool keep_tokens, bool kee
 }
 
 enum vqct_status token_writer_open(const struct token_writer_settings *settings,
-                                   struct token_writer **result, size_t *done,
+                                   struct token_writer **result, struct token_start *start,
                                    struct vqct_error *error) {
   size_t length = strlen(settings->path);
   const char *suffix = settings->path + (length < 4 ? 0 : length - 4);
@@ -245,7 +248,8 @@ enum vqct_status token_writer_open(const struct token_writer_settings *settings,
   if (status == VQCT_OK)
     status = resume(writer, error);
   if (status == VQCT_OK) {
-    *done = writer->rows + writer->failures;
+    start->done = writer->rows + writer->failures;
+    start->anew = writer->anew;
     *result = writer;
   } else {
     writer_close(writer, !writer->tokens.fresh, !writer->sidecar.fresh);
@@ -253,16 +257,49 @@ enum vqct_status token_writer_open(const struct token_writer_settings *settings,
   return status;
 }
 
-/* Names are bytes; those that are not UTF-8 get a '?' for each byte outside ASCII. */
-static json_t *name_json(const char *name) {
-  json_t *text = json_string(name);
-  char *ascii = text ? NULL : strdup(name);
-  for (char *c = ascii; c && *c; c++)
-    *c = (unsigned char)*c < 0x80 ? *c : '?';
-  if (ascii)
-    text = json_string(ascii);
-  free(ascii);
-  return text;
+/* A message as JSON, which may quote a name. */
+static json_t *text_json(const char *text) {
+  char *escaped = utf8_escape(text, false);
+  json_t *json = escaped ? json_string(escaped) : NULL;
+  free(escaped);
+  return json;
+}
+
+/* The bytes of a name in hexadecimal, for one that is not UTF-8; NULL where memory fails. */
+static json_t *hex_json(const char *name) {
+  static const char digits[] = "0123456789abcdef";
+  size_t length = strlen(name);
+  char *hex = malloc(2 * length + 1);
+  if (!hex)
+    return NULL;
+  for (size_t i = 0; i < length; i++) {
+    hex[2 * i] = digits[(unsigned char)name[i] >> 4];
+    hex[2 * i + 1] = digits[(unsigned char)name[i] & 15];
+  }
+  json_t *json = json_stringn(hex, 2 * length);
+  free(hex);
+  return json;
+}
+
+/* The beginning of a picture's record: its name, and where that is not text its bytes too. */
+static json_t *name_record(const char *name) {
+  json_t *record = json_pack("{s:o?}", "image", text_json(name));
+  if (record && !utf8_is_valid(name, strlen(name)) &&
+      json_object_set_new(record, "image_hex", hex_json(name)) != 0) {
+    json_decref(record);
+    return NULL;
+  }
+  return record;
+}
+
+/* Adds the members of `more` to a record; takes both. */
+static json_t *joined(json_t *record, json_t *more) {
+  bool fine = record && more && json_object_update(record, more) == 0;
+  json_decref(more);
+  if (fine)
+    return record;
+  json_decref(record);
+  return NULL;
 }
 
 /* Takes record. */
@@ -303,11 +340,12 @@ enum vqct_status token_writer_add(struct token_writer *writer, const char *image
   uint64_t offset = writer->tokens.size - data_start(writer);
   enum vqct_status status = pack(writer, tokens, writer->settings.planes * height * width, error);
   if (status == VQCT_OK)
-    status = write_record(writer,
-                          json_pack("{s:o?, s:I, s:I, s:[I, I]}", "image", name_json(image), "row",
-                                    (json_int_t)writer->rows, "offset", (json_int_t)offset, "grid",
-                                    (json_int_t)height, (json_int_t)width),
-                          error);
+    status = write_record(
+        writer,
+        joined(name_record(image),
+               json_pack("{s:I, s:I, s:[I, I]}", "row", (json_int_t)writer->rows, "offset",
+                         (json_int_t)offset, "grid", (json_int_t)height, (json_int_t)width)),
+        error);
   if (status == VQCT_OK)
     writer->rows++;
   return status;
@@ -316,20 +354,41 @@ enum vqct_status token_writer_add(struct token_writer *writer, const char *image
 enum vqct_status token_writer_fail(struct token_writer *writer, const char *image,
                                    const char *message, struct vqct_error *error) {
   enum vqct_status status = write_record(
-      writer, json_pack("{s:o?, s:o?}", "image", name_json(image), "error", name_json(message)),
-      error);
+      writer, joined(name_record(image), json_pack("{s:o?}", "error", text_json(message))), error);
   if (status == VQCT_OK)
     writer->failures++;
   return status;
 }
 
-size_t token_writer_failures(const struct token_writer *writer) {
-  return writer->failures;
+struct token_totals token_writer_totals(const struct token_writer *writer) {
+  return (struct token_totals){.pictures = writer->rows,
+                               .failed = writer->failures,
+                               .tokens = (writer->tokens.size - data_start(writer)) /
+                                         number_size(writer)};
 }
 
-enum vqct_status token_writer_commit(struct token_writer *writer, struct vqct_error *error) {
-  enum vqct_status status = VQCT_OK;
-  if (writer->array) {
+/* The closing line. */
+static json_t *totals_record(const struct token_writer *writer, const struct pictures *pictures) {
+  const struct token_totals totals = token_writer_totals(writer);
+  json_t *passed = json_object();
+  bool fine = passed;
+  for (size_t i = 0; fine && i < pictures_passed(pictures); i++) {
+    const struct passed_over *kind = pictures_passed_over(pictures, i);
+    fine = json_object_set_new(passed, kind->kind, json_integer((json_int_t)kind->count)) == 0;
+  }
+  if (!fine) {
+    json_decref(passed);
+    return NULL;
+  }
+  return json_pack("{s:I, s:I, s:I, s:o}", "pictures", (json_int_t)totals.pictures, "tokens",
+                   (json_int_t)totals.tokens, "failed", (json_int_t)totals.failed, "passed_over",
+                   passed);
+}
+
+enum vqct_status token_writer_commit(struct token_writer *writer, const struct pictures *pictures,
+                                     struct vqct_error *error) {
+  enum vqct_status status = write_record(writer, totals_record(writer, pictures), error);
+  if (status == VQCT_OK && writer->array) {
     char header[NPY_HEADER_SIZE];
     size_t shape[4] = {writer->rows, writer->settings.planes, writer->settings.grid_height,
                        writer->settings.grid_width};

@@ -6,10 +6,13 @@
  *
  *   {"image": "a.jpg", "row": 0, "offset": 0, "grid": [16, 16]}
  *   {"image": "b.jpg", "error": "b.jpg: the file is truncated"}
+ *   {"pictures": 1, "tokens": 512, "failed": 1, "passed_over": {"webp": 3}}
  *
  * row counts the pictures that have tokens, offset the bytes before them (in a .npy, after its
- * header). Both files grow as NAME.EXT.part, and a later run with the same description goes on
- * where an interrupted one stopped; they get their names when all is done.
+ * header). The last line has totals. A name that is not UTF-8 has \\xHH in place of its other
+ * bytes, and stands once more as "image_hex". Both files grow as NAME.EXT.part, and a later run
+ * with the same description goes on where an interrupted one stopped; they get their names when all
+ * is done.
  */
 #ifndef COMMAND_TOKEN_WRITER_H
 #define COMMAND_TOKEN_WRITER_H
@@ -18,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pictures.h"
 #include "vqct/status.h"
 
 struct token_writer_settings {
@@ -30,11 +34,22 @@ struct token_writer_settings {
 
 struct token_writer;
 
-/** Opens the files. *done: pictures that an interrupted run already wrote, failed ones counted.
- * Errors: INVALID (suffix), WRITE (also where another process writes the same), MEMORY; *writer is
- * then NULL. */
+/** How a run begins. */
+struct token_start {
+  size_t done; /* pictures that an interrupted run already wrote, failed ones counted */
+  bool anew;   /* an interrupted run with another description was there, and is given up */
+};
+
+/** What the files hold so far, earlier runs counted. */
+struct token_totals {
+  size_t pictures, failed;
+  uint64_t tokens;
+};
+
+/** Opens the files. Errors: INVALID (suffix), WRITE (also where another process writes the same),
+ * MEMORY; *writer is then NULL. */
 enum vqct_status token_writer_open(const struct token_writer_settings *settings,
-                                   struct token_writer **writer, size_t *done,
+                                   struct token_writer **writer, struct token_start *start,
                                    struct vqct_error *error);
 
 /** Adds a picture's tokens, P,height,width. Errors: WRITE, MEMORY. */
@@ -46,11 +61,12 @@ enum vqct_status token_writer_add(struct token_writer *writer, const char *image
 enum vqct_status token_writer_fail(struct token_writer *writer, const char *image,
                                    const char *message, struct vqct_error *error);
 
-/** Pictures without tokens so far, earlier runs counted. */
-size_t token_writer_failures(const struct token_writer *writer);
+struct token_totals token_writer_totals(const struct token_writer *writer);
 
-/** Flushes both files and gives them their names. Errors: WRITE. */
-enum vqct_status token_writer_commit(struct token_writer *writer, struct vqct_error *error);
+/** Adds the closing line, with what was passed over of the pictures, flushes both files and gives
+ * them their names. Errors: WRITE, MEMORY. */
+enum vqct_status token_writer_commit(struct token_writer *writer, const struct pictures *pictures,
+                                     struct vqct_error *error);
 
 /** Closes. What was not committed is kept for a later run, or removed. NULL is allowed. */
 void token_writer_close(struct token_writer *writer, bool keep);

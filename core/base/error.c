@@ -41,10 +41,15 @@ const char *vqct_version(void) {
   return VQCT_VERSION;
 }
 
+/* Control characters are those of ASCII and U+0080 to U+009F, which UTF-8 writes as C2 80 to C2 9F.
+ */
 static void clean_text(char *text) {
-  for (char *c = text; *c; c++)
-    if ((unsigned char)*c < 0x20 || *c == 0x7f)
+  for (unsigned char *c = (unsigned char *)text; *c; c++)
+    if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)) {
+      if (*c == 0xc2)
+        c[1] = '?';
       *c = '?';
+    }
 }
 
 enum vqct_status error_set(struct vqct_error *error, enum vqct_status status, const char *format,

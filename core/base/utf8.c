@@ -1,5 +1,6 @@
 #include "utf8.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 size_t utf8_character_bytes(unsigned char first) {
@@ -96,4 +97,43 @@ size_t utf8_lower(char *text, size_t length) {
     from += bytes;
   }
   return to;
+}
+
+/* Bytes of the well-formed character at `text`, which a zero byte ends; 0 where none is there. */
+static size_t valid_bytes(const char *text) {
+  size_t bytes = utf8_character_bytes((unsigned char)*text);
+  for (size_t i = 1; i < bytes; i++)
+    if (!text[i])
+      return 0;
+  return bytes && utf8_is_valid(text, bytes) ? bytes : 0;
+}
+
+static bool is_control(const char *text, size_t bytes) {
+  unsigned char first = (unsigned char)text[0];
+  return bytes == 1 ? first < 0x20 || first == 0x7f
+                    : bytes == 2 && first == 0xc2 && (unsigned char)text[1] < 0xa0;
+}
+
+char *utf8_escape(const char *text, bool controls) {
+  static const char digits[] = "0123456789abcdef";
+  size_t length = strlen(text);
+  char *escaped = length < SIZE_MAX / 4 ? malloc(4 * length + 1) : NULL, *to = escaped;
+  while (escaped && *text) {
+    size_t bytes = valid_bytes(text);
+    if (bytes && !(controls && is_control(text, bytes))) {
+      memcpy(to, text, bytes);
+      to += bytes;
+      text += bytes;
+      continue;
+    }
+    for (bytes = bytes ? bytes : 1; bytes; bytes--, text++) {
+      *to++ = '\\';
+      *to++ = 'x';
+      *to++ = digits[(unsigned char)*text >> 4];
+      *to++ = digits[(unsigned char)*text & 15];
+    }
+  }
+  if (escaped)
+    *to = 0;
+  return escaped;
 }

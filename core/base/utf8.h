@@ -16,6 +16,11 @@ bool utf8_is_valid(const char *text, size_t length);
 /** Whether they are such UTF-8 without ASCII control characters, which a terminal can be given. */
 bool utf8_is_printable(const char *text, size_t length);
 
+/** A copy, from malloc, of a text in which each byte that is not part of well-formed UTF-8 is \xHH,
+ * and with `controls` each byte of a control character too (ASCII's, DEL, U+0080 to U+009F): what a
+ * terminal can be given. NULL where memory fails. */
+char *utf8_escape(const char *text, bool controls);
+
 /** Writes the 1 to 4 bytes of a character, up to U+10FFFF, and gives their number. */
 size_t utf8_encode(uint32_t point, char *bytes);
 

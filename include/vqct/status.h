@@ -29,10 +29,11 @@ extern "C" {
   X(MEMORY, 8, "memory is exhausted")                                                              \
   X(LIMIT, 9, "an input is larger than the limits allow")                                          \
   X(PARTIAL, 10, "some inputs failed and were reported; the others were done")                     \
-  X(DATA, 11, "captions, embeddings or another text input is damaged")                             \
+  X(DATA, 11, "captions, embeddings, an archive or another input is damaged")                      \
   X(NOT_FINITE, 12, "a computation gave NaN or infinity")                                          \
   X(INTERRUPTED, 13, "stopped by a signal; what was done is kept")                                 \
-  X(UNAVAILABLE, 14, "a service cannot be reached or is not ready")
+  X(UNAVAILABLE, 14, "a service cannot be reached or is not ready")                                \
+  X(OTHER_MODEL, 15, "tokens are of another model")
 
 enum vqct_status {
 #define VQCT_STATUS_ENUM(name, exit_status, meaning) VQCT_##name,
@@ -52,7 +53,7 @@ const char *vqct_status_name(enum vqct_status status);
 /** The meaning of a status in one phrase. Never NULL. */
 const char *vqct_status_meaning(enum vqct_status status);
 
-/** The exit status that the command `vqct` ends with for this status, 0 to 14. */
+/** The exit status that the command `vqct` ends with for this status, 0 to 15. */
 int vqct_status_exit(enum vqct_status status);
 
 /** The library's version, such as "0.2.0". */

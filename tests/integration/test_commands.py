@@ -35,7 +35,13 @@ def write(path, data):
 
 
 def records(path):
-    return [json.loads(line) for line in content(path).splitlines()]
+    """The lines of a .jsonl but the last, which has totals (`totals`)."""
+    lines = [json.loads(line) for line in content(path).splitlines()]
+    return lines[:-1] if "passed_over" in lines[-1] else lines
+
+
+def totals(path):
+    return json.loads(content(path).splitlines()[-1])
 
 
 class CommandTest(CommandCase):
@@ -303,19 +309,126 @@ class Encode(CommandTest):
         self.assertFails(vqct("encode", self.model, self.pictures, "-o", out), WRITE, "t.npy")
         self.assertEqual(sorted(os.listdir(self.folder)), ["m.safetensors", "t.npy"])
 
-    def test_a_full_disk_leaves_nothing_behind(self):
+    def test_a_full_disk_keeps_what_is_whole(self):
         def small_files():
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
-        done = vqct("encode", self.model, self.pictures, "-o", self.path("t.npy"), "--size", 32,
-                    preexec_fn=small_files)
-        self.assertFails(done, WRITE, "File too large")
-        self.assertEqual(os.listdir(self.folder), [])
-        self.encode(self.pictures, "-o", self.path("t.npy"), "--size", 32)
+        arguments = "encode", self.model, self.pictures, "-o", self.path("t.npy"), "--size", 32
+        done = vqct(*arguments, "-b", 1, preexec_fn=small_files)
+        self.assertFails(done, WRITE, "File too large", "t.npy.part keeps", "goes on from there")
+        kept = len(records(self.path("t.jsonl.part"))) - 1
+        self.assertGreater(kept, 0)
+        self.assertIn(f"keeps {kept} of ", done.stderr)
+        done = self.encode(*arguments[2:])
+        self.assertIn(f"going on after {kept} of ", done.stdout)
+        whole = content(self.path("t.npy")), content(self.path("t.jsonl"))
+        self.encode(*arguments[2:])
+        self.assertEqual((content(self.path("t.npy")), content(self.path("t.jsonl"))), whole)
         done = vqct("decode", self.model, self.path("t.npy"), "-o", self.path("out"),
                     preexec_fn=small_files)
         self.assertFails(done, WRITE, "File too large")
         self.assertFalse(os.path.exists(self.path("out")))
+
+    def test_a_folder_that_cannot_be_read_is_reported(self):
+        """By a user to whom it is closed, as an ext4 disk's lost+found is."""
+        os.mkdir(self.path("in"))
+        os.mkdir(self.path("in/lost+found"), 0o700)
+        write(self.path("in/a.png"), content(f"{self.pictures}/p0.png"))
+        os.mkdir(self.path("out"))
+        os.chmod(self.path("out"), 0o777)
+        os.chmod(self.folder, 0o755)
+        os.chmod(os.path.dirname(self.model), 0o755)
+        other = ["setpriv", "--reuid", "65532", "--clear-groups"] if os.geteuid() == 0 else []
+        if not other:
+            os.chmod(self.path("in/lost+found"), 0)
+        done = subprocess.run([*other, VQCT, "encode", self.model, self.path("in"), "--size", "32",
+                               "-o", self.path("out/t.npy")], capture_output=True, text=True)
+        self.assertEqual(done.returncode, PARTIAL, done.stderr)
+        self.assertIn("lost+found: Permission denied", done.stderr)
+        self.assertEqual(len(np.load(self.path("out/t.npy"))), 1)
+        done = subprocess.run([*other, VQCT, "eval", self.model, self.path("in"), "--size", "32"],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, PARTIAL, done.stderr)
+        self.assertIn("1 pictures", done.stdout)
+
+    def test_what_is_passed_over_is_counted(self):
+        folder = self.path("in")
+        os.mkdir(folder)
+        good = content(f"{self.pictures}/p0.png")
+        jpeg = io.BytesIO()
+        picture(1, 40, 40).save(jpeg, "JPEG")
+        for name, data in (("a.png", good), ("b.jpe", jpeg.getvalue()), ("c.JFIF", jpeg.getvalue()),
+                           ("d.webp", b""), ("e.WebP", b""), ("f.gif", b""), ("._a.png", b"x"),
+                           (".hidden.png", good), ("README", b""), ("x.long-ending", b"")):
+            write(f"{folder}/{name}", data)
+        os.symlink(folder, f"{folder}/circle")
+        os.symlink("nowhere.txt", f"{folder}/dangling.txt")
+        with tarfile.open(f"{folder}/t.tar", "w") as tar:
+            tar.add(f"{folder}/a.png", "a.png")
+            tar.add(f"{folder}/._a.png", "._b.png")
+            tar.add(f"{folder}/d.webp", "d.webp")
+            link = tarfile.TarInfo("link.png")
+            link.type, link.linkname = tarfile.LNKTYPE, "a.png"
+            tar.addfile(link)
+            link.name, link.type = "soft.png", tarfile.SYMTYPE
+            tar.addfile(link)
+        done = self.encode(folder, "-o", self.path("t.npy"), "--size", 32)
+        self.assertEqual(totals(self.path("t.jsonl")), {
+            "pictures": 5, "tokens": np.load(self.path("t.npy")).size, "failed": 0,
+            "passed_over": {"._": 2, "circular link": 1, "gif": 1, "hidden": 1, "no ending": 1,
+                            "other": 1, "symbolic link": 1, "txt": 1, "webp": 3}})
+        self.assertRegex(done.stdout, r"5 pictures, \d+ tokens, 0 failed, passed over: 2 \._, .*3 webp; "
+                                      r"\d+\.\d s, \d+\.\d pictures/s\n$")
+        self.assertEqual(self.encode(folder, "-o", self.path("t.npy"), "--size", 32, "-q").stdout, "")
+
+    def test_links_and_depth_are_told(self):
+        deep = self.path("in/" + "/".join("d" * 18))
+        os.makedirs(deep)
+        write(f"{deep}/a.png", content(f"{self.pictures}/p0.png"))
+        write(self.path("in/b.png"), content(f"{self.pictures}/p0.png"))
+        os.symlink("nowhere.png", self.path("in/dangling.png"))
+        os.symlink("self", self.path("in/self"))
+        done = self.encode(self.path("in"), "-o", self.path("t.npy"), "--size", 32, status=PARTIAL)
+        for words in ("levels deep", "dangling.png: No such file", "self: Too many levels"):
+            self.assertIn(words, done.stderr)
+        self.assertEqual(totals(self.path("t.jsonl"))["failed"], 3)
+        os.mkdir(self.path("empty"))
+        self.assertFails(vqct("encode", self.model, self.path("empty"), "-o", self.path("u.npy")), READ,
+                         "there is no PNG or JPEG picture")
+
+    def test_names_that_are_not_text(self):
+        folder = os.fsencode(self.path("in"))
+        os.mkdir(folder)
+        names = [b"a\xe8.png", b"a\xe9.png", b"b\x1b[31m.png", "\u00e9.png".encode()]
+        for name in names:
+            write(os.path.join(folder, name), content(f"{self.pictures}/p0.png"))
+        write(os.path.join(folder, b"c\xc2\x9b31m\x1b.png"), b"broken")
+        done = self.encode(self.path("in"), "-o", self.path("t.npy"), "--size", 32, status=PARTIAL)
+        found = records(self.path("t.jsonl"))[1:]
+        exact = [bytes.fromhex(record["image_hex"]) if "image_hex" in record
+                 else record["image"].encode() for record in found if "row" in record]
+        self.assertEqual({os.path.basename(name) for name in exact}, set(names))
+        self.assertEqual(len({record["image"] for record in found}), 5)
+        self.assertTrue(found[0]["image"].endswith("a\\xe8.png"))
+        done = vqct("reconstruct", self.model, self.path("in"), "-o", self.path("out"), "--size", 32)
+        for text in done.stdout, done.stderr:
+            self.assertFalse(set(text) & {"\x1b", "\x9b"}, text)
+
+    def test_a_picture_that_changed_is_encoded_again(self):
+        os.mkdir(self.path("in"))
+        for i in range(3):
+            write(self.path(f"in/{i}.png"), content(f"{self.pictures}/p{i}.png"))
+        arguments = self.path("in"), "-o", self.path("t.npy"), "--size", 32
+        self.encode(*arguments)
+        before = np.load(self.path("t.npy"))
+        for name in "t.npy", "t.jsonl":  # as if it had been cut short
+            os.rename(self.path(name), self.path(name + ".part"))
+        write(self.path("in/0.png"), content(f"{self.pictures}/p3.png"))
+        done = self.encode(*arguments)
+        self.assertIn("starting over", done.stdout)
+        after = np.load(self.path("t.npy"))
+        self.assertFalse((before[0] == after[0]).all())
+        self.assertTrue((before[1:] == after[1:]).all())
 
 
 class Decode(CommandTest):
@@ -324,6 +437,18 @@ class Decode(CommandTest):
         self.encode(self.pictures, "-o", self.path("t.npy"), "--size", 32)
         self.encode(self.pictures, "-o", self.path("t.bin"), "--size", 32)
         self.tokens = np.load(self.path("t.npy"))
+
+    def test_tokens_of_another_model(self):
+        other = self.path("other.safetensors")
+        self.assertEqual(vqct("init", "-p", "vqct-tiny", "-s", 9, "-o", other).returncode, 0)
+        for name in "t.npy", "t.bin":
+            self.assertFails(vqct("decode", other, self.path(name), "-o", self.path("out")), 15,
+                             "vqct-tiny", "checksum")
+            done = vqct("decode", other, self.path(name), "-o", self.path("out"), "--force")
+            self.assertEqual(done.returncode, 0, done.stderr)
+        write(self.path("t.jsonl"), b'{"caption": "a dog"}\n')  # of something else
+        done = vqct("decode", other, self.path("t.npy"), "-o", self.path("out"))
+        self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_tokens_to_pictures(self):
         np.save(self.path("wide.npy"), self.tokens.astype(np.int64))

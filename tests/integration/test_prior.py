@@ -439,7 +439,7 @@ class Show(Folder):
     def test_without_graphviz_the_text_is_left(self):
         png = os.path.join(self.folder, "dog.png")
         done = vqct("show", self.prior, "dog", "--png", png, environment={"PATH": self.folder})
-        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.returncode, 7, done.stderr)
         self.assertIn("not installed", done.stderr)
         with open(png + ".dot") as file:
             self.assertEqual(file.read(), vqct("show", self.prior, "dog", "--dot", "-").stdout)

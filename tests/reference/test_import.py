@@ -162,6 +162,27 @@ class Import(unittest.TestCase):
         self.import_ok(tensors)
         self.compare(BASE, module, codebook)
 
+    def test_the_source_is_not_overwritten(self):
+        self.import_ok(state(taming(BASE, 4)))
+        before = open(self.source, "rb").read()
+        os.symlink(self.source, self.path("link"))
+        for output in self.source, self.path("link"), f"{self.folder}/./source.safetensors":
+            code, out, err = run("import", self.source, "-o", output)
+            self.assertEqual((code, out), (2, ""), err)
+            self.assertIn("is the checkpoint itself", err)
+        self.assertEqual(open(self.source, "rb").read(), before)
+
+    def test_names_of_files_that_are_not_ascii(self):
+        """The model is called as its file is, in the characters that a name may have."""
+        native.write_safetensors(self.source, state(taming(BASE, 4)))
+        self.model = self.path("m\u00f6del \U0001f600.safetensors")
+        code, _, err = run("import", self.source, "-o", self.model)
+        self.assertEqual((code, err), (0, ""))
+        name = json.loads(run("inspect", "--json", self.model)[1])["name"]
+        self.assertEqual(name, "m-del -")
+        code, _, err = run("import", self.source, "-o", self.model, "--name", "m\u00f6del")
+        self.assertEqual((code, "--name" in err), (2, True), err)
+
     def test_given_configuration(self):
         """Groups cannot be told from shapes."""
         config = {**BASE, "channels": 12, "groups": 4}
