@@ -2,6 +2,8 @@
 #include "size.h"
 
 #define BIAS_POSITIONS 512 /* summed by one task */
+#define BIAS_CHANNELS  16  /* summed side by side: a cache line */
+#define SHORT_SUM      16  /* positions summed in fp32 before they go into a double */
 #define CHANNELS_MIN   8   /* below, the transforms cost more than they save */
 #define PIXELS_MIN     36  /* likewise */
 
@@ -11,15 +13,32 @@ struct bias_job {
   double *partial; /* per task: a sum for each channel */
 };
 
+/* Adds up to SHORT_SUM positions of up to BIAS_CHANNELS channels to sums. */
+static void sum_square(const float *dy, size_t positions, size_t stride, size_t channels,
+                       double *sums) {
+  float short_sums[BIAS_CHANNELS] = {0};
+  if (channels == BIAS_CHANNELS)
+    for (size_t p = 0; p < positions; p++)
+      for (size_t c = 0; c < BIAS_CHANNELS; c++)
+        short_sums[c] += dy[p * stride + c];
+  else
+    for (size_t p = 0; p < positions; p++)
+      for (size_t c = 0; c < channels; c++)
+        short_sums[c] += dy[p * stride + c];
+  for (size_t c = 0; c < channels; c++)
+    sums[c] += (double)short_sums[c];
+}
+
 static void sum_positions(void *argument, size_t number, unsigned worker) {
   (void)worker;
   const struct bias_job *job = argument;
   double *sums = job->partial + number * job->channels;
-  size_t first = number * BIAS_POSITIONS, left = job->positions - first;
-  const float *dy = job->dy + first * job->channels;
-  for (size_t p = 0; p < left && p < BIAS_POSITIONS; p++, dy += job->channels)
-    for (size_t c = 0; c < job->channels; c++)
-      sums[c] += (double)dy[c];
+  size_t first = number * BIAS_POSITIONS;
+  size_t end = size_least(job->positions, first + BIAS_POSITIONS);
+  for (size_t p = first; p < end; p += SHORT_SUM)
+    for (size_t c = 0; c < job->channels; c += BIAS_CHANNELS)
+      sum_square(job->dy + p * job->channels + c, size_least(end - p, SHORT_SUM), job->channels,
+                 size_least(job->channels - c, BIAS_CHANNELS), sums + c);
 }
 
 static enum vqct_status bias_gradient(const struct gradient *g, float *dbias,
