@@ -2,7 +2,10 @@
 
 #include <string.h>
 
+#include "size.h"
+
 #define STRIDE 2
+#define SLICE  ((size_t)64) /* channels of one task of the backward pass */
 
 int max_pool_output_size(const struct max_pool *pool, int size) {
   if (size < pool->kernel)
@@ -18,6 +21,10 @@ struct job {
   float *result;
   size_t out_height, out_width;
 };
+
+static size_t slices_of(const struct max_pool *pool) {
+  return ((size_t)pool->channels + SLICE - 1) / SLICE;
+}
 
 struct window {
   size_t top, bottom, left, right; /* bottom and right lie outside */
@@ -59,34 +66,43 @@ void max_pool_forward(const struct max_pool *pool, const float *x, float *y,
   pool_run(exec->pool, (size_t)pool->images * job.out_height, forward_row, &job);
 }
 
-/* Gives one window's gradients to its largest numbers. */
-static void window_backward(const struct window *w, size_t width, size_t channels, const float *x,
-                            const float *dy, float *dx) {
-  for (size_t c = 0; c < channels; c++) {
-    size_t best = (w->top * width + w->left) * channels + c;
-    for (size_t r = w->top; r < w->bottom; r++)
-      for (size_t k = w->left; k < w->right; k++) {
-        size_t at = (r * width + k) * channels + c;
-        best = x[at] > x[best] ? at : best;
+/* Gives one window's gradients to the first of its largest numbers, for up to SLICE channels. */
+static void window_backward(const struct window *w, size_t line, size_t stride, size_t channels,
+                            const float *restrict x, const float *restrict dy, float *restrict dx) {
+  float most[SLICE], left[SLICE]; /* left: gradients that have not found their number yet */
+  size_t first = w->top * line + w->left * stride;
+  memcpy(most, x + first, channels * sizeof *most);
+  memcpy(left, dy, channels * sizeof *left);
+  for (size_t r = w->top; r < w->bottom; r++)
+    for (size_t k = w->left; k < w->right; k++)
+      for (size_t c = 0, at = r * line + k * stride; c < channels; c++)
+        most[c] = x[at + c] > most[c] ? x[at + c] : most[c];
+  for (size_t r = w->top; r < w->bottom; r++)
+    for (size_t k = w->left; k < w->right; k++)
+      for (size_t c = 0, at = r * line + k * stride; c < channels; c++) {
+        bool found = x[at + c] == most[c];
+        dx[at + c] += found ? left[c] : 0;
+        left[c] = found ? 0 : left[c];
       }
-    dx[best] += dy[c];
-  }
 }
 
-/* Windows overlap, so a whole image is one task. */
-static void backward_image(void *argument, size_t task, unsigned worker) {
+/* Windows overlap, so some channels of a whole image are one task. */
+static void backward_slice(void *argument, size_t task, unsigned worker) {
   (void)worker;
   const struct job *job = argument;
-  size_t channels = (size_t)job->pool->channels, width = (size_t)job->pool->width;
-  size_t size = (size_t)job->pool->height * width * channels;
-  float *dx = job->result + task * size;
-  memset(dx, 0, size * sizeof *dx);
+  size_t channels = (size_t)job->pool->channels, slices = slices_of(job->pool);
+  size_t first = task % slices * SLICE, image = task / slices;
+  size_t count = size_least(channels - first, SLICE), line = (size_t)job->pool->width * channels;
+  size_t positions = (size_t)job->pool->height * (size_t)job->pool->width;
+  const float *x = job->x + image * positions * channels + first;
+  const float *dy = job->dy + image * job->out_height * job->out_width * channels + first;
+  float *dx = job->result + image * positions * channels + first;
+  for (size_t p = 0; p < positions; p++)
+    memset(dx + p * channels, 0, count * sizeof *dx);
   for (size_t row = 0; row < job->out_height; row++)
-    for (size_t column = 0; column < job->out_width; column++) {
+    for (size_t column = 0; column < job->out_width; column++, dy += channels) {
       struct window w = window_at(job->pool, row, column);
-      window_backward(
-          &w, width, channels, job->x + task * size,
-          job->dy + ((task * job->out_height + row) * job->out_width + column) * channels, dx);
+      window_backward(&w, line, channels, count, x, dy, dx);
     }
 }
 
@@ -95,5 +111,5 @@ void max_pool_backward(const struct max_pool *pool, const float *x, const float 
   struct job job = {.pool = pool, .x = x, .dy = dy, .result = dx};
   job.out_height = (size_t)max_pool_output_size(pool, pool->height);
   job.out_width = (size_t)max_pool_output_size(pool, pool->width);
-  pool_run(exec->pool, (size_t)pool->images, backward_image, &job);
+  pool_run(exec->pool, (size_t)pool->images * slices_of(pool), backward_slice, &job);
 }
