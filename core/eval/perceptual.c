@@ -10,6 +10,7 @@
 #include "network_file.h"
 #include "perceptual_network.h"
 
+#define LANES          8      /* every compared depth of both networks has a multiple of channels */
 #define LENGTH_EPSILON 1e-10F /* added to the length that activations are divided by */
 
 /* The published means and deviations of the pictures' channels, for values in [-1,1]. */
@@ -200,25 +201,41 @@ struct tap {
   double *sums; /* one a task: a row of positions of one image */
 };
 
-static float length_of(const float *v, size_t channels) {
+/* A sum in LANES parts, which the compiler can keep in vectors. */
+struct lanes {
+  double part[LANES];
+};
+
+static double lanes_sum(const struct lanes *lanes) {
   double sum = 0;
-  for (size_t c = 0; c < channels; c++)
-    sum += (double)v[c] * (double)v[c];
-  return (float)sqrt(sum);
+  for (size_t i = 0; i < LANES; i++)
+    sum += lanes->part[i];
+  return sum;
+}
+
+static float length_of(const float *v, size_t channels) {
+  struct lanes lanes = {{0}};
+  for (size_t c = 0; c < channels; c += LANES)
+    for (size_t i = 0; i < LANES; i++)
+      lanes.part[i] += (double)v[c + i] * (double)v[c + i];
+  return (float)sqrt(lanes_sum(&lanes));
 }
 
 /* The gradient of one position: first for the vector of length 1, then through the scaling. */
-static void tap_backward(const float *x, const float *y, float inverse_x, float length_y,
-                         const struct tap *tap, float *dy) {
+static void tap_backward(const float *restrict x, const float *restrict y, float inverse_x,
+                         float length_y, const struct tap *tap, float *restrict dy) {
   size_t channels = (size_t)tap->kept->channels;
   float inverse_y = 1 / (length_y + LENGTH_EPSILON);
-  double along = 0;
-  for (size_t c = 0; c < channels; c++) {
-    float gradient = 2 * tap->scale * tap->head[c] * (y[c] * inverse_y - x[c] * inverse_x);
-    along += (double)gradient * (double)y[c];
-    dy[c] += gradient * inverse_y;
-  }
-  float back = length_y > 0 ? (float)along * inverse_y * inverse_y / length_y : 0;
+  const float *restrict head = tap->head;
+  float twice = 2 * tap->scale;
+  struct lanes along = {{0}};
+  for (size_t c = 0; c < channels; c += LANES)
+    for (size_t i = 0; i < LANES; i++) {
+      float gradient = twice * head[c + i] * (y[c + i] * inverse_y - x[c + i] * inverse_x);
+      along.part[i] += (double)gradient * (double)y[c + i];
+      dy[c + i] += gradient * inverse_y;
+    }
+  float back = length_y > 0 ? (float)lanes_sum(&along) * inverse_y * inverse_y / length_y : 0;
   for (size_t c = 0; c < channels; c++)
     dy[c] -= back * y[c];
 }
@@ -233,10 +250,13 @@ static void tap_row(void *argument, size_t task, unsigned worker) {
     const float *x = tap->kept->data + p * channels, *y = x + count;
     float length_x = length_of(x, channels), length_y = length_of(y, channels);
     float inverse_x = 1 / (length_x + LENGTH_EPSILON), inverse_y = 1 / (length_y + LENGTH_EPSILON);
-    for (size_t c = 0; c < channels; c++) {
-      float difference = y[c] * inverse_y - x[c] * inverse_x;
-      sum += (double)(tap->head[c] * difference * difference);
-    }
+    struct lanes lanes = {{0}};
+    for (size_t c = 0; c < channels; c += LANES)
+      for (size_t i = 0; i < LANES; i++) {
+        float difference = y[c + i] * inverse_y - x[c + i] * inverse_x;
+        lanes.part[i] += (double)(tap->head[c + i] * difference * difference);
+      }
+    sum += lanes_sum(&lanes);
     if (tap->dy)
       tap_backward(x, y, inverse_x, length_y, tap, tap->dy + p * channels);
   }
