@@ -107,7 +107,7 @@ static enum vqct_status keep_found(struct building *building, int part, struct v
   return VQCT_OK;
 }
 
-static enum vqct_status check_enough(const struct building *building, struct vqct_error *error) {
+static enum vqct_status check_enough(struct building *building, struct vqct_error *error) {
   if (building->kept[VQCT_ADJECTIVE] && building->kept[VQCT_NOUN])
     return VQCT_OK;
   const struct prior_part_report *part = building->report->part;
@@ -238,30 +238,46 @@ static enum vqct_status read_exclusions(struct building *building, struct vqct_e
   return status;
 }
 
-static enum vqct_status run(struct building *building, struct vqct_error *error) {
-  const struct prior_recipe *recipe = building->recipe;
+static enum vqct_status count_captions(struct building *building, struct vqct_error *error) {
   struct prior_report *report = building->report;
-  enum vqct_status status = read_exclusions(building, error);
-  if (status == VQCT_OK)
-    status = prior_count(recipe, &building->vocabulary, &report->captions, error);
+  enum vqct_status status =
+      prior_count(building->recipe, &building->vocabulary, &report->captions, error);
   report->tokens = building->vocabulary.tokens;
-  for (int part = 0; part < 2 && status == VQCT_OK; part++)
-    status = choose_candidates(building, part, error);
-  if (status == VQCT_OK)
-    status = look_up(building, error);
-  for (int part = 0; part < 2 && status == VQCT_OK; part++)
-    status = keep_found(building, part, error);
-  if (status == VQCT_OK)
-    status = check_enough(building, error);
-  if (status == VQCT_OK)
-    status = place_all_words(building, error);
-  if (status == VQCT_OK)
-    status = place_edges(building, error);
-  if (status == VQCT_OK)
-    status = count_degrees(building, error);
-  if (status == VQCT_OK)
-    status = provenance_write(recipe, report, building->prior, error);
   return status;
+}
+
+/* A step of both parts of speech. */
+static enum vqct_status for_both(struct building *building,
+                                 enum vqct_status (*step)(struct building *, int,
+                                                          struct vqct_error *),
+                                 struct vqct_error *error) {
+  enum vqct_status status = step(building, VQCT_ADJECTIVE, error);
+  return status == VQCT_OK ? step(building, VQCT_NOUN, error) : status;
+}
+
+static enum vqct_status choose_all(struct building *building, struct vqct_error *error) {
+  return for_both(building, choose_candidates, error);
+}
+
+static enum vqct_status keep_all_found(struct building *building, struct vqct_error *error) {
+  return for_both(building, keep_found, error);
+}
+
+static enum vqct_status describe(struct building *building, struct vqct_error *error) {
+  return provenance_write(building->recipe, building->report, building->prior, error);
+}
+
+static enum vqct_status build(struct building *building, struct vqct_error *error) {
+  static enum vqct_status (*const steps[])(struct building *, struct vqct_error *) = {
+      read_exclusions, count_captions,  choose_all,  look_up,       keep_all_found,
+      check_enough,    place_all_words, place_edges, count_degrees, describe,
+  };
+  for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+    enum vqct_status status = steps[i](building, error);
+    if (status != VQCT_OK)
+      return status;
+  }
+  return VQCT_OK;
 }
 
 enum vqct_status prior_build(const struct prior_recipe *recipe, struct prior *prior,
@@ -270,7 +286,7 @@ enum vqct_status prior_build(const struct prior_recipe *recipe, struct prior *pr
   *report = (struct prior_report){0};
   *prior = (struct prior){0};
   arena_init(&prior->memory, 0);
-  enum vqct_status status = run(&building, error);
+  enum vqct_status status = build(&building, error);
   vocabulary_free(&building.vocabulary);
   word_table_free(&building.wanted);
   word_table_free(&building.excluded);

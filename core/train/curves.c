@@ -17,7 +17,8 @@
 #define PANEL_WIDTH  380
 #define PANEL_HEIGHT 210
 #define COLUMNS      3
-#define TICKS        5 /* of an axis, about */
+#define TICKS        5  /* of an axis, about */
+#define TICKS_MAX    12 /* whatever the values are */
 
 /* A key of a line, or after a slash one of validation. */
 struct curve {
@@ -189,15 +190,17 @@ static void draw_ticks(struct drawing *drawing, const struct range *range, doubl
                        double top) {
   double right = left + PANEL_WIDTH - 70, bottom = top + PANEL_HEIGHT - 60;
   double length = range->most - range->least, each = tick_distance(length);
-  for (double i = ceil(range->least / each); i * each <= range->most; i++) {
-    double y = top + (PANEL_HEIGHT - 60) * (range->most - i * each) / length;
+  double first = ceil(range->least / each);
+  for (int i = 0; i <= TICKS_MAX && (first + i) * each <= range->most; i++) {
+    double value = (first + i) * each;
+    double y = top + (PANEL_HEIGHT - 60) * (range->most - value) / length;
     put(drawing,
         "<line class=\"tick\" x1=\"%.0f\" y1=\"%.1f\" x2=\"%.0f\" y2=\"%.1f\" stroke=\"#ddd\"/>\n"
         "<text x=\"%.0f\" y=\"%.1f\" text-anchor=\"end\">%.4g</text>\n",
-        left, y, right, y, left - 4, y + 4, i * each);
+        left, y, right, y, left - 4, y + 4, value);
   }
   each = fmax(tick_distance(range->last), 1);
-  for (double i = 0; i * each <= range->last; i++) {
+  for (int i = 0; i <= TICKS_MAX && i * each <= range->last; i++) {
     double x = left + (PANEL_WIDTH - 70) * i * each / range->last;
     put(drawing,
         "<line class=\"tick\" x1=\"%.1f\" y1=\"%.0f\" x2=\"%.1f\" y2=\"%.0f\" stroke=\"#999\"/>\n"
