@@ -42,6 +42,12 @@ struct tensor {
   const void *data; /* count numbers; may be unaligned */
 };
 
+/** The tensors of a file, by name. */
+struct tensor_table {
+  const struct tensor *tensor;
+  size_t count;
+};
+
 /** Bytes of one number. */
 size_t tensor_type_size(enum tensor_type type);
 
