@@ -11,9 +11,11 @@
 #include "weight_types.h"
 
 struct settings {
-  const char *config, *prior, *name, *output;
+  const char *config, *prior, *name, *output, *prefix;
+  struct option_list ignore;
   int64_t adjective_k;
-  int type;
+  int type, distance;
+  bool averages;
 };
 
 static const struct option options[] = {
@@ -25,6 +27,16 @@ static const struct option options[] = {
      "architecture as JSON, where the shapes do not tell it"},
     {"adjective-k", 'k', OPTION_INTEGER, offsetof(struct settings, adjective_k), "2", 1, 2, NULL,
      "NUMBER", "adjectives for each position of a VQCT checkpoint, where no --config says so"},
+    {"distance", 'd', OPTION_CHOICE, offsetof(struct settings, distance), "untold", 0, 0,
+     "untold|euclidean|dot", "HOW",
+     "how a code is chosen, where taming's names do not tell: the nearest (VQGAN) or that of the "
+     "greatest dot product (IBQ)"},
+    {"ema", 0, OPTION_SWITCH, offsetof(struct settings, averages), NULL, 0, 0, NULL, NULL,
+     "take the moving averages that training kept in place of the weights"},
+    {"prefix", 0, OPTION_TEXT, offsetof(struct settings, prefix), NULL, 0, 0, NULL, "TEXT",
+     "what stands before the tokenizer's names, where a checkpoint has several"},
+    {"ignore", 0, OPTION_LIST, offsetof(struct settings, ignore), NULL, 0, 0, NULL, "PATTERN",
+     "unexpected tensors to pass over, by their names in the checkpoint, such as 'teacher.*'"},
     {"name", 'n', OPTION_TEXT, offsetof(struct settings, name), NULL, 0, 0, NULL, "NAME",
      "what the model is called, instead of the output file's name"},
     {"type", 't', OPTION_CHOICE, offsetof(struct settings, type), "fp32", 0, 0, WEIGHT_TYPES,
@@ -35,8 +47,10 @@ static const struct option_table table = {
     .command = "import",
     .operands = "CHECKPOINT",
     .summary =
-        "Turns a safetensors state dict of taming VQGAN, VQCT, diffusers VQModel or LlamaGen "
-        "VQ into a model file.",
+        "Turns a checkpoint of VQCT, taming VQGAN, IBQ, MoVQ, diffusers, LlamaGen and others into "
+        "a "
+        "model file. CHECKPOINT is a safetensors file, a file of PyTorch (.ckpt, .pt, .bin), an "
+        "index of shards or a folder of Hugging Face.",
     .options = options,
     .count = sizeof options / sizeof *options,
     .operands_min = 1,
@@ -76,8 +90,14 @@ static void print_result(const struct import *import, const char *output) {
   printf("%s: %s, %d pixels a token, %d codes of %d numbers", output,
          import_family_name(import->family), model_config_downsampling(config),
          model_config_codes(config), config->code_dimension);
+  if (import->prefix[0])
+    printf("; found under %s", import->prefix);
   if (import->dropped)
     printf("; %zu tensors that only training needs were left out", import->dropped);
+  if (import->others)
+    printf("; %zu of other parts were left", import->others);
+  if (import->ignored)
+    printf("; %zu were ignored", import->ignored);
   putchar('\n');
 }
 
@@ -122,7 +142,12 @@ static enum vqct_status run_settings(const void *values, const struct options_fo
                                    .name = settings->name ? settings->name : name,
                                    .config = settings->config ? &config : NULL,
                                    .prior = settings->prior ? &prior : NULL,
-                                   .adjective_k = (int)settings->adjective_k};
+                                   .adjective_k = (int)settings->adjective_k,
+                                   .prefix = settings->prefix,
+                                   .averages = settings->averages,
+                                   .distance = (enum import_distance)settings->distance,
+                                   .ignore = settings->ignore.items,
+                                   .ignored_patterns = settings->ignore.count};
   if (status == VQCT_OK)
     status = convert(settings, &request, &exec, error);
   prior_free(&prior);

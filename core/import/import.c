@@ -1,25 +1,28 @@
 #include "import.h"
 
+#include <fnmatch.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "checkpoint.h"
 #include "error.h"
+#include "import_gumbel.h"
 #include "model_names.h"
 #include "size.h"
 #include "transfer.h"
-
-#define PLAIN_CODEBOOK "quantize.embedding.weight"
 
 /* What import_read works with. */
 struct importing {
   const struct import_request *request;
   const struct exec *exec;
   struct import *import;
+  const struct checkpoint *checkpoint;
   struct import_entries entries;
   size_t issue_room;
-  bool exhausted; /* an issue could not be kept */
+  bool exhausted;          /* an issue could not be kept */
+  enum vqct_status damage; /* of a tensor's numbers, told in error */
   struct vqct_error *error;
 };
 
@@ -63,6 +66,10 @@ static void take(struct importing *im, const char *name, int dims, const size_t 
     return;
   }
   entry->used = true;
+  if (entry->no_average && strncmp(name, "quantize.", 9) != 0) {
+    add_issue(im, "missing: the average of %.100s", entry->tensor->name);
+    return;
+  }
   if (!shape_fits(entry->tensor, dims, shape))
     add_issue(im, "wrong shape: %.100s is %s, not %s", entry->tensor->name,
               tensor_shape_text(entry->tensor->dims, entry->tensor->shape).text,
@@ -70,14 +77,75 @@ static void take(struct importing *im, const char *name, int dims, const size_t 
   else if (!tensor_type_is_float(entry->tensor->type))
     add_issue(im, "wrong type: %.100s is %s, not F16, BF16, F32 or F64", entry->tensor->name,
               tensor_type_name(entry->tensor->type));
-  else
-    tensor_to_float(entry->tensor, values);
+  else if (!im->damage)
+    im->damage = checkpoint_read(im->checkpoint, entry->index, values, im->error);
+}
+
+/* Numbers of a Gumbel VQGAN's quantizer: z and e of a row are those of the file. */
+struct gumbel_sizes {
+  size_t codes, vector, code, dimension;
+};
+
+static struct gumbel_sizes gumbel_sizes(const struct importing *im) {
+  const struct model_config *config = &im->import->config;
+  const struct import_entry *proj = import_entry_find(&im->entries, "quantize.proj.weight");
+  struct gumbel_sizes s = {.codes = (size_t)config->nouns,
+                           .dimension = (size_t)config->code_dimension};
+  s.vector = proj && proj->tensor->dims > 1 ? proj->tensor->shape[1] : 0;
+  s.vector = size_least(s.vector, s.dimension - 1);
+  s.code = s.dimension - 1 - s.vector;
+  return s;
+}
+
+/* quant_conv and post_quant_conv around rows of three parts. */
+static enum vqct_status take_gumbel_convolutions(struct importing *im,
+                                                 const struct parameter_list *list, float *block) {
+  const struct gumbel_sizes s = gumbel_sizes(im);
+  size_t z = (size_t)im->import->config.z_channels;
+  float *in = block + parameter_find(list, "quant_conv.weight")->offset;
+  float *bias = block + parameter_find(list, "quant_conv.bias")->offset;
+  float *out = block + parameter_find(list, "post_quant_conv.weight")->offset;
+  float *narrow = calloc(z * s.code + 1, sizeof *narrow);
+  if (!narrow)
+    return exhausted(im);
+  take(im, "quant_conv.weight", 4, (size_t[]){s.vector, z, 1, 1}, in);
+  take(im, "quant_conv.bias", 1, &s.vector, bias);
+  bias[s.vector] = 1;
+  take(im, "post_quant_conv.weight", 4, (size_t[]){z, s.code, 1, 1}, narrow);
+  import_gumbel_spread(narrow, z, s.code, out, s.dimension, s.vector + 1);
+  free(narrow);
+  return VQCT_OK;
+}
+
+static enum vqct_status take_gumbel_codebook(struct importing *im) {
+  const struct gumbel_sizes s = gumbel_sizes(im);
+  float *weights = calloc(s.codes * s.vector + 1, sizeof *weights);
+  float *biases = calloc(s.codes, sizeof *biases);
+  float *table = calloc(s.codes * s.code + 1, sizeof *table);
+  bool complete = weights && biases && table;
+  if (complete) {
+    take(im, "quantize.proj.weight", 4, (size_t[]){s.codes, s.vector, 1, 1}, weights);
+    take(im, "quantize.proj.bias", 1, &s.codes, biases);
+    take(im, "quantize.embed.weight", 2, (size_t[]){s.codes, s.code}, table);
+    import_gumbel_rows(weights, biases, table, s.codes, s.vector, s.code, im->import->codebook);
+  }
+  free(weights);
+  free(biases);
+  free(table);
+  return complete ? VQCT_OK : exhausted(im);
+}
+
+static bool is_gumbel_convolution(const struct importing *im, const char *name) {
+  return im->entries.family == IMPORT_GUMBEL &&
+         (strncmp(name, "quant_conv.", 11) == 0 || strcmp(name, "post_quant_conv.weight") == 0);
 }
 
 static void take_parameters(struct importing *im, const struct parameter_list *list, float *block) {
   for (size_t i = 0; i < list->count; i++) {
     const struct parameter *p = &list->parameter[i];
     size_t shape[4];
+    if (is_gumbel_convolution(im, p->name))
+      continue;
     for (int n = 0; n < 4; n++)
       shape[n] = (size_t)p->shape[n];
     take(im, p->name, p->dims, shape, block + p->offset);
@@ -90,16 +158,19 @@ static enum vqct_status take_weights(struct importing *im) {
   if (status)
     return status;
   im->import->weights = calloc(list.total, sizeof *im->import->weights);
-  if (im->import->weights)
+  status = im->import->weights ? VQCT_OK : exhausted(im);
+  if (!status)
     take_parameters(im, &list, im->import->weights);
+  if (!status && im->entries.family == IMPORT_GUMBEL)
+    status = take_gumbel_convolutions(im, &list, im->import->weights);
   parameter_list_free(&list);
-  return im->import->weights ? VQCT_OK : exhausted(im);
+  return status;
 }
 
 static enum vqct_status take_plain_codebook(struct importing *im) {
   const struct model_config *config = &im->import->config;
   size_t shape[2] = {(size_t)config->nouns, (size_t)config->code_dimension};
-  take(im, PLAIN_CODEBOOK, 2, shape, im->import->codebook);
+  take(im, import_codebook_name(im->entries.family), 2, shape, im->import->codebook);
   return VQCT_OK;
 }
 
@@ -141,6 +212,8 @@ static enum vqct_status take_codebook(struct importing *im) {
   import->codebook = calloc(count, sizeof *import->codebook);
   if (!import->codebook)
     return exhausted(im);
+  if (im->entries.family == IMPORT_GUMBEL)
+    return take_gumbel_codebook(im);
   return import->config.quantizer == QUANTIZER_VQCT ? take_transfer(im) : take_plain_codebook(im);
 }
 
@@ -181,32 +254,55 @@ static enum vqct_status choose_config(const struct importing *im) {
   return status ? error_prefix(im->error, "%s", request->path) : VQCT_OK;
 }
 
+static bool is_ignored(const struct import_request *request, const char *name) {
+  for (size_t i = 0; i < request->ignored_patterns; i++)
+    if (fnmatch(request->ignore[i], name, 0) == 0)
+      return true;
+  return false;
+}
+
+static void report_unexpected(struct importing *im) {
+  for (size_t i = 0; i < im->entries.count; i++) {
+    const struct tensor *tensor = im->entries.entry[i].tensor;
+    if (im->entries.entry[i].used)
+      continue;
+    if (is_ignored(im->request, tensor->name))
+      im->import->ignored++;
+    else
+      add_issue(im, "unexpected: %.100s, of shape %s", tensor->name,
+                tensor_shape_text(tensor->dims, tensor->shape).text);
+  }
+}
+
 static enum vqct_status report(struct importing *im) {
   struct import *import = im->import;
   size_t wanted = import->issues;
-  for (size_t i = 0; i < im->entries.count; i++)
-    if (!im->entries.entry[i].used) {
-      const struct tensor *tensor = im->entries.entry[i].tensor;
-      add_issue(im, "unexpected: %.100s, of shape %s", tensor->name,
-                tensor_shape_text(tensor->dims, tensor->shape).text);
-    }
+  report_unexpected(im);
   if (im->exhausted)
     return exhausted(im);
+  if (im->damage)
+    return im->damage;
   if (!import->issues)
     return VQCT_OK;
   return error_set(im->error, VQCT_MODEL,
-                   "%s: taken as %s, %zu tensors are missing or of a wrong shape or type, and %zu "
-                   "are unexpected",
-                   im->request->path, import_family_name(import->family), wanted,
-                   import->issues - wanted);
+                   "%s: %.150s; taken as %s, %zu tensors are missing or of a wrong shape or type, "
+                   "and %zu are unexpected",
+                   im->request->path, import->issue[0].message, import_family_name(import->family),
+                   wanted, import->issues - wanted);
 }
 
-static enum vqct_status read_entries(struct importing *im, const struct safetensors *file) {
-  enum vqct_status status = import_entries_init(im->request->path, file, &im->entries, im->error);
+static enum vqct_status read_entries(struct importing *im) {
+  const struct import_source source = {.path = im->request->path,
+                                       .tensors = checkpoint_tensors(im->checkpoint),
+                                       .prefix = im->request->prefix,
+                                       .averages = im->request->averages};
+  enum vqct_status status = import_entries_init(&source, &im->entries, im->error);
   if (status)
     return status;
   im->import->family = im->entries.family;
+  memcpy(im->import->prefix, im->entries.prefix, sizeof im->import->prefix);
   im->import->dropped = im->entries.dropped;
+  im->import->others = im->entries.others;
   status = check_request(im);
   if (!status)
     status = choose_config(im);
@@ -223,15 +319,16 @@ static enum vqct_status read_entries(struct importing *im, const struct safetens
 enum vqct_status import_read(const struct import_request *request, const struct exec *exec,
                              struct import *import, struct vqct_error *error) {
   struct importing im = {.request = request, .exec = exec, .import = import, .error = error};
-  struct safetensors *file;
+  struct checkpoint *checkpoint;
   *import = (struct import){0};
-  enum vqct_status status = safetensors_open(request->path, &file, error);
+  enum vqct_status status = checkpoint_open(request->path, &checkpoint, error);
   if (status)
     return status;
-  status = safetensors_metadata(file, MODEL_FORMAT_KEY)
+  im.checkpoint = checkpoint;
+  status = checkpoint_metadata(checkpoint, MODEL_FORMAT_KEY)
                ? error_set(error, VQCT_INVALID, "%s: it is a vqct model already", request->path)
-               : read_entries(&im, file);
-  safetensors_close(file);
+               : read_entries(&im);
+  checkpoint_close(checkpoint);
   if (status)
     return status;
   import->content = (struct model_content){.config = &import->config,

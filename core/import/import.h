@@ -8,10 +8,9 @@
  *       fprintf(stderr, "%s\n", import.issue[i].message);
  *   import_free(&import);
  *
- * Read are safetensors state dicts of taming VQGAN, VQCT, diffusers VQModel and LlamaGen's VQ
- * tokenizer, told apart by their names. The architecture comes from the shapes where it is not
- * given; what shapes do not show is assumed as the family has it: 32 groups, and L2 normalisation
- * for LlamaGen.
+ * Families are told apart by their names (docs/import.md). The architecture comes from the shapes
+ * where it is not given; what shapes do not show is assumed as the family has it: 32 groups, and L2
+ * normalisation for LlamaGen and Janus. How codes are chosen is never guessed.
  */
 #ifndef IMPORT_H
 #define IMPORT_H
@@ -21,20 +20,31 @@
 #include "model_file.h"
 #include "prior.h"
 
+/** How the code of a vector is chosen, where the checkpoint does not tell. */
+enum import_distance { IMPORT_UNTOLD, IMPORT_EUCLIDEAN, IMPORT_DOT };
+
 struct import_request {
-  const char *path;                  /* of the checkpoint */
+  const char *path;                  /* of the checkpoint: a file, an index or a folder */
   const char *name;                  /* of the model; printable ASCII of 1 to 63 characters */
   const struct model_config *config; /* NULL: inferred */
   const struct prior *prior;         /* words and graph of a VQCT checkpoint, else NULL */
   int adjective_k;                   /* 1 or 2; used where a VQCT configuration is inferred */
+  const char *prefix;                /* before the tokenizer's names; NULL: to be found */
+  bool averages;                     /* take moving averages in place of the weights */
+  enum import_distance distance;
+  const char *const *ignore; /* patterns (of the shell) of unexpected tensors to pass over */
+  size_t ignored_patterns;
 };
 
 struct import {
   enum import_family family;
   struct model_config config;
-  struct model_content content; /* points into this record and the prior */
-  size_t dropped;               /* tensors that are not needed, such as the training loss */
-  struct vqct_error *issue;     /* after an error of MODEL: one for every tensor to blame */
+  struct model_content content;   /* points into this record and the prior */
+  char prefix[IMPORT_PREFIX_MAX]; /* where it was found */
+  size_t dropped;                 /* tensors that are not needed, such as the training loss */
+  size_t others;                  /* tensors under other prefixes */
+  size_t ignored;                 /* tensors that the patterns passed over */
+  struct vqct_error *issue;       /* after an error of MODEL: one for every tensor to blame */
   size_t issues;
   float *weights, *codebook;
 };

@@ -4,6 +4,7 @@
 
 #include "error.h"
 #include "import.h"
+#include "import_gumbel.h"
 
 #define DEFAULT_GROUPS 32 /* of every family's GroupNorm */
 #define BLOCKS_MAX     17 /* one more than a configuration may have */
@@ -58,8 +59,33 @@ static enum vqct_status infer_levels(const struct import_request *request,
   return VQCT_OK;
 }
 
-static void infer_quantizer(const struct import_request *request,
-                            const struct import_entries *entries, struct model_config *config) {
+/* How a plain codebook is used. Taming's names alone do not tell: IBQ has the very same. */
+static enum vqct_status infer_distance(const struct import_request *request,
+                                       const struct import_entries *entries,
+                                       struct model_config *config, struct vqct_error *error) {
+  enum import_family family = entries->family;
+  bool dot = family == IMPORT_GUMBEL || family == IMPORT_SHOWO;
+  bool untold = family == IMPORT_TAMING && !entries->euclidean;
+  enum import_distance asked = request->distance;
+  if (untold && asked == IMPORT_UNTOLD)
+    return error_set(error, VQCT_MODEL,
+                     "%s: nothing in it tells how codes are chosen: give --distance euclidean "
+                     "(taming VQGAN, the nearest code) or --distance dot (IBQ, the greatest dot "
+                     "product)",
+                     request->path);
+  if (!untold && asked != IMPORT_UNTOLD && (asked == IMPORT_DOT) != dot)
+    return error_set(error, VQCT_INVALID, "%s: it is %s, whose codes are chosen by %s",
+                     request->path, import_family_name(family),
+                     dot ? "the dot product" : "distance");
+  config->distance = dot || asked == IMPORT_DOT ? DISTANCE_DOT : DISTANCE_EUCLIDEAN;
+  return VQCT_OK;
+}
+
+static enum vqct_status infer_quantizer(const struct import_request *request,
+                                        const struct import_entries *entries,
+                                        struct model_config *config, struct vqct_error *error) {
+  const struct import_entry *codes =
+      import_entry_find(entries, import_codebook_name(entries->family));
   int code_channels = size_of(find(entries, "quant_conv.weight"), 0);
   if (entries->family == IMPORT_VQCT) {
     config->quantizer = QUANTIZER_VQCT;
@@ -67,13 +93,44 @@ static void infer_quantizer(const struct import_request *request,
     config->adjective_k = request->adjective_k;
     config->adjectives = request->prior ? (int)request->prior->adjectives : 0;
     config->nouns = request->prior ? (int)request->prior->nouns : 0;
-    return;
+    return VQCT_OK;
   }
+  if (!codes)
+    return error_set(error, VQCT_MODEL, "%s: %s%s is missing; taken as %s", request->path,
+                     entries->prefix, import_codebook_name(entries->family),
+                     import_family_name(entries->family));
   config->quantizer = QUANTIZER_PLAIN;
-  config->code_dimension = code_channels;
+  config->code_dimension = entries->family == IMPORT_GUMBEL
+                               ? import_gumbel_dimension(code_channels, size_of(codes, 1))
+                               : code_channels;
   config->adjective_k = 1;
-  config->nouns = size_of(find(entries, "quantize.embedding.weight"), 0);
-  config->l2_normalize = entries->family == IMPORT_LLAMAGEN;
+  config->nouns = size_of(codes, 0);
+  config->l2_normalize = entries->family == IMPORT_LLAMAGEN || entries->family == IMPORT_JANUS;
+  return infer_distance(request, entries, config, error);
+}
+
+/* What the sizes are read from must be there. */
+static enum vqct_status check_present(const struct import_request *request,
+                                      const struct import_entries *entries,
+                                      struct vqct_error *error) {
+  static const char *const first[] = {"encoder.conv_in.weight",
+                                      "encoder.down.0.block.0.conv2.weight",
+                                      "encoder.conv_out.weight", "quant_conv.weight"};
+  for (size_t i = 0; i < sizeof first / sizeof *first; i++)
+    if (!import_entry_find(entries, first[i]))
+      return error_set(error, VQCT_MODEL, "%s: %s%s is missing; taken as %s", request->path,
+                       entries->prefix, first[i], import_family_name(entries->family));
+  if (entries->decoder && !import_entry_find(entries, "decoder.up.0.block.0.conv2.weight"))
+    return error_set(error, VQCT_MODEL,
+                     "%s: decoder.up.0.block.0.conv2.weight is missing; taken as %s", request->path,
+                     import_family_name(entries->family));
+  for (size_t i = 0; i < entries->count; i++)
+    if (strncmp(entries->entry[i].name, "quantize.", 9) == 0)
+      return VQCT_OK;
+  return error_set(error, VQCT_MODEL,
+                   "%s: not a discrete tokenizer: no tensor begins with %squantize., as of a "
+                   "variational autoencoder, whose codes are no tokens",
+                   request->path, entries->prefix);
 }
 
 enum vqct_status import_infer(const struct import_request *request,
@@ -85,13 +142,17 @@ enum vqct_status import_infer(const struct import_request *request,
   config->channels = size_of(conv_in, 0);
   config->image_channels = size_of(conv_in, 1);
   config->encoder_blocks = count_numbered(entries, "encoder.down", 0);
-  config->decoder_blocks = count_numbered(entries, "decoder.up", 0);
+  config->decoder_blocks = entries->decoder ? count_numbered(entries, "decoder.up", 0) : 0;
   config->middle_attention = find(entries, "encoder.mid.attn_1.q.weight") != NULL;
   config->z_channels = size_of(find(entries, "encoder.conv_out.weight"), 0);
-  enum vqct_status status = infer_levels(request, entries, config, error);
+  enum vqct_status status = check_present(request, entries, error);
+  if (!status)
+    status = infer_levels(request, entries, config, error);
   if (status)
     return status;
-  infer_quantizer(request, entries, config);
+  status = infer_quantizer(request, entries, config, error);
+  if (status)
+    return status;
   status = model_config_check(config, error);
   return status ? error_prefix(error, "%s: its shapes give no possible architecture", request->path)
                 : VQCT_OK;

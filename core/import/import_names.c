@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "import_prefix.h"
 
 static const char *const family_names[] = {
 #define FAMILY_NAME(name, text) text,
@@ -14,6 +15,12 @@ static const char *const family_names[] = {
 
 const char *import_family_name(enum import_family family) {
   return family_names[family];
+}
+
+const char *import_codebook_name(enum import_family family) {
+  if (family == IMPORT_SHOWO)
+    return "quantize.embedding";
+  return family == IMPORT_GUMBEL ? "quantize.embed.weight" : "quantize.embedding.weight";
 }
 
 /* How a name begins, there and here. '#' is a number; '~' here is that number counted from the
@@ -40,7 +47,7 @@ static const struct rule diffusers_rules[] = {
     {NULL, NULL},
 };
 
-/* What follows; the last four are the names of diffusers before 0.15. */
+/* What follows; four are the names of diffusers before 0.15. */
 static const struct rule diffusers_leaves[] = {
     {"conv_shortcut.", "nin_shortcut."},
     {"group_norm.", "norm."},
@@ -52,6 +59,7 @@ static const struct rule diffusers_leaves[] = {
     {"key.", "k."},
     {"value.", "v."},
     {"proj_attn.", "proj_out."},
+    {"spatial_norm.", "norm."},
     {NULL, NULL},
 };
 
@@ -71,23 +79,63 @@ static const struct rule llamagen_rules[] = {
     {NULL, NULL},
 };
 
+/* Its decoder counts its levels from the lowest resolution. */
+static const struct rule janus_rules[] = {
+    {"decoder.up.#.", "decoder.up.~."},
+    {NULL, NULL},
+};
+
+static const struct rule showo_rules[] = {
+    {"encoder.quant_conv.", "quant_conv."},
+    {"decoder.post_quant_conv.", "post_quant_conv."},
+    {NULL, NULL},
+};
+
 static const struct rule no_rules[] = {{NULL, NULL}};
 
 /* How each family is told from the others, tried in this order, and how its names are changed. */
 static const struct family {
   enum import_family family;
-  const char *sign;  /* some name begins so */
-  const char *level; /* encoder level number # begins so */
+  const char *sign[2]; /* for each of them, some name begins so */
+  const char *level;   /* encoder level number # begins so */
   const struct rule *rules, *leaves;
 } families[] = {
-    {IMPORT_VQCT, "quantize.gcn.", "encoder.down.", no_rules, no_rules},
-    {IMPORT_DIFFUSERS, "encoder.down_blocks.", "encoder.down_blocks.", diffusers_rules,
+    {IMPORT_VQCT, {"quantize.gcn.", ""}, "encoder.down.", no_rules, no_rules},
+    {IMPORT_GUMBEL, {"quantize.proj.", "quantize.embed."}, "encoder.down.", no_rules, no_rules},
+    {IMPORT_SHOWO, {"encoder.quant_conv.", ""}, "encoder.down.", showo_rules, no_rules},
+    {IMPORT_DIFFUSERS,
+     {"encoder.down_blocks.", ""},
+     "encoder.down_blocks.",
+     diffusers_rules,
      diffusers_leaves},
-    {IMPORT_LLAMAGEN, "encoder.conv_blocks.", "encoder.conv_blocks.", llamagen_rules, no_rules},
-    {IMPORT_TAMING, "encoder.down.", "encoder.down.", no_rules, no_rules},
+    {IMPORT_LLAMAGEN,
+     {"encoder.conv_blocks.", ""},
+     "encoder.conv_blocks.",
+     llamagen_rules,
+     no_rules},
+    {IMPORT_MOVQ,
+     {"encoder.down.", "decoder.norm_out.norm_layer."},
+     "encoder.down.",
+     no_rules,
+     no_rules},
+    {IMPORT_JANUS,
+     {"encoder.down.", "decoder.up.0.upsample."},
+     "encoder.down.",
+     janus_rules,
+     no_rules},
+    {IMPORT_TAMING, {"encoder.down.", "decoder."}, "encoder.down.", no_rules, no_rules},
+    {IMPORT_CHAMELEON, {"encoder.down.", ""}, "encoder.down.", no_rules, no_rules},
 };
 
-static const char *const dropped_names[] = {"loss.", "quantize.codebook_used"};
+/* Of training: its loss, averages (which are read in place of the weights where they are asked
+ * for), counters, and a mapping that the released VQCT registers and never uses. */
+static const char *const dropped_names[] = {"loss.",
+                                            "model_ema.",
+                                            "quantize.codebook_used",
+                                            "quantize.code_book_mapping.",
+                                            "quantize.embedding.cluster_size",
+                                            "quantize.embedding.embed_avg",
+                                            "quantize.power_vals"};
 
 static bool begins_with(const char *text, const char *start) {
   return strncmp(text, start, strlen(start)) == 0;
@@ -173,48 +221,43 @@ static void translate(const struct family *family, int levels, const char *name,
   result[text.used < IMPORT_NAME_MAX ? text.used : IMPORT_NAME_MAX - 1] = '\0';
 }
 
-/* What stands before the network's names, such as "module."; the text is a name's beginning. */
-struct prefix {
-  const char *text;
-  size_t length;
+/* What import_entries_init works with. */
+struct renaming {
+  const struct import_source *source;
+  struct import_entries *entries;
+  size_t prefix; /* its length */
+  const struct family *family;
+  int levels;
 };
 
-/* Every family has this convolution, so what stands before it is the prefix. */
-static struct prefix find_prefix(const struct safetensors *file) {
-  static const char first[] = "encoder.conv_in.weight";
-  for (size_t i = 0; i < safetensors_count(file); i++) {
-    const char *name = safetensors_tensor(file, i)->name;
-    size_t length = strlen(name), tail = sizeof first - 1;
-    if (length >= tail && strcmp(name + length - tail, first) == 0)
-      return (struct prefix){name, length - tail};
+/* The name without the prefix; NULL where it has another. */
+static const char *bare_name(const struct renaming *r, size_t index) {
+  const char *name = r->source->tensors.tensor[index].name;
+  return strncmp(name, r->entries->prefix, r->prefix) == 0 ? name + r->prefix : NULL;
+}
+
+static bool any_begins_with(const struct renaming *r, const char *start) {
+  for (size_t i = 0; i < r->source->tensors.count; i++) {
+    const char *name = bare_name(r, i);
+    if (name && begins_with(name, start))
+      return true;
   }
-  return (struct prefix){"", 0};
+  return false;
 }
 
-static const char *bare_name(const struct safetensors *file, size_t index,
-                             const struct prefix *prefix) {
-  const char *name = safetensors_tensor(file, index)->name;
-  return strncmp(name, prefix->text, prefix->length) == 0 ? name + prefix->length : name;
-}
-
-static const struct family *find_family(const struct safetensors *file, const struct prefix *prefix,
-                                        int *levels) {
-  const struct family *found = NULL;
-  for (size_t f = 0; !found && f < sizeof families / sizeof *families; f++)
-    for (size_t i = 0; !found && i < safetensors_count(file); i++)
-      if (begins_with(bare_name(file, i, prefix), families[f].sign))
-        found = &families[f];
-  *levels = 0;
-  for (size_t i = 0; found && i < safetensors_count(file); i++) {
-    const char *name = bare_name(file, i, prefix);
+static void find_family(struct renaming *r) {
+  for (size_t f = 0; !r->family && f < sizeof families / sizeof *families; f++)
+    if (any_begins_with(r, families[f].sign[0]) && any_begins_with(r, families[f].sign[1]))
+      r->family = &families[f];
+  for (size_t i = 0; r->family && i < r->source->tensors.count; i++) {
+    const char *name = bare_name(r, i);
     int level;
-    if (!begins_with(name, found->level))
+    if (!name || !begins_with(name, r->family->level))
       continue;
-    name += strlen(found->level);
-    if (take_number(&name, &level) && level >= *levels)
-      *levels = level + 1;
+    name += strlen(r->family->level);
+    if (take_number(&name, &level) && level >= r->levels)
+      r->levels = level + 1;
   }
-  return found;
 }
 
 static bool is_dropped(const char *name) {
@@ -228,32 +271,66 @@ static int compare_entries(const void *a, const void *b) {
   return strcmp(((const struct import_entry *)a)->name, ((const struct import_entry *)b)->name);
 }
 
-enum vqct_status import_entries_init(const char *path, const struct safetensors *file,
-                                     struct import_entries *entries, struct vqct_error *error) {
-  size_t count = safetensors_count(file);
-  struct prefix prefix = find_prefix(file);
-  *entries = (struct import_entries){0};
-  int levels;
-  const struct family *family = find_family(file, &prefix, &levels);
-  if (!family)
-    return error_set(error, VQCT_MODEL,
-                     "%s: of no known family: no name begins with encoder.down, "
-                     "encoder.down_blocks or encoder.conv_blocks",
-                     path);
-  entries->family = family->family;
-  entries->entry = calloc(count, sizeof *entries->entry);
-  if (!entries->entry)
-    return error_set(error, VQCT_MEMORY, "%s: memory is exhausted", path);
-  for (size_t i = 0; i < count; i++) {
-    const char *name = bare_name(file, i, &prefix);
-    if (is_dropped(name)) {
-      entries->dropped++;
+/* The average of a weight stands under its name without the dots. */
+static void use_average(const struct renaming *r, const char *name, struct import_entry *entry) {
+  char average[IMPORT_PREFIX_MAX + 2 * IMPORT_NAME_MAX];
+  size_t used = (size_t)snprintf(average, sizeof average, "%smodel_ema.", r->entries->prefix);
+  for (; *name && used < sizeof average - 1; name++)
+    if (*name != '.')
+      average[used++] = *name;
+  average[used] = '\0';
+  size_t found = import_tensor_find(&r->source->tensors, average);
+  entry->no_average = found == r->source->tensors.count;
+  if (!entry->no_average) {
+    entry->index = found;
+    entry->tensor = &r->source->tensors.tensor[found];
+  }
+}
+
+static void add_entries(struct renaming *r, bool averages) {
+  struct import_entries *entries = r->entries;
+  for (size_t i = 0; i < r->source->tensors.count; i++) {
+    const char *name = bare_name(r, i);
+    if (!name || is_dropped(name)) {
+      entries->others += !name;
+      entries->dropped += name != NULL;
       continue;
     }
     struct import_entry *entry = &entries->entry[entries->count++];
-    entry->tensor = safetensors_tensor(file, i);
-    translate(family, levels, name, entry->name);
+    entry->tensor = &r->source->tensors.tensor[i];
+    entry->index = i;
+    translate(r->family, r->levels, name, entry->name);
+    entries->decoder = entries->decoder || begins_with(entry->name, "decoder.");
+    entries->spatial_norm = entries->spatial_norm || strstr(entry->name, ".norm_layer.") != NULL;
+    if (averages)
+      use_average(r, name, entry);
   }
+}
+
+enum vqct_status import_entries_init(const struct import_source *source,
+                                     struct import_entries *entries, struct vqct_error *error) {
+  *entries = (struct import_entries){0};
+  enum vqct_status status = import_prefix_find(source, entries->prefix, error);
+  if (status)
+    return status;
+  struct renaming r = {.source = source, .entries = entries, .prefix = strlen(entries->prefix)};
+  find_family(&r);
+  if (!r.family)
+    return error_set(error, VQCT_MODEL,
+                     "%s: of no known family: no name begins with %sencoder.down, "
+                     "encoder.down_blocks or encoder.conv_blocks",
+                     source->path, entries->prefix);
+  entries->family = r.family->family;
+  entries->euclidean = any_begins_with(&r, "quantize.embedding.embed_avg") ||
+                       import_diffusion_is_beside(source, entries->prefix);
+  bool averages = source->averages && any_begins_with(&r, "model_ema.");
+  if (source->averages && !averages && !import_prefix_is_average(entries->prefix))
+    return error_set(error, VQCT_MODEL, "%s: it has no averages, under %smodel_ema. or ema.",
+                     source->path, entries->prefix);
+  entries->entry = calloc(source->tensors.count + 1, sizeof *entries->entry);
+  if (!entries->entry)
+    return error_set(error, VQCT_MEMORY, "%s: memory is exhausted", source->path);
+  add_entries(&r, averages);
   if (entries->count > 1)
     qsort(entries->entry, entries->count, sizeof *entries->entry, compare_entries);
   return VQCT_OK;

@@ -31,12 +31,13 @@ static void normalize(const float *vector, size_t dimension, float *result) {
     result[i] = (float)(vector[i] * factor);
 }
 
-static void codebook_load(struct codebook *codebook, size_t dimension, const float *codes) {
+static void codebook_load(struct codebook *codebook, size_t dimension, bool dot,
+                          const float *codes) {
   double largest = 0;
   codebook->codes = codes;
   for (size_t i = 0; i < codebook->count; i++) {
     double square = squared_length(codes + i * dimension, dimension);
-    codebook->squares[i] = (float)square;
+    codebook->squares[i] = dot ? 0 : (float)square;
     largest = square > largest ? square : largest;
   }
   codebook->largest = (float)sqrt(largest);
@@ -50,7 +51,8 @@ void quantizer_load(struct quantizer *quantizer, const float *codes) {
     codes = quantizer->normalized;
   }
   for (size_t i = 0; i < quantizer->codebooks; i++)
-    codebook_load(&quantizer->codebook[i], d, codes + quantizer->codebook[i].first * d);
+    codebook_load(&quantizer->codebook[i], d, quantizer->dot,
+                  codes + quantizer->codebook[i].first * d);
 }
 
 static void codebooks_init(struct quantizer *quantizer, const struct model_config *config) {
@@ -72,6 +74,7 @@ enum vqct_status quantizer_init(struct quantizer *quantizer, const struct model_
   *quantizer = (struct quantizer){.dimension = (size_t)config->code_dimension,
                                   .channels = (size_t)model_config_code_channels(config),
                                   .planes = (size_t)model_config_planes(config),
+                                  .dot = config->distance == DISTANCE_DOT,
                                   .normalize = config->l2_normalize};
   codebooks_init(quantizer, config);
   bool complete = true;
@@ -113,6 +116,7 @@ struct choice {
 /* Vectors that are compared with all codes of a codebook. */
 struct comparison {
   const struct codebook *codebook;
+  bool dot;
   size_t dimension, stride; /* of vectors: d numbers, the next vector `stride` numbers on */
   const float *vectors;
   float *scores;    /* rows,count: -2 z e, then |e|^2 - 2 z e */
@@ -120,8 +124,13 @@ struct comparison {
   size_t plane;     /* numbers from one plane to the next */
 };
 
-static double exact_distance(const float *a, const float *b, size_t dimension) {
+/* What decides between codes, the less the better. */
+static double exact_distance(const float *a, const float *b, size_t dimension, bool dot) {
   double sum = 0;
+  for (size_t i = 0; dot && i < dimension; i++)
+    sum -= (double)a[i] * b[i];
+  if (dot)
+    return sum;
   for (size_t i = 0; i < dimension; i++) {
     double difference = (double)a[i] - b[i];
     sum += difference * difference;
@@ -206,9 +215,10 @@ static void choose_row(void *argument, size_t row, unsigned worker) {
       continue;
     for (size_t j = i; j < i + lanes; j++)
       if (scores[j] <= limit)
-        choice_offer(&choice, codebook->k,
-                     exact_distance(vector, codebook->codes + j * c->dimension, c->dimension),
-                     (uint32_t)j);
+        choice_offer(
+            &choice, codebook->k,
+            exact_distance(vector, codebook->codes + j * c->dimension, c->dimension, c->dot),
+            (uint32_t)j);
   }
   for (size_t j = 0; j < codebook->k; j++)
     c->tokens[j * c->plane + row] = codebook->first + choice.code[j];
@@ -227,6 +237,7 @@ static enum vqct_status choose_codes(const struct quantizer *quantizer,
   for (size_t first = 0; first < positions && status == VQCT_OK; first += rows) {
     size_t left = positions - first, count = left < rows ? left : rows;
     struct comparison comparison = {.codebook = codebook,
+                                    .dot = quantizer->dot,
                                     .dimension = quantizer->dimension,
                                     .stride = quantizer->channels,
                                     .vectors = z + first * quantizer->channels + codebook->channel,

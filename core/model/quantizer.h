@@ -27,7 +27,7 @@ struct codebook {
   uint32_t first;     /* row among all codes */
   uint32_t count;     /* rows */
   const float *codes; /* count,d */
-  float *squares;     /* count: |code|^2 */
+  float *squares;     /* count: |code|^2; 0 where the dot product decides */
   float largest;      /* the greatest |code| */
 };
 
@@ -36,6 +36,7 @@ struct quantizer {
   size_t channels;  /* Z */
   size_t planes;    /* P */
   size_t codebooks;
+  bool dot;       /* the greatest dot product decides, not the distance */
   bool normalize; /* vectors are scaled to length 1; codes are so already */
   struct codebook codebook[QUANTIZER_CODEBOOKS_MAX];
   float *normalized; /* codes of length 1, or NULL */
@@ -54,7 +55,8 @@ void quantizer_load(struct quantizer *quantizer, const float *codes);
 void quantizer_free(struct quantizer *quantizer);
 
 /** Tokens of the vectors z (T,Z) of one image: P,T rows of all codes. For each codebook the k
- * nearest codes by squared Euclidean distance, nearest first, ties by the lower row. A fast product
+ * nearest codes by squared Euclidean distance (or by the dot product, the greatest first), nearest
+ * first, ties by the lower row. A fast product
  * in fp32 finds the candidates and double precision, in a fixed order, decides among them, so the
  * result depends on z alone. Errors: NOT_FINITE (z has NaN or infinity), MEMORY (scratch). */
 enum vqct_status quantizer_encode(const struct quantizer *quantizer, const float *z,

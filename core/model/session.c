@@ -244,6 +244,8 @@ enum vqct_status vqct_decode(struct vqct_session *session, const uint32_t *const
                              size_t images, uint32_t grid_height, uint32_t grid_width,
                              uint8_t *const *pixels, struct vqct_error *error) {
   uint64_t factor = session->model->info.downsampling;
+  if (!session->model->network->decoder.blocks)
+    return error_set(error, VQCT_INVALID, "the model has no decoder: it only encodes");
   if (grid_height == 0 || grid_width == 0)
     return error_set(error, VQCT_INVALID, "a grid of %u x %u tokens is empty", grid_width,
                      grid_height);

@@ -19,7 +19,7 @@ static const struct whole_number {
     {"image_channels", offsetof(struct model_config, image_channels), 1, 3},
     {"channels", offsetof(struct model_config, channels), 1, 1024},
     {"encoder_blocks", offsetof(struct model_config, encoder_blocks), 1, 16},
-    {"decoder_blocks", offsetof(struct model_config, decoder_blocks), 1, 16},
+    {"decoder_blocks", offsetof(struct model_config, decoder_blocks), 0, 16},
     {"z_channels", offsetof(struct model_config, z_channels), 1, 4096},
     {"code_dimension", offsetof(struct model_config, code_dimension), 1, 4096},
     {"adjective_k", offsetof(struct model_config, adjective_k), 1, 2},
@@ -38,10 +38,12 @@ static const struct truth_value {
 };
 #define TRUTH_VALUES (sizeof truth_values / sizeof *truth_values)
 
-static const char *const other_keys[] = {"name", "quantizer", "multipliers", "attention"};
+static const char *const other_keys[] = {"name", "quantizer", "multipliers", "attention",
+                                         "distance"};
 #define OTHER_KEYS (sizeof other_keys / sizeof *other_keys)
 
 static const char *const quantizer_names[] = {"vqct", "plain"};
+static const char *const distance_names[] = {"euclidean", "dot"};
 
 static int number_value(const struct model_config *config, const struct whole_number *number) {
   int value;
@@ -84,9 +86,9 @@ static enum vqct_status check_quantizer(const struct model_config *config,
   }
   if (config->quantizer != QUANTIZER_VQCT)
     return error_set(error, VQCT_MODEL, "configuration: quantizer must be vqct or plain");
-  if (config->l2_normalize)
+  if (config->l2_normalize || config->distance != DISTANCE_EUCLIDEAN)
     return error_set(error, VQCT_MODEL,
-                     "configuration: l2_normalize is only for the plain quantizer");
+                     "configuration: l2_normalize and distance are only for the plain quantizer");
   if (config->adjectives < config->adjective_k)
     return error_set(error, VQCT_MODEL,
                      "configuration: adjectives is %d, less than adjective_k, %d",
@@ -177,6 +179,21 @@ static enum vqct_status read_texts(const json_t *root, struct model_config *conf
   return VQCT_OK;
 }
 
+/* Written only where it is not the usual one. */
+static enum vqct_status read_distance(const json_t *root, struct model_config *config,
+                                      struct vqct_error *error) {
+  const json_t *value = json_object_get(root, "distance");
+  const char *name = json_string_value(value);
+  for (int i = 0; name && i < 2; i++)
+    if (strcmp(name, distance_names[i]) == 0) {
+      config->distance = (enum model_distance)i;
+      return VQCT_OK;
+    }
+  return value ? error_set(error, VQCT_MODEL,
+                           "configuration: distance must be \"euclidean\" or \"dot\"")
+               : VQCT_OK;
+}
+
 static enum vqct_status read_levels(const json_t *root, struct model_config *config,
                                     struct vqct_error *error) {
   const json_t *multipliers = json_object_get(root, "multipliers");
@@ -216,6 +233,8 @@ enum vqct_status model_config_parse(const char *json, size_t size, struct model_
     status = read_scalars(root, config, error);
   if (!status)
     status = read_levels(root, config, error);
+  if (!status)
+    status = read_distance(root, config, error);
   if (!status)
     status = model_config_check(config, error);
   json_decref(root);
@@ -260,6 +279,8 @@ char *model_config_json(const struct model_config *config) {
     memcpy(&truth, (const char *)config + truth_values[i].offset, sizeof truth);
     fine = put(root, truth_values[i].key, json_boolean(truth));
   }
+  if (fine && config->distance != DISTANCE_EUCLIDEAN)
+    fine = put(root, "distance", json_string(distance_names[config->distance]));
   char *text = fine ? json_dumps(root, JSON_COMPACT) : NULL;
   json_decref(root);
   return text;

@@ -19,6 +19,12 @@ enum model_quantizer {
   QUANTIZER_PLAIN /* one codebook for all d channels */
 };
 
+/* How the code of a vector is chosen. */
+enum model_distance {
+  DISTANCE_EUCLIDEAN, /* the nearest */
+  DISTANCE_DOT        /* that of the greatest dot product; PLAIN only */
+};
+
 /** One architecture. Every value lies in the range given here once model_config_check passed. */
 struct model_config {
   char name[64]; /* printable ASCII, not empty */
@@ -28,7 +34,8 @@ struct model_config {
   int levels;                        /* 1 to MODEL_LEVELS_MAX; downsampling is 2^(levels - 1) */
   int multipliers[MODEL_LEVELS_MAX]; /* of channels, per level; 1 to 64 */
   int encoder_blocks;                /* residual blocks of each encoder level; 1 to 16 */
-  int decoder_blocks;                /* the same in the decoder, all counted; 1 to 16 */
+  int decoder_blocks;                /* the same in the decoder, all counted; 0 to 16; 0: there
+                                      * is no decoder */
   bool attention[MODEL_LEVELS_MAX];  /* after each block of the level, encoder and decoder */
   bool middle_attention;             /* between the two middle blocks */
   int z_channels;                    /* between encoder and quant_conv; 1 to 4096 */
@@ -36,15 +43,17 @@ struct model_config {
   int adjective_k;                   /* adjectives chosen for each position: 1 or 2; PLAIN: 1 */
   int groups;                        /* of every GroupNorm; divides the channels of every level */
   bool l2_normalize;                 /* vectors and codes are scaled to length 1; PLAIN only */
-  int adjectives;                    /* codes; at least adjective_k, at most 2^24; PLAIN: 0 */
-  int nouns;                         /* codes; 1 to 2^24; PLAIN: all codes */
+  enum model_distance distance;
+  int adjectives; /* codes; at least adjective_k, at most 2^24; PLAIN: 0 */
+  int nouns;      /* codes; 1 to 2^24; PLAIN: all codes */
 };
 
 /** Whether every value is in range and they fit together. Errors: MODEL, naming the value. */
 enum vqct_status model_config_check(const struct model_config *config, struct vqct_error *error);
 
 /** Reads and checks a configuration of `size` bytes of JSON: an object with every key of
- * docs/model-file.md and no other. Errors: MODEL (naming key and fault), MEMORY. */
+ * docs/model-file.md and no other; those that are left out where they have their usual value need
+ * not be there. Errors: MODEL (naming key and fault), MEMORY. */
 enum vqct_status model_config_parse(const char *json, size_t size, struct model_config *config,
                                     struct vqct_error *error);
 

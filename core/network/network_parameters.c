@@ -106,8 +106,10 @@ enum vqct_status network_parameters(const struct model_config *config, struct pa
   *list = (struct parameter_list){0};
   add_encoder(list, config);
   add_conv(list, "quant_conv", config->z_channels, code_channels, 1);
-  add_conv(list, "post_quant_conv", code_channels, config->z_channels, 1);
-  add_decoder(list, config);
+  if (config->decoder_blocks) {
+    add_conv(list, "post_quant_conv", code_channels, config->z_channels, 1);
+    add_decoder(list, config);
+  }
   if (!list->failed)
     return VQCT_OK;
   parameter_list_free(list);

@@ -57,7 +57,7 @@ struct vqct_model_info {
   uint32_t code_dimension; /* d */
   uint64_t parameters;     /* weights without the codebook */
   uint64_t encode_flops; /* floating-point operations (two a multiply-add) for a 256x256 picture */
-  uint64_t decode_flops;
+  uint64_t decode_flops; /* 0: the model has no decoder */
 };
 
 /** Opens a model file. Every offset, shape and size is checked first. The file must not change
@@ -101,7 +101,8 @@ enum vqct_status vqct_encode(struct vqct_session *session, const uint8_t *const 
                              uint32_t *const *tokens, struct vqct_error *error);
 
 /** Tokens to pictures. tokens[i]: P, h, w numbers; pixels[i]: room for H * W * C bytes. Errors:
- * TOKENS (one is outside its plane), INVALID, LIMIT, NOT_FINITE, MEMORY, INTERRUPTED. */
+ * TOKENS (one is outside its plane), INVALID (the grid, or a model without a decoder), LIMIT,
+ * NOT_FINITE, MEMORY, INTERRUPTED. */
 enum vqct_status vqct_decode(struct vqct_session *session, const uint32_t *const *tokens,
                              size_t images, uint32_t grid_height, uint32_t grid_width,
                              uint8_t *const *pixels, struct vqct_error *error);

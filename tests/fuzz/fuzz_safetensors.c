@@ -1,6 +1,7 @@
 /* Any bytes as a safetensors file, as a checkpoint to import, and as a model file: every view that
  * is offered is read, so that the sanitizers see one that leaves the data. */
 #include "import.h"
+#include "safetensors.h"
 
 static volatile unsigned char sink;
 
@@ -15,7 +16,10 @@ static void infer(const struct safetensors *file) {
   struct model_config config;
   struct vqct_error error;
   struct import_request request = {.path = "F", .name = "m", .adjective_k = 1};
-  if (import_entries_init("F", file, &entries, &error) != VQCT_OK)
+  size_t count = safetensors_count(file);
+  struct import_source source = {
+      .path = "F", .tensors = {count ? safetensors_tensor(file, 0) : NULL, count}};
+  if (import_entries_init(&source, &entries, &error) != VQCT_OK)
     return;
   if (import_infer(&request, &entries, &config, &error) == VQCT_OK &&
       model_config_check(&config, &error) != VQCT_OK)

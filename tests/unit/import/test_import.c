@@ -27,7 +27,7 @@ static const struct {
       {"encoder.down.10.attn.0.q.weight", "encoder.down.10.attn.0.q.weight"},
       {"loss.discriminator.main.0.weight", NULL},
       {"loss.perceptual_loss.lin0.model.1.weight", NULL},
-      {"decoder.up.0.upsample.conv.bias", "decoder.up.0.upsample.conv.bias"},
+      {"decoder.up.1.upsample.conv.bias", "decoder.up.1.upsample.conv.bias"},
       {LONG_NAME, "encoder.down.0.block.0.conv1.weight.that"
                   ".goes.on.for.longer.than.any.name.that.a.network.of.thi"}}},
     {IMPORT_VQCT,
@@ -49,7 +49,8 @@ static const struct {
       {"module.encoder.mid_block.attentions.0.query.bias", "encoder.mid.attn_1.q.bias"},
       {"module.decoder.mid_block.resnets.1.conv1.bias", "decoder.mid.block_2.conv1.bias"},
       {"module.decoder.conv_norm_out.bias", "decoder.norm_out.bias"},
-      {"encoder.down_blocks.x.resnets.0.conv1.bias", "encoder.down_blocks.x.resnets.0.conv1.bias"},
+      {"module.encoder.down_blocks.x.resnets.0.conv1.bias",
+       "encoder.down_blocks.x.resnets.0.conv1.bias"},
       {"module.quant_conv.bias", "quant_conv.bias"}}},
     {IMPORT_LLAMAGEN,
      1,
@@ -88,7 +89,8 @@ START_TEST(test_names) {
     tensors[count] = (struct tensor){
         .name = checkpoints[_i].names[count].from, .type = TENSOR_F32, .data = &number};
   struct safetensors *file = file_of(tensors, count);
-  ck_assert_int_eq(import_entries_init("F", file, &entries, NULL), VQCT_OK);
+  struct import_source source = {.path = "F", .tensors = {safetensors_tensor(file, 0), count}};
+  ck_assert_int_eq(import_entries_init(&source, &entries, NULL), VQCT_OK);
   ck_assert_int_eq(entries.family, checkpoints[_i].family);
   ck_assert_uint_eq(entries.dropped, checkpoints[_i].dropped);
   for (size_t i = 0; i < count; i++) {
@@ -127,7 +129,8 @@ START_TEST(test_absurd_shapes) {
     for (size_t n = 0; n < 3; n++)
       memcpy(tensors[n].shape, shapes[i].shape, sizeof shapes[i].shape);
     struct safetensors *file = file_of(tensors, 3);
-    ck_assert_int_eq(import_entries_init("F", file, &entries, NULL), VQCT_OK);
+    struct import_source source = {.path = "F", .tensors = {safetensors_tensor(file, 0), 3}};
+    ck_assert_int_eq(import_entries_init(&source, &entries, NULL), VQCT_OK);
     ck_assert_int_eq(import_infer(&request, &entries, &config, &error), VQCT_MODEL);
     import_entries_free(&entries);
     safetensors_close(file);

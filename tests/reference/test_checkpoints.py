@@ -1,0 +1,330 @@
+"""Whole checkpoints as people have them, through `vqct import`: files of PyTorch, indexes, folders,
+prefixes, averages; and files that are out to harm."""
+import collections
+import json
+import os
+import pickle
+import sys
+import unittest
+import zipfile
+
+import numpy as np
+import torch
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import native  # noqa: E402
+import test_import as imports  # noqa: E402
+import torch_families as families  # noqa: E402
+
+BASE, NEAREST, run = imports.BASE, imports.NEAREST, imports.run
+
+
+class Unknown:
+    """An object that no reader of tensors knows; it refers back to itself."""
+
+    def __init__(self):
+        self.me, self.numbers = self, {1, 2, frozenset([3.5, 1 << 80])}
+
+
+class Checkpoints(imports.Checkpoint):
+    def setUp(self):
+        super().setUp()
+        self.module = imports.taming(BASE, 21)
+        self.codebook = self.scaled(self.module, BASE)
+        self.tensors = {name: tensor.clone() for name, tensor in self.module.state_dict().items()}
+
+    def saved(self, value, **options):
+        path = self.path("file.ckpt")
+        torch.save(value, path, **options)
+        return path
+
+    def same(self):
+        self.compare(BASE, self.module, self.codebook)
+
+    def test_torch_file(self):
+        """A Lightning checkpoint: other objects, and tensors in every shape that they come in."""
+        tensors = collections.OrderedDict(self.tensors)
+        base = torch.zeros(3, *reversed(tensors["decoder.conv_in.weight"].shape))
+        base[1] = tensors["decoder.conv_in.weight"].permute(3, 2, 1, 0)
+        tensors["decoder.conv_in.weight"] = base[1].permute(3, 2, 1, 0)  # strided, with an offset
+        shared = torch.cat([tensors["quant_conv.bias"], tensors["post_quant_conv.bias"]])
+        tensors["quant_conv.bias"] = shared[:8]
+        tensors["post_quant_conv.bias"] = torch.nn.Parameter(shared[8:])
+        tensors["encoder.conv_in.bias"] = tensors["encoder.conv_in.bias"].double()
+        for name, kind in (("encoder.conv_out.weight", torch.half),
+                           ("decoder.conv_out.weight", torch.bfloat16)):
+            tensors[name] = tensors[name].to(kind)
+            self.module.get_parameter(name).copy_(tensors[name].float())
+        out = self.import_file(self.saved(
+            {"epoch": 3, "state_dict": tensors, "callbacks": {Unknown: Unknown()}, "none": None,
+             "optimizer_states": [{"state": {0: {"step": torch.tensor(1)}}}],
+             "hyper_parameters": {"lr": 1e-4, "big": 1 << 90, "ok": True, 7: (1, -2, 3, 4)},
+             "other": {"weight": torch.zeros(2)}}), *NEAREST)
+        self.assertIn("found under state_dict.; 1 of other parts were left", out)
+        self.same()
+
+    def test_index_and_folder(self):
+        names = sorted(self.tensors)
+        folder = self.path("folder")
+        os.mkdir(folder)
+        shards = {"a.safetensors": names[::2], "b.safetensors": names[1::2]}
+        for shard, part in shards.items():
+            native.write_safetensors(os.path.join(folder, shard),
+                                     {name: self.tensors[name].numpy() for name in part})
+        index = os.path.join(folder, "model.safetensors.index.json")
+        weights = {name: shard for shard, part in shards.items() for name in part}
+        for path in (index, folder):
+            with open(index, "w") as file:
+                json.dump({"metadata": {"total_size": 1}, "weight_map": weights}, file)
+            self.import_file(path, *NEAREST)
+            self.same()
+        cases = [({**weights, "gone": "a.safetensors"}, "1 of its tensors are in no shard"),
+                 ({**weights, names[0]: "b.safetensors"}, "is in a.safetensors, not in b"),
+                 ({**weights, "x": "../x"}, '"../x" is no file beside it'),
+                 ({**weights, "x": "c.safetensors"}, "c.safetensors: No such file"), (3, "no object")]
+        for wrong, message in cases:
+            with open(index, "w") as file:
+                json.dump({"weight_map": wrong}, file)
+            self.assertIn(message, run("import", folder, "-o", self.model, *NEAREST)[2])
+        os.unlink(index)
+        self.assertIn("the folder has no", run("import", folder, "-o", self.model)[2])
+        torch.save(self.tensors, os.path.join(folder, "pytorch_model.bin"))
+        self.import_file(folder, *NEAREST)
+        self.same()
+
+    def test_prefixes(self):
+        tensors = {f"model.{name}": array for name, array in imports.state(self.module).items()}
+        other = {name.replace("model.", "old.", 1): array for name, array in tensors.items()}
+        extra = {"text.weight": np.zeros(2, np.float32)}
+        out = self.import_ok({**tensors, **extra}, *NEAREST)
+        self.assertIn("found under model.; 1 of other parts were left", out)
+        self.same()
+        err = self.refused_again({**tensors, **other}, 5)
+        self.assertIn('2 tokenizers in it; give --prefix, one of "model.", "old."', err)
+        for prefix in ("model.", "model"):
+            self.import_ok({**tensors, **other}, "--prefix", prefix, *NEAREST)
+        self.assertIn("is missing under the prefix", self.refused_again(tensors, 2, "--prefix", "x"))
+        surprise = {"model.teacher.weight": np.zeros(2, np.float32)}
+        self.assertIn("unexpected: model.teacher.weight, of shape [2]; taken",
+                      self.refused_again({**tensors, **surprise}, 5, *NEAREST))
+        self.assertIn("1 were ignored", self.import_ok({**tensors, **surprise}, *NEAREST,
+                                                       "--ignore", "*.teacher.*"))
+        diffusion = {name.replace("model.", "first_stage_model.", 1): array
+                     for name, array in tensors.items()}
+        diffusion["model.diffusion_model.out.2.weight"] = np.zeros(2, np.float32)
+        self.import_ok(diffusion)  # latent diffusion has taming's tokenizer
+        self.same()
+
+    def refused_again(self, tensors, code, *options):
+        if os.path.exists(self.model):
+            os.unlink(self.model)
+        return self.refused(code, tensors, *options)
+
+    def test_averages(self):
+        other = imports.taming(BASE, 22)
+        other.quantize.embedding.weight.copy_(self.codebook)
+        raw = imports.state(other)
+        flat = {"model_ema." + name.replace(".", ""): tensor
+                for name, tensor in imports.state(self.module).items()}
+        tensors = {**raw, **flat, "model_ema.decay": np.float32([.9]),
+                   "model_ema.num_updates": np.int64([3])}
+        self.import_ok(tensors, *NEAREST)
+        self.compare(BASE, other, self.codebook)
+        self.import_ok(tensors, "--ema", *NEAREST)
+        self.same()
+        del tensors["model_ema.decoderconv_inbias"]
+        self.assertIn("missing: the average of decoder.conv_in.bias",
+                      self.refused_again(tensors, 5, "--ema", *NEAREST))
+        self.assertIn("it has no averages", self.refused_again(raw, 5, "--ema", *NEAREST))
+        path = self.saved({"model": other.state_dict(), "ema": self.module.state_dict(), "steps": 1})
+        self.import_file(path, *NEAREST)
+        self.compare(BASE, other, self.codebook)
+        self.import_file(path, "--ema", *NEAREST)
+        self.same()
+
+    def test_averaged_codebook(self):
+        """Taming's codebook with moving averages is one of nearest codes."""
+        self.import_ok({**imports.state(self.module),
+                        "quantize.embedding.cluster_size": np.ones(40, np.float32),
+                        "quantize.embedding.embed_avg": np.zeros((40, 8), np.float32)})
+        self.same()
+
+    # ---- files out to harm -----------------------------------------------------------------------
+
+    def refuse_pickle(self, message, stream, storages=(), compression=zipfile.ZIP_STORED, name="f"):
+        path = self.path("evil.ckpt")
+        with zipfile.ZipFile(path, "w", compression) as file:
+            file.writestr(name + ("" if "/" in name else "/data.pkl"), stream)
+            for key, data in storages:
+                file.writestr(f"{name}/data/{key}", data)
+        code, out, err = run("import", path, "-o", self.model)
+        self.assertEqual((code, out), (5, ""), err)
+        self.assertIn(message, err)
+        self.assertLess(len(err), 1000)
+
+    def test_hostile_pickles(self):
+        cases = [
+            ("values stand in one another too deep", b"\x80\x02]" + b"\x85" * 10000 + b"."),
+            ("a value contains itself", b"\x80\x02}q\x00X\x0a\x00\x00\x00state_dicth\x00s."),
+            ("a value contains itself", b"\x80\x02]q\x00h\x00a."),
+            ("at most 64 are read", b"\x80\x02" + b"]0" * (50 << 20) + b"."),
+            ("its values need more than 512 MiB", b"\x80\x02" + b"]" * (60 << 20) + b"."),
+            ("the stream ends too early", b"\x80\x02X\xff\xff\xff\x7fabc"),
+            ("a memo is not there", b"\x80\x02h\x05."),
+            ("a memo's number is out of order", b"\x80\x02]r\xff\xff\xff\x7f."),
+            ("there is no mark", b"\x80\x02]t."),
+            ("an opcode that is not known", b"\x80\x02\x82\x01."),
+            ("does not end with one value", b"\x80\x02]]."),
+            ("what was saved is not a dictionary", b"\x80\x02]."),
+            ("of no known family", b"\x80\x02cos\nsystem\n(X\x04\x00\x00\x00exittR0}."),
+        ]
+        for message, stream in cases:
+            with self.subTest(message):
+                self.refuse_pickle(message, stream)
+
+    def storage(self, count, shape, stride, offset=0, kind="FloatStorage"):
+        """A dictionary of one tensor, as torch.save writes it."""
+        def integers(numbers):
+            return b"(" + b"".join(b"\x8a\x08" + np.int64(n).tobytes() for n in numbers) + b"t"
+
+        def text(string):
+            return b"X" + np.uint32(len(string)).tobytes() + string.encode()
+        return (b"\x80\x02}" + text("encoder.conv_in.weight") +
+                b"ctorch._utils\n_rebuild_tensor_v2\n((" + text("storage") +
+                b"ctorch\n" + kind.encode() + b"\n" + text("0") + text("cpu") +
+                b"\x8a\x08" + np.int64(count).tobytes() + b"tQ" +
+                b"\x8a\x08" + np.int64(offset).tobytes() + integers(shape) + integers(stride) +
+                b"\x89}tRs.")
+
+    def test_hostile_views(self):
+        outside = 'tensor "encoder.conv_in.weight" lies outside its storage'
+        cases = [
+            (outside, 4, [5], [1], 0), (outside, 4, [2, 2], [3, 1], 1), (outside, 4, [4], [1], 1),
+            (outside, 4, [1 << 60], [1 << 60], 0), (outside, 4, [8], [0], 0),
+            ("its shape is too large", 4, [1 << 62, 1 << 62], [0, 0], 0),
+            ("something that is not a size", 4, [2], [-1], 0),
+            ("something that is not a size", 4, [-2], [1], 0),
+            ("at most 8 dimensions", 4, [1] * 9, [1] * 9, 0),
+        ]
+        for message, count, shape, stride, offset in cases:
+            with self.subTest(shape=shape, stride=stride):
+                self.refuse_pickle(message, self.storage(count, shape, stride, offset))
+        self.refuse_pickle("its storage is a torch EvilStorage",
+                           self.storage(4, [4], [1], kind="EvilStorage"))
+
+    def test_hostile_archives(self):
+        """PyTorch does not compress, so nothing that unfolds is read."""
+        stream = self.storage(4, [4], [1])
+        self.refuse_pickle('member "f/data.pkl" is compressed', stream,
+                           compression=zipfile.ZIP_DEFLATED)
+        self.refuse_pickle("it has no member data.pkl", stream, name="f/x")
+        path = self.saved({"state_dict": self.tensors})
+        with open(path, "rb") as file:
+            whole = file.read()
+        for kept, message in ((len(whole) // 2, "not a whole file"), (100, "not a whole file")):
+            with open(path, "wb") as file:
+                file.write(whole[:kept])
+            self.assertIn(message, run("import", path, "-o", self.model)[2])
+        place = whole.index(self.tensors["encoder.conv_in.weight"].numpy().tobytes())
+        with open(path, "wb") as file:
+            file.write(whole[:place] + b"\xff" + whole[place + 1:])
+        self.assertIn("is damaged", run("import", path, "-o", self.model, *NEAREST)[2])
+        path = self.path("short.ckpt")
+        with zipfile.ZipFile(self.path("file.ckpt"), "w") as _:
+            pass
+        torch.save({"encoder": torch.zeros(2)}, path)
+        self.assertIn("of no known family", run("import", path, "-o", self.model)[2])
+
+    def test_legacy_file(self):
+        path = self.saved(self.tensors, _use_new_zipfile_serialization=False)
+        code, _, err = run("import", path, "-o", self.model)
+        self.assertEqual(code, 5)
+        self.assertIn("written by PyTorch before 1.6", err)
+        self.assertIn("torch.save(torch.load(FILE", err)
+
+
+class Families(imports.Checkpoint):
+    """Quantizers and namings beside taming's."""
+
+    def dot(self, config, codebook, z):
+        scores = torch.einsum("bchw,nc->bhwn", z.double(), codebook.double())
+        best, order = torch.sort(scores, dim=3, descending=True, stable=True)
+        return order[..., 0][:, None], None, (best[..., 0] - best[..., 1])[:, None]
+
+    def test_ibq(self):
+        for seed, config in enumerate((BASE, imports.WIDE, imports.HALF)):
+            with self.subTest(seed):
+                module = imports.taming(config, seed)
+                codebook = self.scaled(module, config)
+                self.import_ok(imports.state(module), "--distance", "dot")
+                self.assertEqual(self.architecture(), {**config, "distance": "dot"})
+                self.compare(config, module, codebook, self.dot)
+
+    def test_gumbel(self):
+        for seed, config in enumerate((BASE, {**BASE, "code_dimension": 5, "nouns": 30})):
+            module = imports.taming(config, seed)
+            d, codes = config["code_dimension"], config["nouns"]
+            centres = self.scaled(module, config).clone()
+            module.quantize = torch.nn.Module()
+            module.quantize.proj = torch.nn.Conv2d(d, codes, 1)
+            module.quantize.embed = torch.nn.Embedding(codes, d)
+            module.requires_grad_(False)
+            # As if it were trained: the logits are the greatest at the nearest of the centres.
+            module.quantize.proj.weight.copy_(centres[:, :, None, None])
+            module.quantize.proj.bias.copy_(-.5 * (centres ** 2).sum(1))
+
+            def logits(_, table, z, module=module):
+                best, order = torch.sort(torch.nn.functional.conv2d(
+                    z.double(), module.quantize.proj.weight.double(),
+                    module.quantize.proj.bias.double()), dim=1, descending=True)
+                return order[:, :1], None, (best[:, 0] - best[:, 1])[:, None]
+            with self.subTest(seed):
+                self.assertIn("Gumbel VQGAN", self.import_ok(imports.state(module)))
+                self.assertEqual(self.architecture()["code_dimension"], 2 * d + 1)
+                self.compare(config, module, None, logits, module.quantize.embed.weight)
+        tensors = imports.state(module)
+        del tensors["quantize.proj.bias"]
+        os.unlink(self.model)
+        self.assertIn("missing: quantize.proj.bias, of shape [30]", self.refused(5, tensors))
+
+    def hugging_face(self, config, seed):
+        """The decoder's levels counted from the lowest resolution, as JanusVQVAE does."""
+        module = imports.taming(config, seed)
+        codebook = self.scaled(module, config)
+        last = len(config["multipliers"]) - 1
+        tensors = {}
+        for name, array in imports.state(module).items():
+            parts = name.split(".")
+            if name.startswith("decoder.up."):
+                parts[2] = str(last - int(parts[2]))
+            tensors["model.vqmodel." + ".".join(parts)] = array
+        tensors["model.language_model.weight"] = np.zeros(3, np.float32)
+        return module, codebook, tensors
+
+    def test_janus(self):
+        for seed, config in enumerate((imports.LLAMAGEN, {**imports.LLAMAGEN, "nouns": 17})):
+            with self.subTest(seed):
+                module, codebook, tensors = self.hugging_face(config, seed)
+                out = self.import_ok(tensors)
+                self.assertIn("JanusVQVAE", out)
+                self.assertIn("found under model.vqmodel.; 1 of other parts were left", out)
+                self.assertEqual(self.architecture(), config)
+                self.compare(config, module, codebook)
+
+    def test_chameleon(self):
+        """An encoder alone encodes, and says that it cannot decode."""
+        module, codebook, tensors = self.hugging_face(BASE, 3)
+        tensors = {name: array for name, array in tensors.items()
+                   if ".decoder." not in name and "post_quant" not in name}
+        self.assertIn("ChameleonVQVAE", self.import_ok(tensors))
+        self.assertEqual(self.architecture(), {**BASE, "decoder_blocks": 0})
+        encoder = type("Encoder", (), {"encode": staticmethod(module.encode)})
+        self.compare(BASE, encoder, codebook)
+        np.save(self.path("t.npy"), np.zeros((1, 1, 8, 8), np.uint16))
+        code, _, err = run("decode", self.model, self.path("t.npy"), "-o", self.path("out"))
+        self.assertEqual(code, 2)
+        self.assertIn("the model has no decoder: it only encodes", err)
+
+
+if __name__ == "__main__":
+    unittest.main()
