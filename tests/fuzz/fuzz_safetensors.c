@@ -17,8 +17,8 @@ static void infer(const struct safetensors *file) {
   struct vqct_error error;
   struct import_request request = {.path = "F", .name = "m", .adjective_k = 1};
   size_t count = safetensors_count(file);
-  struct import_source source = {
-      .path = "F", .tensors = {count ? safetensors_tensor(file, 0) : NULL, count}};
+  struct import_source source = {.path = "F",
+                                 .tensors = {count ? safetensors_tensor(file, 0) : NULL, count}};
   if (import_entries_init(&source, &entries, &error) != VQCT_OK)
     return;
   if (import_infer(&request, &entries, &config, &error) == VQCT_OK &&
