@@ -49,10 +49,13 @@ CASES = [
     (1, 8, 3, 1, 1, 1, 3, 1, 1, False, False, False),      # one pixel
     (2, 8, 3, 1, 1, 1, 1, 2, 3, True, True, False),
     (320, 288, 3, 1, 1, 1, 2, 8, 8, True, False, True),    # too wide for Winograd
+    (264, 24, 3, 1, 1, 1, 2, 5, 7, True, True, False),     # likewise, after upsampling
+    (24, 16, 3, 1, 2, 0, 2, 6, 5, False, True, False),     # upsampled, and padded unevenly
     (272, 16, 3, 1, 1, 1, 1, 5, 11, True, False, False),
     (64, 64, 3, 1, 1, 1, 1, 70, 66, True, False, True),    # several blocks of tiles
     (20, 36, 3, 1, 1, 1, 2, 66, 63, True, False, False),   # both gradients in one pass
     (32, 16, 3, 1, 1, 1, 2, 34, 31, True, True, False),
+    (96, 72, 3, 1, 0, 1, 1, 46, 46, False, True, False),
     (32, 32, 3, 1, 1, 1, 9, 32, 32, False, False, False),
     (16, 64, 3, 1, 0, 2, 1, 95, 90, False, False, False),  # padded unevenly
 ]

@@ -20,6 +20,14 @@ struct gradient {
   float *dweight; /* O,I,K,K, added to */
 };
 
+/** Whether a transformed point is 0 for an upsampled input: along each axis the point -1, the
+ * third, takes equal neighbours to 0, where tiles of 4 begin with a pair or windows of 6 with the
+ * end of one. */
+static inline bool gradient_point_idle(const struct gradient *gradient, size_t point) {
+  return gradient->input->upsample &&
+         (point / WINOGRAD_WINDOW == 2 || point % WINOGRAD_WINDOW == 2);
+}
+
 /** Any shape, as products of rows of dy and rows of x. */
 enum vqct_status gradient_direct(const struct gradient *gradient, const struct exec *exec);
 

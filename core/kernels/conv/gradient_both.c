@@ -20,10 +20,10 @@
 #define BLOCK_ROWS     2  /* tiles of a block, which is gathered at once */
 #define BLOCK_COLUMNS  8
 #define GROUPS_MAX     8
-#define GROUPS_MIN     8  /* fewer would leave a team without work */
-#define CHANNELS_MAX   64 /* above, the groups' sums take too much memory */
-#define CACHE_LINE     16 /* floats */
-#define POINT_MINUS_1  2  /* of the six along each axis */
+#define GROUPS_MIN     8   /* fewer would leave a team without work */
+#define CHANNELS_MAX   64  /* above, transforming twice costs little beside the products, */
+#define UPSAMPLED_MAX  128 /* and a third fewer products repays the memory for groups to here */
+#define CACHE_LINE     16  /* floats */
 #define OUTPUT_NUMBERS ((size_t)WINOGRAD_TILE * WINOGRAD_TILE * PANEL_MAX) /* of a tile */
 
 struct both_job {
@@ -48,12 +48,6 @@ struct band {
   float *x_points, *dy_points, *dx_points, *sums;
   bool accumulate;
 };
-
-/* Whether all products of a point are 0, or make no difference. */
-static bool point_idle(const struct both_job *job, size_t point) {
-  return job->gradient->input->upsample &&
-         (point / WINOGRAD_WINDOW == POINT_MINUS_1 || point % WINOGRAD_WINDOW == POINT_MINUS_1);
-}
 
 static size_t tiles_before(const struct both_job *job, const struct band *band, size_t block) {
   return tile_grid_before(&job->grid, block) - tile_grid_before(&job->grid, band->first);
@@ -90,7 +84,7 @@ static void multiply_weights(const struct both_job *job, const struct band *band
         .c_row = simd->panel,
         .accumulate = band->accumulate,
     };
-    if (!point_idle(job, point))
+    if (!gradient_point_idle(job->gradient, point))
       simd->product(&product);
   }
 }
@@ -114,7 +108,7 @@ static void multiply_input(const struct both_job *job, const struct band *band, 
         .c = band->dx_points + point * job->dx_step,
         .c_row = width,
     };
-    if (point_idle(job, point))
+    if (gradient_point_idle(job->gradient, point))
       memset(product.c, 0, band->tiles * width * sizeof *product.c);
     else
       filter->simd->product(&product);
@@ -225,7 +219,7 @@ static void add_groups(const struct both_job *job, size_t o, size_t panel, float
   size_t width = job->gradient->simd->panel, panels = simd_panels(job->gradient->simd, job->in);
   for (size_t group = 0; group < job->groups; group++)
     for (size_t point = 0; point < WINOGRAD_POINTS; point++) {
-      if (point_idle(job, point))
+      if (gradient_point_idle(job->gradient, point))
         continue;
       const float *restrict from =
           job->sums + group * job->sums_floats + ((point * panels + panel) * job->out + o) * width;
@@ -301,9 +295,10 @@ static size_t batch_tiles(const struct gradient *g) {
 
 bool gradient_both_pays(const struct gradient *g) {
   const struct conv_shape *s = g->shape;
+  int most = g->input->upsample ? UPSAMPLED_MAX : CHANNELS_MAX;
   return s->kernel == 3 && s->stride == 1 && s->in_channels >= CHANNELS_MIN &&
-         s->out_channels >= CHANNELS_MIN && s->in_channels <= CHANNELS_MAX &&
-         s->out_channels <= CHANNELS_MAX && batch_tiles(g) >= GROUPS_MIN * BAND_TILES;
+         s->out_channels >= CHANNELS_MIN && s->in_channels <= most && s->out_channels <= most &&
+         batch_tiles(g) >= GROUPS_MIN * BAND_TILES;
 }
 
 enum vqct_status gradient_both(const struct gradient *g, const float *weight, float *dx,

@@ -3,6 +3,8 @@
  * where the sums are, for each of the 36 points, a product of two matrices over the tiles. Where
  * the sums for all channels stay in the cache, they are kept through all bands and transformed back
  * at the end; otherwise part after part of them is computed and transformed back in each band. */
+#include <string.h>
+
 #include "gradient.h"
 #include "tiles.h"
 
@@ -45,12 +47,16 @@ static void read_block(void *argument, size_t number, unsigned worker) {
   tiles_read(&job->dy, &block, scratch, job->dy_points + tile * job->out, job->dy_step, job->out);
 }
 
+static bool point_idle(const struct band_job *job, size_t point) {
+  return job->gradient->shape->pad_before == 1 && gradient_point_idle(job->gradient, point);
+}
+
 static void multiply_point(void *argument, size_t point, unsigned worker) {
   (void)worker;
   const struct band_job *job = argument;
   const struct simd *simd = job->gradient->simd;
   size_t panels = simd_panels(simd, job->in);
-  for (size_t panel = 0; panel < panels; panel++) {
+  for (size_t panel = 0; panel < panels && !point_idle(job, point); panel++) {
     struct product product = {
         .runs = 1,
         .rows = job->out,
@@ -113,7 +119,10 @@ static void add_part(void *argument, size_t number, unsigned worker) {
         .c = sums + point * PART_ROWS * simd->panel,
         .c_row = simd->panel,
     };
-    simd->product(&product);
+    if (point_idle(job, point))
+      memset(product.c, 0, rows * simd->panel * sizeof *product.c);
+    else
+      simd->product(&product);
   }
   for (size_t o = 0; o < rows; o++)
     add_panel(job, first + o, panel, sums + o * simd->panel, PART_ROWS * simd->panel);
