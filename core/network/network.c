@@ -135,21 +135,21 @@ static enum vqct_status build_chains(struct chain_builder *b, struct vqct_error 
 /* ---- weights --------------------------------------------------------------------------------- */
 
 static enum vqct_status pack_layer(struct block_layer *layer, const float *weight,
-                                   const float *bias, struct vqct_error *error) {
+                                   const float *bias, struct pool *pool, struct vqct_error *error) {
   if (!layer->conv)
     return conv_new(&layer->shape, weight, bias, &layer->conv, error);
-  conv_update(layer->conv, weight, bias);
+  conv_update(layer->conv, weight, bias, pool);
   return VQCT_OK;
 }
 
 static enum vqct_status load_layer(struct block_layer *layer, const struct parameter_source *source,
-                                   struct vqct_error *error) {
+                                   struct pool *pool, struct vqct_error *error) {
   const float *weight = NULL, *bias = NULL;
   enum vqct_status status = source->get(source->context, layer->weight, &weight, error);
   if (status == VQCT_OK)
     status = source->get(source->context, layer->bias, &bias, error);
   if (status == VQCT_OK)
-    status = pack_layer(layer, weight, bias, error);
+    status = pack_layer(layer, weight, bias, pool, error);
   if (source->release && weight)
     source->release(source->context, layer->weight);
   if (source->release && bias)
@@ -184,24 +184,24 @@ static enum vqct_status load_norm(struct norm *norm, const struct parameter_sour
 }
 
 static enum vqct_status load_chain(const struct chain *chain, const struct parameter_source *source,
-                                   struct vqct_error *error) {
+                                   struct pool *pool, struct vqct_error *error) {
   enum vqct_status status = VQCT_OK;
   for (int i = 0; i < chain->blocks; i++) {
     struct block *block = &chain->block[i];
     for (int j = 0; j < block->norms && status == VQCT_OK; j++)
       status = load_norm(&block->norm[j], source, error);
     for (int j = 0; j < block->layers && status == VQCT_OK; j++)
-      status = load_layer(&block->layer[j], source, error);
+      status = load_layer(&block->layer[j], source, pool, error);
   }
   return status;
 }
 
 enum vqct_status network_load(struct network *network, const struct parameter_source *source,
-                              struct vqct_error *error) {
-  enum vqct_status status = load_chain(&network->encoder, source, error);
+                              struct pool *pool, struct vqct_error *error) {
+  enum vqct_status status = load_chain(&network->encoder, source, pool, error);
   if (status != VQCT_OK)
     return status;
-  return load_chain(&network->decoder, source, error);
+  return load_chain(&network->decoder, source, pool, error);
 }
 
 enum vqct_status network_new(const struct model_config *config, const struct parameter_list *list,
@@ -222,7 +222,7 @@ enum vqct_status network_new(const struct model_config *config, const struct par
   if (status == VQCT_OK)
     status = build_chains(&builder, error);
   if (status == VQCT_OK)
-    status = network_load(network, source, error);
+    status = network_load(network, source, NULL, error);
   if (status != VQCT_OK)
     network_free(network);
   else

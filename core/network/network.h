@@ -40,9 +40,9 @@ enum vqct_status network_new(const struct model_config *config, const struct par
                              const struct parameter_source *source, struct network **network,
                              struct vqct_error *error);
 
-/** Packs other values of the same parameters, as after an optimizer step. */
+/** Packs other values of the same parameters, as after an optimizer step, with the pool's team. */
 enum vqct_status network_load(struct network *network, const struct parameter_source *source,
-                              struct vqct_error *error);
+                              struct pool *pool, struct vqct_error *error);
 
 /** NULL is allowed. */
 void network_free(struct network *network);

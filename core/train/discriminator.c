@@ -102,14 +102,14 @@ static const float *values(const struct discriminator *d, int parameter) {
   return parameter == NONE ? NULL : d->block + d->parameters.parameter[parameter].offset;
 }
 
-enum vqct_status discriminator_load(struct discriminator *d, const float *block,
+enum vqct_status discriminator_load(struct discriminator *d, const float *block, struct pool *pool,
                                     struct vqct_error *error) {
   d->block = block;
   for (int i = 0; i < d->layers; i++) {
     struct discriminator_layer *layer = &d->layer[i];
     const float *weight = values(d, layer->weight), *bias = values(d, layer->bias);
     if (layer->conv) {
-      conv_update(layer->conv, weight, bias);
+      conv_update(layer->conv, weight, bias, pool);
     } else {
       enum vqct_status status = conv_new(&layer->shape, weight, bias, &layer->conv, error);
       if (status != VQCT_OK)

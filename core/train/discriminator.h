@@ -52,10 +52,10 @@ void discriminator_free(struct discriminator *discriminator);
  * normal (1, 0.02), and biases as PyTorch's default. */
 const struct parameter_list *discriminator_parameters(const struct discriminator *discriminator);
 
-/** Packs the parameters of a block, which must stay where it is and is read by the backward pass.
- * Errors: MEMORY. */
+/** Packs the parameters of a block, which must stay where it is and is read by the backward pass,
+ * with the pool's team. Errors: MEMORY. */
 enum vqct_status discriminator_load(struct discriminator *discriminator, const float *block,
-                                    struct vqct_error *error);
+                                    struct pool *pool, struct vqct_error *error);
 
 /** Sets *pass to the heights and widths of pictures of one size, all else empty. Errors: INVALID
  * (they are so small that nothing is left of them). */

@@ -116,7 +116,7 @@ static enum vqct_status new_judge(struct trainer *t, struct vqct_error *error) {
     return status;
   parameters_initialize(discriminator_parameters(t->discriminator),
                         t->settings.seed + SEED_DISCRIMINATOR, t->judge.parameters);
-  return discriminator_load(t->discriminator, t->judge.parameters, error);
+  return discriminator_load(t->discriminator, t->judge.parameters, t->exec.pool, error);
 }
 
 enum vqct_status trainer_new(const struct model_config *config,
@@ -182,7 +182,7 @@ enum vqct_status trainer_load(struct trainer *t, bool average, struct vqct_error
   const float *block = trainer_weights(t, average);
   struct flat values = {&t->list, block};
   struct parameter_source source = source_of(&values);
-  enum vqct_status status = network_load(t->network, &source, error);
+  enum vqct_status status = network_load(t->network, &source, t->exec.pool, error);
   if (status != VQCT_OK)
     return status;
   if (t->transfer && transfer_forward(t->transfer, block + t->list.total, false, t->step,
@@ -195,9 +195,9 @@ enum vqct_status trainer_load(struct trainer *t, bool average, struct vqct_error
 enum vqct_status trainer_pack(struct trainer *t, struct vqct_error *error) {
   struct flat values = {&t->list, t->generator.parameters};
   struct parameter_source source = source_of(&values);
-  enum vqct_status status = network_load(t->network, &source, error);
+  enum vqct_status status = network_load(t->network, &source, t->exec.pool, error);
   if (status == VQCT_OK && t->discriminator)
-    status = discriminator_load(t->discriminator, t->judge.parameters, error);
+    status = discriminator_load(t->discriminator, t->judge.parameters, t->exec.pool, error);
   return status;
 }
 

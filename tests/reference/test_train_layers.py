@@ -245,7 +245,7 @@ class Discriminator(unittest.TestCase):
         ours_x = nhwc(x)
         dx = np.empty_like(ours_x)
         with Team() as team:
-            self.assertEqual(LIB.discriminator_load(d, floats(block), None), 0)
+            self.assertEqual(LIB.discriminator_load(d, floats(block), None, None), 0)
             kept = Pass()
             self.assertEqual(LIB.discriminator_forward(d, floats(ours_x), images, height, width,
                                                        None, ctypes.byref(kept), team,

@@ -66,7 +66,7 @@ enum vqct_status conv_new_simd(const struct conv_shape *shape, const float *weig
   if (!filter_sizes(&conv->filter, &weights, &biases) ||
       !(conv->filter.weights = floats_new(weights)) || !(conv->filter.bias = floats_new(biases)))
     goto no_memory;
-  conv_update(conv, weight, bias);
+  conv_update(conv, weight, bias, NULL);
   *result = conv;
   return VQCT_OK;
 no_memory:
@@ -76,10 +76,10 @@ no_memory:
                    shape->in_channels, shape->out_channels);
 }
 
-void conv_update(struct conv *conv, const float *weight, const float *bias) {
+void conv_update(struct conv *conv, const float *weight, const float *bias, struct pool *pool) {
   ptrdiff_t kernel = conv->shape.kernel, in = conv->shape.in_channels;
   struct weight_view view = {weight, in * kernel * kernel, kernel * kernel, kernel, 1};
-  filter_pack(&conv->filter, &view, bias, NULL);
+  filter_pack(&conv->filter, &view, bias, pool);
 }
 
 void conv_free(struct conv *conv) {

@@ -42,9 +42,9 @@ enum vqct_status conv_new_simd(const struct conv_shape *shape, const float *weig
                                const float *bias, const struct simd *simd, struct conv **conv,
                                struct vqct_error *error);
 
-/** Packs new weights into an existing convolution, after an optimizer step. bias must be NULL
- * where it was NULL before. */
-void conv_update(struct conv *conv, const float *weight, const float *bias);
+/** Packs new weights into an existing convolution, after an optimizer step, with the pool's team.
+ * bias must be NULL where it was NULL before. */
+void conv_update(struct conv *conv, const float *weight, const float *bias, struct pool *pool);
 
 /** Frees; NULL is allowed. */
 void conv_free(struct conv *conv);

@@ -288,7 +288,7 @@ START_TEST(test_in_place_and_update) {
   float *other = normal_floats(n.weights, 20);
   struct conv *conv;
   ck_assert_int_eq(conv_new(&c.shape, other, n.bias, &conv, NULL), VQCT_OK);
-  conv_update(conv, n.weight, n.bias);
+  conv_update(conv, n.weight, n.bias, NULL);
   struct conv_input input = input_of(&c, &n);
   struct conv_output output = {.y = n.residual, .residual = n.residual};
   ck_assert_int_eq(conv_forward(conv, &input, &output, &place.exec), VQCT_OK);

@@ -224,7 +224,7 @@ static double run_chain(struct subject *subject, struct block_tape *tape) {
                                .width = s->side,
                                .channels = s->channels};
   struct activation y;
-  ck_assert_int_eq(network_load(s->network, &source, NULL), VQCT_OK);
+  ck_assert_int_eq(network_load(s->network, &source, NULL, NULL), VQCT_OK);
   ck_assert_int_eq(chain_forward(s->chain, &x, &y, tape, &subject->place.exec, NULL), VQCT_OK);
   s->outputs = (size_t)IMAGES * activation_image_size(&y);
   return subject->weights ? weigh(subject, y.data, s->outputs) : 0;

@@ -236,7 +236,8 @@ END_TEST
 enum { JUDGED = 24, JUDGED_COUNT = IMAGES * JUDGED * JUDGED * 3 };
 
 static double judge(struct subject *subject, struct discriminator_pass *pass) {
-  ck_assert_int_eq(discriminator_load(subject->state, subject->block[1].values, NULL), VQCT_OK);
+  ck_assert_int_eq(discriminator_load(subject->state, subject->block[1].values, NULL, NULL),
+                   VQCT_OK);
   ck_assert_int_eq(discriminator_forward(subject->state, subject->block[0].values, IMAGES, JUDGED,
                                          JUDGED, NULL, pass, &subject->place.exec, NULL),
                    VQCT_OK);
