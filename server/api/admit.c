@@ -32,20 +32,22 @@ static bool read_number(const char *text, size_t length, uint32_t min, uint32_t 
   return *number >= min && *number <= max;
 }
 
-/* "N" or "WIDTHxHEIGHT". */
-static bool read_pair(const char *text, uint32_t max, uint32_t *width, uint32_t *height) {
-  size_t length = strcspn(text, "x");
-  if (!read_number(text, length, 1, max, width))
+/* "N", or two with a separator between them. */
+static bool read_pair(const char *text, char separator, uint32_t max, uint32_t *first,
+                      uint32_t *last) {
+  const char separators[] = {separator, '\0'};
+  size_t length = strcspn(text, separators);
+  if (!read_number(text, length, 1, max, first))
     return false;
-  *height = *width;
+  *last = *first;
   const char *second = text + length + 1;
-  return !text[length] || read_number(second, strlen(second), 1, max, height);
+  return !text[length] || read_number(second, strlen(second), 1, max, last);
 }
 
 static bool read_switch(struct exchange *exchange, const char *name, bool *value) {
   const char *given = exchange_query(exchange, name);
-  *value = given && !strcmp(given, "true");
-  if (!given || *value || !strcmp(given, "false"))
+  *value = given && (!*given || !strcmp(given, "true") || !strcmp(given, "1"));
+  if (!given || *value || !strcmp(given, "false") || !strcmp(given, "0"))
     return true;
   return refuse_parameter(exchange, name, given, "true or false");
 }
@@ -63,8 +65,9 @@ static bool read_resize(struct request *request, struct exchange *exchange) {
   request->width = request->height = SIZE_DEFAULT;
   if (size && request->resize == VQCT_RESIZE_NONE)
     return refuse_parameter(exchange, "size", size, "no size with resize=none");
-  if (size && !read_pair(size, SIZE_MAX_SIDE, &request->width, &request->height))
-    return refuse_parameter(exchange, "size", size, "a number of pixels or WIDTHxHEIGHT");
+  if (size && !read_pair(size, 'x', SIZE_MAX_SIDE, &request->width, &request->height))
+    return refuse_parameter(exchange, "size", size,
+                            "1 to 65535 pixels a side, as a number or WIDTHxHEIGHT,");
   uint32_t factor = request->engine->info->downsampling;
   bool exact = request->width % factor == 0 && request->height % factor == 0;
   if (request->resize == VQCT_RESIZE_COVER && !exact) {
@@ -84,6 +87,40 @@ static bool read_quality(struct request *request, struct exchange *exchange) {
   return true;
 }
 
+/* The names that pictures have, registered or not. */
+static bool is_picture_type(const char *type) {
+  static const char *const names[] = {"image/png", "image/jpeg", "image/jpg", "image/pjpeg",
+                                      "image/x-png"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (content_type_is(type, names[i]))
+      return true;
+  return false;
+}
+
+/* Content-Encoding: none, or what can be decompressed. */
+static bool read_encoding(struct request *request, struct exchange *exchange) {
+  const char *given = exchange_header(exchange, "Content-Encoding");
+  request->body_limit = exchange->body_limit;
+  if (!given || content_type_is(given, "identity"))
+    return true;
+  request->compressed = content_type_is(given, "gzip") || content_type_is(given, "x-gzip") ||
+                        content_type_is(given, "deflate");
+  if (request->compressed)
+    return true;
+  reply_header(&exchange->reply, "Accept-Encoding", "gzip, deflate, identity");
+  reply_problem(&exchange->reply, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
+                "Content-Encoding is '%.40s'; gzip and deflate are read here", given);
+  return false;
+}
+
+/* Whether tokens must be of the model served. */
+static bool read_model_check(struct request *request, struct exchange *exchange) {
+  const char *given = exchange_query(exchange, "model_check");
+  request->any_model = given && !strcmp(given, "off");
+  return !given || request->any_model || !strcmp(given, "on") ||
+         refuse_parameter(exchange, "model_check", given, "on or off");
+}
+
 /* The body's form after Content-Type; a picture's own bytes tell what kind of picture it is. */
 static bool read_input(struct request *request, struct exchange *exchange) {
   const char *type = exchange_header(exchange, "Content-Type");
@@ -94,7 +131,7 @@ static bool read_input(struct request *request, struct exchange *exchange) {
     request->input = tokens ? FORM_PACKED : FORM_IMAGE;
   else if (tokens && content_type_is(type, "application/x-npy"))
     request->input = FORM_NPY;
-  else if (!tokens && (content_type_is(type, "image/png") || content_type_is(type, "image/jpeg")))
+  else if (!tokens && is_picture_type(type))
     request->input = FORM_IMAGE;
   else if (!tokens && content_type_is(type, "multipart/form-data"))
     request->input = FORM_MULTIPART;
@@ -123,6 +160,7 @@ static bool read_output(struct request *request, struct exchange *exchange, cons
     types[i] = form_types[offers[i]];
   const char *accept = exchange_header(exchange, "Accept");
   int chosen = accept_choose(accept, types, count);
+  request->json_too = accept_choose(accept, &form_types[FORM_JSON], 1) == 0;
   if (chosen >= 0) {
     request->output = offers[chosen];
     return true;
@@ -132,15 +170,19 @@ static bool read_output(struct request *request, struct exchange *exchange, cons
   return false;
 }
 
-/* The shape of packed tokens, which carry none themselves. */
+/* The shape of packed tokens, which carry none themselves: rows first, as everywhere. With an x the
+ * columns once came first, so that is taken only where both are the same. */
 static bool read_grid(struct request *request, struct exchange *exchange) {
   const char *given = exchange_query(exchange, "grid");
   if (request->input != FORM_PACKED)
     return !given || refuse_parameter(exchange, "grid", given, "no grid but with packed tokens");
-  if (given && read_pair(given, SIZE_MAX_SIDE, &request->grid_width, &request->grid_height))
+  uint32_t *rows = &request->grid_height, *columns = &request->grid_width;
+  if (given && read_pair(given, ',', SIZE_MAX_SIDE, rows, columns))
+    return true;
+  if (given && read_pair(given, 'x', SIZE_MAX_SIDE, columns, rows) && *rows == *columns)
     return true;
   return refuse_parameter(exchange, "grid", given ? given : "",
-                          "COLUMNSxROWS of the packed tokens");
+                          "ROWS,COLUMNS of the packed tokens");
 }
 
 static bool reserve_slot(struct request *request, struct exchange *exchange) {
@@ -173,15 +215,17 @@ bool encode_admit(void *context, struct exchange *exchange) {
   struct request *request = begin(context, exchange, REQUEST_ENCODE, names);
   return request && read_resize(request, exchange) &&
          read_switch(exchange, "words", &request->words) && read_input(request, exchange) &&
-         read_output(request, exchange, offers, 3) && reserve_slot(request, exchange);
+         read_encoding(request, exchange) && read_output(request, exchange, offers, 3) &&
+         reserve_slot(request, exchange);
 }
 
 bool decode_admit(void *context, struct exchange *exchange) {
-  static const char *const names[] = {"grid", "quality", NULL};
+  static const char *const names[] = {"grid", "quality", "model_check", NULL};
   static const enum form offers[] = {FORM_PNG, FORM_JPEG, FORM_JSON};
   struct request *request = begin(context, exchange, REQUEST_DECODE, names);
   return request && read_quality(request, exchange) && read_input(request, exchange) &&
-         read_grid(request, exchange) && read_output(request, exchange, offers, 3) &&
+         read_encoding(request, exchange) && read_grid(request, exchange) &&
+         read_model_check(request, exchange) && read_output(request, exchange, offers, 3) &&
          reserve_slot(request, exchange);
 }
 
@@ -191,5 +235,6 @@ bool reconstruct_admit(void *context, struct exchange *exchange) {
   struct request *request = begin(context, exchange, REQUEST_RECONSTRUCT, names);
   return request && read_resize(request, exchange) && read_quality(request, exchange) &&
          read_switch(exchange, "words", &request->words) && read_input(request, exchange) &&
-         read_output(request, exchange, offers, 3) && reserve_slot(request, exchange);
+         read_encoding(request, exchange) && read_output(request, exchange, offers, 3) &&
+         reserve_slot(request, exchange);
 }

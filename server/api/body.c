@@ -28,7 +28,9 @@ json_t *body_json(struct request *request, size_t values) {
   }
   json_error_t fault;
   json_t *root = json_loadb(body->data, body->size, JSON_REJECT_DUPLICATES, &fault);
-  if (!root)
+  if (!root && json_error_code(&fault) == json_error_out_of_memory)
+    request_fail(request, PROBLEM_OUT_OF_MEMORY, "no memory to read the JSON");
+  else if (!root)
     request_fail(request, PROBLEM_BAD_BODY, "JSON, line %d, column %d: %s", fault.line,
                  fault.column, fault.text);
   else if (!json_is_object(root))

@@ -2,6 +2,7 @@
  * in the channels of the model. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <jansson.h>
 
@@ -76,6 +77,12 @@ void prepare_picture(struct request *request, struct picture *picture) {
 
 /* ---- the body -------------------------------------------------------------------------------- */
 
+/* Fields that a form has beside its files are passed over. */
+static bool is_picture(const struct multipart_part *part) {
+  bool text = !*part->type || !strncasecmp(part->type, "text/", 5);
+  return *part->filename || !text;
+}
+
 static void read_multipart(struct request *request) {
   struct multipart multipart;
   struct multipart_part part;
@@ -83,7 +90,7 @@ static void read_multipart(struct request *request) {
   size_t count = 0;
   if (multipart_begin(&multipart, request->boundary, request->body.data, request->body.size))
     while ((step = multipart_next(&multipart, &part)) == MULTIPART_PART)
-      count++;
+      count += is_picture(&part);
   if (step != MULTIPART_END) {
     request_fail(request, PROBLEM_BAD_BODY, "the multipart body breaks off after %zu whole parts",
                  count);
@@ -92,8 +99,10 @@ static void read_multipart(struct request *request) {
   if (!request_make_pictures(request, count))
     return;
   multipart_begin(&multipart, request->boundary, request->body.data, request->body.size);
-  for (size_t i = 0; multipart_next(&multipart, &part) == MULTIPART_PART; i++) {
-    struct picture *picture = &request->pictures[i];
+  for (size_t i = 0; multipart_next(&multipart, &part) == MULTIPART_PART;) {
+    if (!is_picture(&part))
+      continue;
+    struct picture *picture = &request->pictures[i++];
     memcpy(picture->name, part.filename, sizeof picture->name);
     picture->file = part.data;
     picture->file_size = part.size;
@@ -107,6 +116,16 @@ static void read_base64(struct picture *picture, const json_t *value) {
     return;
   }
   size_t size = json_string_length(value);
+  if (!strncasecmp(text, "data:", 5)) { /* RFC 2397: data:[type][;name=value];base64,DATA */
+    const char *comma = memchr(text, ',', size);
+    size_t head = comma ? (size_t)(comma - text) + 1 : size;
+    if (head < 8 || strncasecmp(text + head - 8, ";base64,", 8)) {
+      picture_fail(picture, PROBLEM_BAD_BODY, "it is a data: URL without base64");
+      return;
+    }
+    text += head;
+    size -= head;
+  }
   picture->owned = malloc(base64_decoded_size(size) + 1);
   if (!picture->owned)
     picture_fail(picture, PROBLEM_OUT_OF_MEMORY, "no memory for the picture");

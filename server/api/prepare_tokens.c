@@ -83,6 +83,21 @@ static void read_json_picture(struct request *request, struct picture *picture,
       return;
 }
 
+/* The answer of encode says which model its tokens are of. */
+static bool check_model(struct request *request, const json_t *root) {
+  const struct vqct_model_info *info = request->engine->info;
+  const json_t *model = json_object_get(root, "model");
+  const char *checksum = json_string_value(json_object_get(model, "checksum"));
+  const char *name = json_string_value(json_object_get(model, "name"));
+  if (request->any_model || !checksum || !strcmp(checksum, info->checksum))
+    return true;
+  request_fail(request, PROBLEM_OTHER_MODEL,
+               "the tokens are of %.80s (%.16s), the model served is %s (%.16s); "
+               "model_check=off decodes them all the same",
+               name ? name : "a model without a name", checksum, info->name, info->checksum);
+  return false;
+}
+
 static void read_json(struct request *request) {
   const struct vqct_model_info *info = request->engine->info;
   const struct request_limits *limits = &request->service->limits;
@@ -96,7 +111,8 @@ static void read_json(struct request *request) {
   request->many = images != NULL;
   if (images && !json_is_array(images))
     request_fail(request, PROBLEM_BAD_BODY, "\"images\" is not an array");
-  else if (request_make_pictures(request, images ? json_array_size(images) : 1))
+  else if (check_model(request, root) &&
+           request_make_pictures(request, images ? json_array_size(images) : 1))
     for (size_t i = 0; i < request->count && !request->refused; i++)
       read_json_picture(request, &request->pictures[i], images ? json_array_get(images, i) : root);
   json_decref(root);
@@ -107,7 +123,9 @@ static void read_json(struct request *request) {
 static uint64_t number_at(const struct tensor *tensor, size_t index) {
   const uint8_t *bytes = tensor->data;
   size_t size = tensor_type_size(tensor->type);
-  uint64_t number = 0;
+  bool is_signed = tensor->type == TENSOR_I8 || tensor->type == TENSOR_I16 ||
+                   tensor->type == TENSOR_I32 || tensor->type == TENSOR_I64;
+  uint64_t number = is_signed && bytes[index * size + size - 1] >> 7 ? UINT64_MAX : 0;
   for (size_t i = size; i--;)
     number = number << 8 | bytes[index * size + i];
   return number;
@@ -205,9 +223,6 @@ void prepare_tokens(struct request *request) {
     read_npy(request);
   else
     read_packed(request);
-  if (!request->refused && request->count > 1 && request->output != FORM_JSON)
-    request_fail(request, PROBLEM_NOT_ACCEPTABLE, "only application/json holds %zu pictures",
-                 request->count);
   for (size_t i = 0; !request->refused && i < request->count; i++)
     if (!request->pictures[i].failed)
       check_tokens(request, &request->pictures[i]);

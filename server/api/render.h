@@ -33,4 +33,8 @@ enum vqct_status picture_file(const struct request *request, const struct vqct_i
 /** Fills psnr and ssim of a picture of reconstruct; NaN where one cannot be told. */
 void picture_measure(struct picture *picture);
 
+/** Whether the answer's form holds these pictures: one array holds all, of one shape, or none; else
+ * the request is refused. Known before they are computed, and asked again after. */
+bool render_possible(struct request *request);
+
 #endif

@@ -124,14 +124,16 @@ void render_json(struct request *request) {
   request->reply.type = "application/json";
   text_add(text, "{", 1);
   render_model_members(text, request->engine->info);
+  size_t failed = 0;
   text_print(text, ",\"images\":[");
   for (size_t i = 0; i < request->count; i++) {
     struct text *members = &request->pictures[i].members;
+    failed += request->pictures[i].failed;
     text_print(text, i ? ",{" : "{");
     text_add(text, members->data, members->size);
     text_add(text, "}", 1);
     text->failed = text->failed || members->failed;
     text_free(members);
   }
-  text_print(text, "]}\n");
+  text_print(text, "],\"failed\":%zu}\n", failed);
 }

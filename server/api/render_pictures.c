@@ -27,11 +27,6 @@ static void render_file(struct request *request, struct picture *picture) {
 
 void render_pictures(struct request *request) {
   struct picture *only = &request->pictures[0];
-  if (request->count > 1 && request->output != FORM_JSON) {
-    request_fail(request, PROBLEM_NOT_ACCEPTABLE, "only application/json holds %zu pictures",
-                 request->count);
-    return;
-  }
   if (only->failed && (!request->many || request->output != FORM_JSON)) {
     request_fail(request, only->problem, "%s", only->detail);
     return;

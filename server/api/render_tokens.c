@@ -4,8 +4,9 @@
 #include "npy.h"
 #include "render.h"
 
-/* One array holds all pictures or none. */
-static bool check_uniform(struct request *request) {
+bool render_possible(struct request *request) {
+  if (request->output != FORM_NPY && request->output != FORM_PACKED)
+    return true;
   const struct job *first = &request->pictures[0].job;
   for (size_t i = 0; i < request->count; i++) {
     const struct picture *picture = &request->pictures[i];
@@ -39,7 +40,7 @@ static void render_array(struct request *request) {
   size_t shape[] = {request->count, info->planes, first->grid_height, first->grid_width};
   size_t skipped = request->many ? 0 : 1;
   int dims = request->many ? 4 : 3;
-  if (!check_uniform(request))
+  if (!render_possible(request))
     return;
   if (request->output == FORM_NPY) {
     char header[NPY_HEADER_SIZE];

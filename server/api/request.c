@@ -86,6 +86,21 @@ static bool request_reserve(struct request *request, struct reservation more) {
   return false;
 }
 
+bool request_reserve_bytes(struct request *request, uint64_t bytes) {
+  return request_reserve(request, (struct reservation){.bytes = bytes});
+}
+
+bool request_settle_form(struct request *request) {
+  bool single = request->output == FORM_PNG || request->output == FORM_JPEG;
+  if (!single || request->count < 2)
+    return true;
+  request->output = FORM_JSON;
+  if (!request->json_too)
+    request_fail(request, PROBLEM_NOT_ACCEPTABLE, "only application/json holds %zu pictures",
+                 request->count);
+  return request->json_too;
+}
+
 bool request_make_pictures(struct request *request, size_t count) {
   struct service *service = request->service;
   if (count == 0) {

@@ -52,9 +52,13 @@ struct request {
   enum request_kind kind;
   enum request_stage stage; /* read and written by the loop only */
   enum form input, output;
-  bool many;   /* the body may hold several pictures, so the answer lists each */
-  bool words;  /* the word of every token, too */
-  int quality; /* of JPEG */
+  bool json_too;       /* Accept takes JSON, whatever the output */
+  bool compressed;     /* the body is gzip or deflate */
+  bool any_model;      /* tokens of another model are decoded, too */
+  uint64_t body_limit; /* bytes */
+  bool many;           /* the body may hold several pictures, so the answer lists each */
+  bool words;          /* the word of every token, too */
+  int quality;         /* of JPEG */
   enum vqct_resize resize;
   uint32_t width, height;           /* to resize to */
   uint32_t grid_height, grid_width; /* of packed tokens */
@@ -88,6 +92,13 @@ bool request_make_pictures(struct request *request, size_t count);
 /** Reserves the pixels of a picture before it is decoded; false, and a refused request, where there
  * is no room. Any thread. */
 bool request_reserve_pixels(struct request *request, uint64_t pixels);
+
+/** The same of bytes that a body turns out to have. */
+bool request_reserve_bytes(struct request *request, uint64_t bytes);
+
+/** Turns to JSON where the answer's form holds one picture only and there are several; false, and a
+ * refused request, where Accept does not take that. */
+bool request_settle_form(struct request *request);
 
 /** Marks the whole request as wrong. */
 void request_fail(struct request *request, enum problem problem, const char *format, ...)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "body.h"
 #include "prepare.h"
 #include "render.h"
 
@@ -67,10 +68,14 @@ static void prepare(uv_work_t *task) {
   request->prepare_begun = uv_hrtime();
   if (atomic_load(&request->cancelled))
     return;
+  if (!body_inflate(request))
+    return;
   if (request->kind == REQUEST_DECODE)
     prepare_tokens(request);
   else
     read_pictures(request);
+  if (request->refused || !request_settle_form(request))
+    return;
   if (request->kind != REQUEST_DECODE && request->count)
     prepare_one(&request->pictures[0].task);
 }
@@ -101,6 +106,10 @@ static void prepare_more(struct request *request) {
     return;
   }
   return_body(request);
+  if (!render_possible(request)) {
+    answer(request);
+    return;
+  }
   compute_begin(request);
 }
 

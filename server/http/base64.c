@@ -25,9 +25,10 @@ void base64_add(struct text *text, const void *data, size_t size) {
 }
 
 size_t base64_decoded_size(size_t size) {
-  return size / 4 * 3;
+  return size / 4 * 3 + 3;
 }
 
+/* Both alphabets of RFC 4648. */
 static int value_of(char c) {
   if (c >= 'A' && c <= 'Z')
     return c - 'A';
@@ -35,25 +36,36 @@ static int value_of(char c) {
     return c - 'a' + 26;
   if (c >= '0' && c <= '9')
     return c - '0' + 52;
-  return c == '+' ? 62 : c == '/' ? 63 : -1;
+  return c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
+}
+
+static bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 bool base64_decode(const char *text, size_t size, unsigned char *data, size_t *decoded) {
+  uint32_t group = 0;
+  size_t digits = 0, padding = 0;
   *decoded = 0;
-  if (size % 4)
-    return false;
-  size_t padding = size && text[size - 1] == '=' ? 1 + (text[size - 2] == '=') : 0;
-  for (size_t i = 0; i < size; i += 4) {
-    size_t given = i + 4 == size ? 4 - padding : 4;
-    uint32_t group = 0;
-    for (size_t j = 0; j < 4; j++) {
-      int value = j < given ? value_of(text[i + j]) : 0;
-      if (value < 0)
-        return false;
-      group = group << 6 | (uint32_t)value;
-    }
-    for (size_t j = 0; j + 1 < given; j++)
-      data[(*decoded)++] = (unsigned char)(group >> (16 - 8 * j));
+  for (size_t i = 0; i < size; i++) {
+    int value = value_of(text[i]);
+    if (is_space(text[i]))
+      continue;
+    padding += text[i] == '=';
+    if (text[i] == '=')
+      continue;
+    if (value < 0 || padding)
+      return false;
+    group = group << 6 | (uint32_t)value;
+    if (++digits % 4)
+      continue;
+    for (int shift = 16; shift >= 0; shift -= 8)
+      data[(*decoded)++] = (unsigned char)(group >> shift);
   }
+  size_t left = digits % 4;
+  if (left == 1 || (padding && padding != (4 - left) % 4))
+    return false;
+  for (size_t i = 0; i + 1 < left; i++)
+    data[(*decoded)++] = (unsigned char)(group << (24 - 6 * left) >> (16 - 8 * i));
   return true;
 }

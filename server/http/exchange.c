@@ -13,7 +13,10 @@ const char *exchange_header(const struct exchange *exchange, const char *name) {
 }
 
 const char *exchange_query(const struct exchange *exchange, const char *name) {
-  return MHD_lookup_connection_value(exchange->mhd, MHD_GET_ARGUMENT_KIND, name);
+  const char *value = NULL;
+  bool given = MHD_lookup_connection_value_n(exchange->mhd, MHD_GET_ARGUMENT_KIND, name,
+                                             strlen(name), &value, NULL) == MHD_YES;
+  return given && !value ? "" : value;
 }
 
 /* ---- query ----------------------------------------------------------------------------------- */

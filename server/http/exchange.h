@@ -70,7 +70,7 @@ struct exchange {
 /** A request header by name (any case), NULL if there is none. */
 const char *exchange_header(const struct exchange *exchange, const char *name);
 
-/** A query parameter, percent-decoded; NULL if there is none. */
+/** A query parameter, percent-decoded; "" where it has no value, NULL if there is none. */
 const char *exchange_query(const struct exchange *exchange, const char *name);
 
 /** True if every query parameter is one of `names` (NULL-terminated) and none is given twice; else

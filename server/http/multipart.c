@@ -50,8 +50,17 @@ static void copy_attribute(const char *line, size_t size, const char *name, char
   }
 }
 
+/* Copies a header's value without the blanks before it. */
+static void copy_value(const char *text, size_t size, char *value, size_t room) {
+  for (; size && (*text == ' ' || *text == '\t'); size--)
+    text++;
+  size_t length = size < room ? size : room - 1;
+  memcpy(value, text, length);
+  value[length] = '\0';
+}
+
 static bool read_headers(struct multipart *multipart, struct multipart_part *part) {
-  static const char disposition[] = "Content-Disposition:";
+  static const char disposition[] = "Content-Disposition:", type[] = "Content-Type:";
   size_t left = (size_t)(multipart->end - multipart->at);
   size_t window = left < PART_HEADERS_MAX ? left : PART_HEADERS_MAX;
   const char *close = memmem(multipart->at, window, "\r\n\r\n", 4);
@@ -65,6 +74,8 @@ static bool read_headers(struct multipart *multipart, struct multipart_part *par
       copy_attribute(line, size, "name", part->name, sizeof part->name);
       copy_attribute(line, size, "filename", part->filename, sizeof part->filename);
     }
+    if (size >= sizeof type - 1 && !strncasecmp(line, type, sizeof type - 1))
+      copy_value(line + sizeof type - 1, size - (sizeof type - 1), part->type, sizeof part->type);
     line += size;
   }
   multipart->at = close + 4;

@@ -14,7 +14,9 @@ struct multipart {
 };
 
 struct multipart_part {
-  char name[64], filename[128]; /* "" where not given; longer ones are cut */
+  char name[64],
+      filename[128]; /* of Content-Disposition; "" where not given; longer ones are cut */
+  char type[64];     /* Content-Type, likewise */
   const char *data;
   size_t size;
 };

@@ -21,6 +21,7 @@
   X(NOT_ACCEPTABLE, 406, "not-acceptable", "The answer has no form that Accept allows")            \
   X(REQUEST_TIMEOUT, 408, "request-timeout", "The request did not arrive in time")                 \
   X(LENGTH_REQUIRED, 411, "length-required", "A body with Content-Length or chunks is needed")     \
+  X(OTHER_MODEL, 409, "other-model", "The tokens are of another model")                            \
   X(BODY_TOO_LARGE, 413, "body-too-large", "The body is larger than allowed")                      \
   X(UNSUPPORTED_MEDIA_TYPE, 415, "unsupported-media-type",                                         \
     "Bodies of this content type are not read here")                                               \

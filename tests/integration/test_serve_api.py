@@ -1,5 +1,6 @@
 """What each route of `vqct serve` answers, in each of its forms."""
 import base64
+import gzip
 import io
 import json
 import os
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import sys
 import unittest
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -160,7 +162,7 @@ class Routes(serving.ModelCase):
         array = self.encode(self.png, Accept=NPY).body
         packed = self.encode(self.png, Accept=PACKED).body
         for data, kind, query in ((sent, JSON, ""), (one, JSON, ""), (array, NPY, ""),
-                                  (packed, PACKED, "?grid=8x8")):
+                                  (packed, PACKED, "?grid=8x8"), (packed, PACKED, "?grid=8,8")):
             answer = self.server.post(f"/v1/decode{query}", data, kind)
             self.assertEqual((answer.status, answer.headers.get("content-type")),
                              (200, "image/png"), answer.body)
@@ -193,6 +195,10 @@ class Routes(serving.ModelCase):
         images = self.server.post("/v1/decode", file.getvalue(), NPY, Accept=JSON).json()["images"]
         one = self.server.post("/v1/decode", self.encode(self.png, Accept=NPY).body, NPY).body
         np.testing.assert_array_equal(pixels(base64.b64decode(images[0]["image"])), pixels(one))
+        for accept in ("*/*", "image/*, application/*;q=0.1", None):
+            headers = {"Accept": accept} if accept else {}
+            answer = self.server.post("/v1/decode", file.getvalue(), NPY, **headers)
+            self.assertEqual(answer.json()["images"], images, accept)
         answer = self.server.post("/v1/decode", file.getvalue(), NPY, Accept="image/png")
         self.assertEqual((answer.status, answer.problem()), (406, "not-acceptable"))
 
@@ -292,7 +298,7 @@ class Routes(serving.ModelCase):
             ("POST", "/v1/encode?sise=32", self.png, {}, 400, "bad-parameter"),
             ("POST", "/v1/encode?resize=crop", self.png, {}, 400, "bad-parameter"),
             ("POST", "/v1/encode?resize=none&size=32", self.png, {}, 400, "bad-parameter"),
-            ("POST", "/v1/encode?words=1", self.png, {}, 400, "bad-parameter"),
+            ("POST", "/v1/encode?words=2", self.png, {}, 400, "bad-parameter"),
             ("POST", "/v1/encode", self.png, {"Accept": "image/png"}, 406, "not-acceptable"),
             ("POST", "/v1/encode", self.png, {"Content-Type": "text/plain"}, 415,
              "unsupported-media-type"),
@@ -354,11 +360,83 @@ class Routes(serving.ModelCase):
 
     def test_bad_base64_fails_its_picture_only(self):
         good = base64.b64encode(self.png).decode()
-        for bad in (good[:-1], good[:-4] + "*" + good[-3:], good + "\n", "=", "A===", 5, None):
+        for bad in (good[:-1] + "!", good[:-4] + "*" + good[-3:], "data:image/png," + good, "=", "A===", 5, None):
             body = json.dumps({"images": [bad, good]}).encode()
             images = self.server.post("/v1/encode?size=32", body, JSON).json()["images"]
             self.assertEqual(images[0]["error"]["type"], "urn:vqct:problem:bad-body", bad)
             self.assertIn("tokens", images[1])
+
+    def test_how_clients_write_pictures(self):
+        expected = self.encode(self.png).json()["images"]
+        wrapped = base64.encodebytes(self.png).decode()
+        url_safe = base64.urlsafe_b64encode(self.png).decode().rstrip("=")
+        images = ["data:image/png;base64," + url_safe, wrapped, url_safe]
+        answer = self.server.post("/v1/encode?size=32", json.dumps({"images": images}).encode(),
+                                  JSON).json()
+        self.assertEqual((answer["images"], answer["failed"]), (3 * expected, 0))
+        for kind in ("image/jpg", "image/x-png"):
+            self.assertEqual(self.server.post("/v1/encode?size=32", self.png, kind).json()["images"],
+                             expected)
+        body, kind = multipart([("a.png", self.png), ("b.png", b"none")])
+        field = b'--limit\r\nContent-Disposition: form-data; name="model"\r\n\r\nx\r\n'
+        answer = self.server.post("/v1/encode?size=32", field + body, kind).json()
+        self.assertEqual([len(answer["images"]), answer["failed"]], [2, 1])
+        self.assertEqual(answer["images"][0]["tokens"], expected[0]["tokens"])
+
+    def test_compressed_bodies(self):
+        expected = self.encode(self.png).json()
+        listed = json.dumps({"images": [base64.b64encode(self.png).decode()]}).encode()
+        for coding, pack in (("gzip", gzip.compress), ("x-gzip", gzip.compress),
+                             ("deflate", zlib.compress), ("identity", bytes)):
+            for body, kind in ((self.png, PACKED), (listed, JSON)):
+                answer = self.server.post("/v1/encode?size=32", pack(body), kind,
+                                          **{"Content-Encoding": coding})
+                self.assertEqual(answer.json(), expected, coding)
+        packed = gzip.compress(self.png)
+        for body, coding, status, problem in (
+                (self.png, "br", 415, "unsupported-media-type"), (self.png, "gzip", 400, "bad-body"),
+                (packed[:-9], "gzip", 400, "bad-body"), (packed + b"x", "gzip", 400, "bad-body"),
+                (b"", "gzip", 400, "bad-body"),
+                (gzip.compress(bytes(1 << 28)), "gzip", 413, "body-too-large")):
+            answer = self.server.post("/v1/encode?size=32", body, PACKED,
+                                      **{"Content-Encoding": coding})
+            self.assertEqual((answer.status, answer.problem()), (status, problem), coding)
+            if status == 415:
+                self.assertIn("gzip", answer.headers["accept-encoding"])
+
+    def test_the_grid_has_its_rows_first(self):
+        packed = self.encode(self.png, "?size=40x32", Accept=PACKED)
+        rows, columns = packed.headers["x-vqct-shape"].split(",")[2:]
+        answer = self.server.post(f"/v1/decode?grid={rows},{columns}", packed.body, PACKED)
+        self.assertEqual(pixels(answer.body).shape, (32, 40, 3))
+        answer = self.server.post(f"/v1/decode?grid={columns}x{rows}", packed.body, PACKED)
+        self.assertEqual((answer.status, answer.problem()), (400, "bad-parameter"))
+
+    def test_tokens_of_another_model(self):
+        document = self.encode(self.png).json()
+        document["model"].update(name="elsewhere", checksum="0" * 64)
+        body = json.dumps(document).encode()
+        answer = self.server.post("/v1/decode", body, JSON)
+        self.assertEqual((answer.status, answer.problem()), (409, "other-model"))
+        self.assertIn("elsewhere", answer.json()["detail"])
+        self.assertEqual(self.server.post("/v1/decode?model_check=off", body, JSON).status, 200)
+        answer = self.server.post("/v1/decode?model_check=maybe", body, JSON)
+        self.assertEqual((answer.status, answer.problem()), (400, "bad-parameter"))
+
+    def test_parameters_without_a_value(self):
+        self.assertIn("words", self.encode(self.png, "?size=32&words").json()["images"][0])
+        self.assertIn("words", self.encode(self.png, "?size=32&words=1").json()["images"][0])
+        for query in ("size", "resize", "size="):
+            answer = self.server.post(f"/v1/encode?{query}", self.png, PACKED)
+            self.assertEqual((answer.status, answer.problem()), (400, "bad-parameter"), query)
+
+    def test_a_negative_token_is_none(self):
+        for dtype in ("<i2", "<i4", "<i8"):
+            file = io.BytesIO()
+            np.save(file, np.full((2, 8, 8), -32000, dtype))
+            answer = self.server.post("/v1/decode", file.getvalue(), NPY)
+            self.assertEqual(answer.problem(), "bad-tokens")
+            self.assertIn("is 4294967295", answer.json()["detail"])
 
     # ---- around the answer ----
 

@@ -85,7 +85,7 @@ class OpenApi(serving.ModelCase):
 
     def test_every_parameter_is_taken(self):
         values = {"resize": "contain", "size": "40x20", "words": "true", "quality": "50",
-                  "window": "10m", "X-Request-Timeout-Ms": "50000", "grid": "1x1", "id": "4"}
+                  "model_check": "off", "window": "10m", "X-Request-Timeout-Ms": "50000", "grid": "1x1", "id": "4"}
         for path, methods in self.document["paths"].items():
             for method, operation in methods.items():
                 query, headers, place = "", {}, path

@@ -148,9 +148,23 @@ START_TEST(base64_goes_there_and_back) {
     ck_assert_int_eq(memcmp(data, rows[i].plain, size), 0);
     text_free(&text);
   }
-  static const char *const wrong[] = {
-      "Z",    "Zg",    "Zg=",  "Z===",   "====", "=",     "Zg==Zg==",
-      "Zg=a", "Zm9\n", "Zm 9", "Zm9v\n", "Zm-_", "Zm9v=", "\xff\xff\xff\xff"};
+  static const struct {
+    const char *coded, *plain;
+  } variants[] = {{"Zg", "f"},
+                  {"Zm8", "fo"},
+                  {"Zm9v\nYg==\n", "foob"},
+                  {"Zm 9\r\nv", "foo"},
+                  {"-_-_", "\xfb\xff\xbf"},
+                  {"Zg=\n=", "f"}};
+  for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
+    unsigned char data[16];
+    size_t size;
+    ck_assert(base64_decode(variants[i].coded, strlen(variants[i].coded), data, &size));
+    ck_assert_uint_eq(size, strlen(variants[i].plain));
+    ck_assert_int_eq(memcmp(data, variants[i].plain, size), 0);
+  }
+  static const char *const wrong[] = {"Z",        "Zg=",  "Z===",  "====",  "=",
+                                      "Zg==Zg==", "Zg=a", "Zm9v=", "Zm9vY", "\xff\xff\xff\xff"};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     unsigned char data[16];
     size_t size;
