@@ -7,6 +7,7 @@
 
 #include "command.h"
 #include "error.h"
+#include "prior_convert.h"
 #include "signals.h"
 #include "weight_types.h"
 
@@ -22,7 +23,7 @@ static const struct option options[] = {
     {"output", 'o', OPTION_TEXT, offsetof(struct settings, output), NULL, 0, 0, NULL, "FILE",
      "the model file to write"},
     {"prior", 'p', OPTION_TEXT, offsetof(struct settings, prior), NULL, 0, 0, NULL, "FILE",
-     "words and graph that a VQCT checkpoint was trained with"},
+     "words and graph that a VQCT checkpoint was trained with: a prior, or its own pickle or JSON"},
     {"config", 'c', OPTION_TEXT, offsetof(struct settings, config), NULL, 0, 0, NULL, "FILE",
      "architecture as JSON, where the shapes do not tell it"},
     {"adjective-k", 'k', OPTION_INTEGER, offsetof(struct settings, adjective_k), "2", 1, 2, NULL,
@@ -134,7 +135,8 @@ static enum vqct_status run_settings(const void *values, const struct options_fo
     return error_set(error, VQCT_INVALID, "%s: the output is the checkpoint itself",
                      settings->output);
   name_of_output(settings->output, name);
-  enum vqct_status status = settings->prior ? prior_read(settings->prior, &prior, error) : VQCT_OK;
+  enum vqct_status status =
+      settings->prior ? prior_convert(settings->prior, &prior, error) : VQCT_OK;
   if (status == VQCT_OK && settings->config)
     status = model_config_read(settings->config, &config, error);
   struct exec exec = {.arena = arena};

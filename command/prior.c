@@ -7,13 +7,10 @@
 #include "error.h"
 
 static const struct command *const commands[] = {
-    &prior_build_command,
-    &prior_embed_command,
-    &prior_show_command,
-    &prior_tag_command,
-    &prior_train_tagger_command,
-    &prior_build_lexicon_command,
-    NULL,
+    &prior_build_command,         &prior_convert_command,
+    &prior_embed_command,         &prior_show_command,
+    &prior_tag_command,           &prior_train_tagger_command,
+    &prior_build_lexicon_command, NULL,
 };
 
 static void print_help(void) {

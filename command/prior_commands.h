@@ -12,6 +12,7 @@
   }
 
 extern const struct command prior_build_command;
+extern const struct command prior_convert_command;
 extern const struct command prior_embed_command;
 extern const struct command prior_show_command;
 extern const struct command prior_tag_command;

@@ -55,9 +55,9 @@ static int compare_weights(const void *a, const void *b) {
   const struct prior_edge *left = a, *right = b;
   if (left->weight != right->weight)
     return left->weight < right->weight ? 1 : -1;
-  if (left->adjective != right->adjective)
-    return left->adjective < right->adjective ? -1 : 1;
-  return (left->noun > right->noun) - (left->noun < right->noun);
+  if (left->first != right->first)
+    return left->first < right->first ? -1 : 1;
+  return (left->second > right->second) - (left->second < right->second);
 }
 
 static enum vqct_status print_strongest(const struct prior *prior, size_t top,
@@ -70,7 +70,7 @@ static enum vqct_status print_strongest(const struct prior *prior, size_t top,
   qsort(edges, prior->edge_count, sizeof *edges, compare_weights);
   fputs("edges:", stdout);
   for (size_t i = 0; i < prior->edge_count && i < top; i++)
-    printf("%s %s %s %u", i ? "," : "", prior->word[edges[i].adjective], prior->word[edges[i].noun],
+    printf("%s %s %s %u", i ? "," : "", prior->word[edges[i].first], prior->word[edges[i].second],
            (unsigned)edges[i].weight);
   putchar('\n');
   free(edges);

@@ -10,6 +10,7 @@
 #include "error.h"
 #include "import_gumbel.h"
 #include "model_names.h"
+#include "prior_edges.h"
 #include "size.h"
 #include "transfer.h"
 
@@ -195,8 +196,14 @@ static enum vqct_status take_transfer(struct importing *im) {
                                             .codes = im->request->prior->words,
                                             .code_dimension = (size_t)config->code_dimension};
   struct transfer *transfer = NULL;
-  enum vqct_status status =
-      transfer_new(&transfer_config, im->request->prior, im->exec, &transfer, im->error);
+  struct prior prior = *im->request->prior;
+  struct prior_edge *edges;
+  enum vqct_status status = prior_edges_released(&prior, &edges, &prior.edge_count, im->error);
+  if (status)
+    return status;
+  prior.edges = edges;
+  status = transfer_new(&transfer_config, &prior, im->exec, &transfer, im->error);
+  free(edges);
   if (!status)
     status = compute_codebook(im, transfer);
   transfer_free(transfer);

@@ -36,9 +36,9 @@ size_t prior_graph_neighbours(const struct prior *prior, uint32_t row, struct ne
   *all = 0;
   for (size_t i = 0; i < prior->edge_count; i++) {
     const struct prior_edge *edge = &prior->edges[i];
-    if (edge->adjective != row && edge->noun != row)
+    if (edge->first != row && edge->second != row)
       continue;
-    uint32_t other = edge->adjective == row ? edge->noun : edge->adjective;
+    uint32_t other = edge->first == row ? edge->second : edge->first;
     ++*all;
     count = put(neighbours, count, most, (struct neighbour){other, edge->weight});
   }

@@ -8,6 +8,7 @@
 #include "error.h"
 #include "exclusions.h"
 #include "prior_count.h"
+#include "prior_edges.h"
 #include "provenance.h"
 
 /* One word that may be kept. */
@@ -165,13 +166,6 @@ static enum vqct_status place_all_words(struct building *building, struct vqct_e
   return place_words(building, VQCT_NOUN, prior->adjectives, word, count, vectors, error);
 }
 
-static int compare_edges(const void *a, const void *b) {
-  const struct prior_edge *left = a, *right = b;
-  if (left->adjective != right->adjective)
-    return left->adjective < right->adjective ? -1 : 1;
-  return (left->noun > right->noun) - (left->noun < right->noun);
-}
-
 static enum vqct_status place_edges(struct building *building, struct vqct_error *error) {
   const struct vocabulary *vocabulary = &building->vocabulary;
   struct prior_report *report = building->report;
@@ -193,9 +187,8 @@ static enum vqct_status place_edges(struct building *building, struct vqct_error
     edges[report->edges++] = (struct prior_edge){adjective, noun, weight};
     report->edge_places += weight;
   }
-  qsort(edges, report->edges, sizeof *edges, compare_edges);
   building->prior->edges = edges;
-  building->prior->edge_count = report->edges;
+  building->prior->edge_count = report->edges = prior_edges_merge(edges, report->edges);
   return VQCT_OK;
 }
 
@@ -216,8 +209,8 @@ static enum vqct_status count_degrees(struct building *building, struct vqct_err
   if (!degree)
     return error_set(error, VQCT_MEMORY, "no memory for the degrees");
   for (size_t i = 0; i < prior->edge_count; i++) {
-    degree[prior->edges[i].adjective]++;
-    degree[prior->edges[i].noun]++;
+    degree[prior->edges[i].first]++;
+    degree[prior->edges[i].second]++;
   }
   for (size_t row = 0; row < prior->words; row++) {
     struct prior_part_report *part = &building->report->part[row >= prior->adjectives];

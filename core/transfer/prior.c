@@ -4,7 +4,7 @@
  *   words.part  U8  [N]      0 adjective, 1 noun; all adjectives come first
  *   words.count U64 [N]
  *   embeddings  F32 [N, D]
- *   edges       U32 [E, 3]   adjective, noun, weight; by adjective, then noun
+ *   edges       U32 [E, 3]   two rows, the lower first, and the weight; by first, then second row
  *
  * and the texts format ("vqct-prior"), version ("1") and provenance in its header.
  */
@@ -62,17 +62,15 @@ static enum vqct_status check_edges(const struct prior *prior, struct vqct_error
   const struct prior_edge *before = NULL;
   for (size_t i = 0; i < prior->edge_count; i++) {
     const struct prior_edge *edge = &prior->edges[i];
-    if (edge->adjective >= prior->adjectives || edge->noun < prior->adjectives ||
-        edge->noun >= prior->words)
+    if (edge->first >= edge->second || edge->second >= prior->words)
       return error_set(error, VQCT_MODEL,
-                       "edge %zu of the prior joins rows %u and %u; adjectives are 0 to %zu, nouns "
-                       "%zu to %zu",
-                       i, (unsigned)edge->adjective, (unsigned)edge->noun, prior->adjectives - 1,
-                       prior->adjectives, prior->words - 1);
+                       "edge %zu of the prior joins rows %u and %u; the lower must come first, and "
+                       "rows are 0 to %zu",
+                       i, (unsigned)edge->first, (unsigned)edge->second, prior->words - 1);
     if (edge->weight == 0)
       return error_set(error, VQCT_MODEL, "edge %zu of the prior has weight 0", i);
-    if (before && (before->adjective > edge->adjective ||
-                   (before->adjective == edge->adjective && before->noun >= edge->noun)))
+    if (before && (before->first > edge->first ||
+                   (before->first == edge->first && before->second >= edge->second)))
       return error_set(error, VQCT_MODEL, "edge %zu of the prior is out of order or stands twice",
                        i);
     before = edge;

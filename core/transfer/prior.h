@@ -19,11 +19,11 @@
 #include "arena.h"
 #include "vqct/status.h"
 
-/** How often an adjective stood directly before a noun. */
+/** How often one word stood directly before another: in priors that are built here, the adjective
+ * of row `first` before the noun of row `second`. */
 struct prior_edge {
-  uint32_t adjective; /* row, 0 to Na - 1 */
-  uint32_t noun;      /* row in the whole order, Na to N - 1 */
-  uint32_t weight;    /* places in the captions, at least 1 */
+  uint32_t first, second; /* rows, 0 to N - 1; first is below second */
+  uint32_t weight;        /* places in the captions, at least 1 */
 };
 
 /* The most that a prior may hold; files that claim more are refused. */
@@ -41,7 +41,7 @@ struct prior {
                                    * part of speech */
   const uint64_t *count;          /* N: occurrences in the captions */
   const float *embeddings;        /* N,D: finite */
-  const struct prior_edge *edges; /* by adjective, then noun; each pair once */
+  const struct prior_edge *edges; /* by first, then second row; each pair once */
   const char *provenance;         /* where it came from: a JSON object, not checked */
   struct arena memory;            /* holds all of the above */
 };

@@ -27,12 +27,12 @@ static int by_column(const void *a, const void *b) {
 static enum vqct_status check_edges(size_t nodes, const struct prior_edge *edges, size_t count,
                                     struct vqct_error *error) {
   for (size_t i = 0; i < count; i++) {
-    if (edges[i].adjective >= nodes || edges[i].noun >= nodes)
+    if (edges[i].first >= nodes || edges[i].second >= nodes)
       return error_set(error, VQCT_MODEL, "edge %zu of the graph joins %u and %u of %zu words", i,
-                       edges[i].adjective, edges[i].noun, nodes);
-    if (edges[i].adjective == edges[i].noun)
+                       edges[i].first, edges[i].second, nodes);
+    if (edges[i].first == edges[i].second)
       return error_set(error, VQCT_MODEL, "edge %zu of the graph joins word %u to itself", i,
-                       edges[i].noun);
+                       edges[i].second);
     if (!edges[i].weight)
       return error_set(error, VQCT_MODEL, "edge %zu of the graph weighs 0", i);
   }
@@ -45,8 +45,8 @@ static void count_rows(size_t nodes, const struct prior_edge *edges, size_t coun
   for (size_t i = 0; i <= nodes; i++)
     start[i] = i;
   for (size_t i = 0; i < count; i++) {
-    start[edges[i].adjective + 1]++;
-    start[edges[i].noun + 1]++;
+    start[edges[i].first + 1]++;
+    start[edges[i].second + 1]++;
   }
   size_t more = 0; /* entries of edges in the rows so far */
   for (size_t i = 1; i <= nodes; i++) {
@@ -61,7 +61,7 @@ static void fill_rows(size_t nodes, const struct prior_edge *edges, size_t count
   for (size_t i = 0; i < nodes; i++)
     entries[matrix->start[i] + used[i]++] = (struct entry){(uint32_t)i, 1};
   for (size_t i = 0; i < count; i++) {
-    uint32_t a = edges[i].adjective, b = edges[i].noun;
+    uint32_t a = edges[i].first, b = edges[i].second;
     entries[matrix->start[a] + used[a]++] = (struct entry){b, edges[i].weight};
     entries[matrix->start[b] + used[b]++] = (struct entry){a, edges[i].weight};
   }

@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import native  # noqa: E402
 import test_import as imports  # noqa: E402
 import torch_families as families  # noqa: E402
+from safetensors_file import read_safetensors  # noqa: E402
 
 BASE, NEAREST, run = imports.BASE, imports.NEAREST, imports.run
 
@@ -324,6 +325,120 @@ class Families(imports.Checkpoint):
         code, _, err = run("decode", self.model, self.path("t.npy"), "-o", self.path("out"))
         self.assertEqual(code, 2)
         self.assertIn("the model has no decoder: it only encodes", err)
+
+
+class Released(imports.Checkpoint):
+    """The released VQCT: its state dict and the pickle of its words."""
+
+    ADJECTIVES = {"orange": 11, "rare": 10, "red": 500, "big": 12, "light": 40}
+    NOUNS = {"cat": 99, "orange": 30, "dog": 11, "seldom": 1, "light": 12}
+    PAIRS = [("orange", "cat"), ("orange", "cat"), ("red", "cat"), ("big", "dog"), ("cat", "red"),
+             ("red", "orange"), ("orange", "orange"), ("rare", "cat"), ("big", "seldom"),
+             ("light", "dog"), ("light", "light"), ("big", "big")]
+    D = 6
+
+    def words(self, vector):
+        draw = np.random.default_rng(4)
+        numbers = [{word: draw.standard_normal(self.D).astype(np.float32) for word in counts}
+                   for counts in (self.ADJECTIVES, self.NOUNS)]
+        return {"adj_code_book": list(self.ADJECTIVES), "adj_code_book_num": self.ADJECTIVES,
+                "noun_code_book_num": self.NOUNS, "adj_noun_edges": self.PAIRS,
+                "adj_code_book_vec": {word: vector(x) for word, x in numbers[0].items()},
+                "noun_code_book_vec": {word: vector(x) for word, x in numbers[1].items()}}, numbers
+
+    def graph(self, numbers):
+        """Rows and edges as the paper's code has them: one index for both lists, where a later word
+        replaces an earlier one."""
+        kept = [[word for word, count in counts.items() if count > 10]
+                for counts in (self.ADJECTIVES, self.NOUNS)]
+        book = kept[0] + kept[1]
+        index = {word: row for row, word in enumerate(book)}
+        x = np.stack([numbers[0][word] for word in kept[0]] + [numbers[1][word] for word in kept[1]])
+        edges = [(index[a], index[b], 1) for a, b in self.PAIRS
+                 if a in index and b in index and a != b]  # its own loop is there already
+        return book, len(kept[0]), torch.from_numpy(x), edges
+
+    def write_words(self, kind):
+        kinds = {"tensor": torch.from_numpy, "half": lambda x: torch.from_numpy(x).half(),
+                 "view": lambda x: torch.from_numpy(np.stack([0 * x, x]))[1], "array": np.copy,
+                 "list": lambda x: [float(number) for number in x]}
+        words, numbers = self.words(kinds.get(kind, kinds["list"]))
+        path = self.path("words")
+        if kind == "json":
+            with open(path, "w") as file:
+                json.dump(words, file)
+        else:
+            with open(path, "wb") as file:
+                pickle.dump(words, file, protocol=pickle.HIGHEST_PROTOCOL if kind != "list" else 0)
+        return path, self.graph([{word: x.astype(np.float16).astype(np.float32)
+                                  for word, x in part.items()} if kind == "half" else part
+                                 for part in numbers])
+
+    def test_words(self):
+        for kind in ("tensor", "half", "view", "array", "list", "json"):
+            with self.subTest(kind):
+                path, (book, adjectives, x, edges) = self.write_words(kind)
+                code, out, err = run("prior", "convert", path, "-o", self.path("prior"))
+                self.assertEqual((code, err), (0, ""))
+                tensors, _ = read_safetensors(self.path("prior"))
+                self.assertEqual(bytes(tensors["words.text"]).decode().split("\0")[:-1], book)
+                self.assertEqual(tensors["words.part"].tolist(),
+                                 [0] * adjectives + [1] * (len(book) - adjectives))
+                np.testing.assert_array_equal(tensors["embeddings"], x.numpy())
+                counted = collections.Counter(tuple(sorted(edge[:2])) for edge in edges)
+                self.assertEqual(tensors["edges"].tolist(),
+                                 [[a, b, n] for (a, b), n in sorted(counted.items())])
+                self.assertIn("cat orange 2", run("prior", "show", self.path("prior"))[1])
+
+    def test_released(self):
+        for k in (1, 2):
+            path, (book, adjectives, x, edges) = self.write_words("tensor")
+            config = {**imports.VQCT, "adjectives": adjectives, "nouns": len(book) - adjectives,
+                      "adjective_k": k}
+            module = imports.taming(config, 30 + k)
+            gcn = families.GraphConvolutions(self.D, config["code_dimension"]).requires_grad_(False)
+            codebook = gcn(x, edges)
+            module.quantize = torch.nn.Module()
+            module.quantize.gcn = gcn
+            unused = {f"quantize.code_book_mapping.{i}.{part}": np.zeros(8, np.float32)
+                      for i in (0, 2) for part in ("weight", "bias")}
+            self.assertEqual(run("prior", "convert", path, "-o", self.path("prior"))[0], 0)
+            for prior in (path, self.path("prior")):
+                with self.subTest(k=k, prior=prior):
+                    out = self.import_ok(imports.state(module, **unused), "--prior", prior, "-k",
+                                         str(k))
+                    self.assertIn("VQCT, 4 pixels a token, 8 codes of 8 numbers; 4 tensors", out)
+                    ours, _ = read_safetensors(self.model)
+                    # Products of numbers of one scale in fp32, two layers of them.
+                    self.assertLess(native.relative(ours["codebook.weight"], codebook), 2e-6)
+                    self.compare(config, module, codebook)
+
+    def test_wrong_words(self):
+        words, _ = self.words(lambda x: x.tolist())
+        cases = [
+            ('no dictionary "adj_code_book_num"', {"adj_code_book_num": None}),
+            ('no dictionary "noun_code_book_vec"', {"noun_code_book_vec": []}),
+            ('no list "adj_noun_edges"', {"adj_noun_edges": {}}),
+            ("item 1 is not a pair of words", {"adj_noun_edges": [("red", "cat"), ("red",)]}),
+            ("item 0 is not a pair of words", {"adj_noun_edges": [5]}),
+            ("'cat' has no vector", {"noun_code_book_vec": {}}),
+            ("'orange' has a vector of 3 numbers, others of 6",
+             {"noun_code_book_vec": {"cat": [1] * 6, "orange": [1, 2, 3]}}),
+            ("item 2 of its vector is not a number",
+             {"adj_code_book_vec": {"orange": [1, 2, "three"]}}),
+            ("neither numbers nor a tensor", {"adj_code_book_vec": {"orange": "text"}}),
+            ("0 nouns", {"noun_code_book_num": {"cat": 10}}),
+            ("not in lower case", {"noun_code_book_num": {"Cat": 11},
+                                   "noun_code_book_vec": {"Cat": [1] * 6}}),
+        ]
+        for message, change in cases:
+            for writer in ("json", "pickle"):
+                with self.subTest(message, writer=writer), open(self.path("w"), "wb") as file:
+                    file.write(json.dumps({**words, **change}).encode() if writer == "json" else
+                               pickle.dumps({**words, **change}))
+                code, out, err = run("prior", "convert", self.path("w"), "-o", self.path("p"))
+                self.assertEqual((code, out, os.path.exists(self.path("p"))), (5, "", False), err)
+                self.assertIn(message, err)
 
 
 if __name__ == "__main__":
