@@ -7,7 +7,8 @@
 #include "perceptual.h"
 #include "perceptual_network.h"
 
-#define SLICES_MAX 7 /* of the lpips package, counted from 1 */
+#define SLICES_MAX  7  /* of the lpips package, counted from 1 */
+#define ALEX_KERNEL 11 /* of the first convolution of AlexNet, the package's own choice */
 
 /* One stage of a published network. */
 struct plan {
@@ -118,19 +119,24 @@ static enum vqct_status read_stage(const struct network_file *from, const struct
   return status;
 }
 
-static bool has_layer(const struct safetensors *file, const char *feature) {
+static const struct tensor *layer_weight(const struct safetensors *file, const char *feature) {
   char weight[80];
   snprintf(weight, sizeof weight, "%s.weight", find_layer(file, feature).text);
-  return safetensors_find(file, weight) != NULL;
+  return safetensors_find(file, weight);
 }
 
 static enum vqct_status read_network(const struct network_file *from, bool compared,
                                      struct perceptual *network) {
-  bool squeeze = has_layer(from->file, "3.squeeze");
-  if (!has_layer(from->file, "0"))
+  bool squeeze = layer_weight(from->file, "3.squeeze") != NULL;
+  const struct tensor *first = layer_weight(from->file, "0");
+  if (!first)
     return error_set(from->error, VQCT_MODEL,
                      "%s: there is no tensor features.0.weight or net.slice1.0.weight: weights of "
                      "LPIPS are wanted, as docs/training.md tells how to write them",
+                     from->path);
+  if (first->dims == 4 && first->shape[2] == ALEX_KERNEL)
+    return error_set(from->error, VQCT_MODEL,
+                     "%s: weights of AlexNet; those of SqueezeNet 1.1 or VGG16 are wanted",
                      from->path);
   const struct plan *plan = squeeze ? squeeze_plan : vgg_plan;
   int stages = (int)(squeeze ? sizeof squeeze_plan / sizeof *squeeze_plan

@@ -166,8 +166,12 @@ class Lpips(unittest.TestCase):
             write_safetensors(path, {"lin0.model.1.weight": np.zeros((1, 64, 1, 1), np.float32)})
             self.assertEqual(LIB.perceptual_open(path.encode(), ctypes.byref(lpips),
                                                  ctypes.byref(error)), 5)
-        self.assertIn(b"net.slice1.0.weight", error.message)
-        self.assertIn(b"docs/training.md", error.message)
+            self.assertIn(b"net.slice1.0.weight", error.message)
+            self.assertIn(b"docs/training.md", error.message)
+            write_safetensors(path, {"net.slice1.0.weight": np.zeros((64, 3, 11, 11), np.float32)})
+            self.assertEqual(LIB.perceptual_open(path.encode(), ctypes.byref(lpips),
+                                                 ctypes.byref(error)), 5)
+            self.assertIn(b"weights of AlexNet", error.message)
 
     def test_too_small(self):
         weights = torch_lpips.random_weights("squeeze", 5)
