@@ -118,11 +118,11 @@ static enum vqct_status decode_all(struct decoding *decoding, struct vqct_error 
   while (done < all && status == VQCT_OK && !signals_stop()) {
     size_t count = same_size(decoding, done);
     status = decode_group(decoding, done, count, error);
-    done += count;
+    done += status == VQCT_OK ? count : 0;
     progress_set(&progress, done);
   }
   progress_clear(&progress);
-  if (status == VQCT_OK && done < all)
+  if (status == VQCT_INTERRUPTED || (status == VQCT_OK && done < all))
     status = error_set(error, VQCT_INTERRUPTED, "stopped after %zu of %zu pictures", done, all);
   return status;
 }
@@ -145,6 +145,8 @@ static enum vqct_status prepare(struct decoding *decoding, char **operands,
                            &decoding->file, error);
   if (status == VQCT_OK)
     status = vqct_session_new(decoding->model, threads, &decoding->session, error);
+  if (status == VQCT_OK)
+    vqct_session_stop_when(decoding->session, signals_stopping.asked, NULL);
   decoding->tokens = calloc(decoding->batch, sizeof *decoding->tokens);
   decoding->pixels = calloc(decoding->batch, sizeof *decoding->pixels);
   if (status == VQCT_OK && !(decoding->tokens && decoding->pixels))

@@ -197,6 +197,8 @@ static enum vqct_status prepare(struct encoding *encoding, char **operands, int 
     status = check_numbers(encoding, error);
   if (status == VQCT_OK)
     status = vqct_session_new(encoding->model, threads, &encoding->session, error);
+  if (status == VQCT_OK)
+    vqct_session_stop_when(encoding->session, signals_stopping.asked, NULL);
   encoding->item = calloc(encoding->batch, sizeof *encoding->item);
   encoding->pixels = calloc(encoding->batch, sizeof *encoding->pixels);
   encoding->tokens = calloc(encoding->batch, sizeof *encoding->tokens);
@@ -223,27 +225,60 @@ static enum vqct_status reserve_tokens(struct encoding *encoding, size_t count,
   return VQCT_OK;
 }
 
-/* Encodes and writes the batch in hand. */
-static enum vqct_status flush(struct encoding *encoding, struct vqct_error *error) {
-  if (!encoding->filled)
-    return VQCT_OK;
+static enum vqct_status write_failure(struct encoding *encoding, size_t index, const char *message,
+                                      struct vqct_error *error) {
+  if (!encoding->settings.quiet) {
+    progress_clear(&encoding->progress);
+    fprintf(stderr, "vqct encode: %s\n", message);
+  }
+  encoding->done++;
+  return token_writer_fail(encoding->writer, pictures_name(encoding->pictures, index), message,
+                           error);
+}
+
+/* Pictures of a size that the session does not compute fail, and the others go on. */
+static enum vqct_status refuse_batch(struct encoding *encoding, struct vqct_error *error) {
+  const struct vqct_error fault = *error;
+  enum vqct_status status = VQCT_OK;
+  for (size_t i = 0; i < encoding->filled && status == VQCT_OK; i++) {
+    size_t index = encoding->item[i].index;
+    struct vqct_error named = fault;
+    error_prefix(&named, "%s", pictures_name(encoding->pictures, index));
+    status = write_failure(encoding, index, named.message, error);
+  }
+  return status;
+}
+
+static enum vqct_status encode_batch(struct encoding *encoding, struct vqct_error *error) {
   const struct vqct_image *first = &encoding->item[0].image;
   uint32_t factor = encoding->info->downsampling;
   size_t height = first->height / factor, width = first->width / factor;
   enum vqct_status status =
       reserve_tokens(encoding, encoding->info->planes * height * width, error);
+  if (status != VQCT_OK)
+    return status;
   for (size_t i = 0; i < encoding->filled; i++)
     encoding->pixels[i] = encoding->item[i].image.pixels;
-  if (status == VQCT_OK)
-    status = vqct_encode(encoding->session, encoding->pixels, encoding->filled, first->height,
-                         first->width, encoding->tokens, error);
-  for (size_t i = 0; i < encoding->filled && status == VQCT_OK; i++)
+  status = vqct_encode(encoding->session, encoding->pixels, encoding->filled, first->height,
+                       first->width, encoding->tokens, error);
+  if (status == VQCT_LIMIT)
+    return refuse_batch(encoding, error);
+  for (size_t i = 0; i < encoding->filled && status == VQCT_OK; i++) {
     status = token_writer_add(encoding->writer,
                               pictures_name(encoding->pictures, encoding->item[i].index),
                               encoding->tokens[i], height, width, error);
+    encoding->done += status == VQCT_OK;
+  }
+  return status;
+}
+
+/* Encodes and writes the batch in hand. */
+static enum vqct_status flush(struct encoding *encoding, struct vqct_error *error) {
+  if (!encoding->filled)
+    return VQCT_OK;
+  enum vqct_status status = encode_batch(encoding, error);
   for (size_t i = 0; i < encoding->filled; i++)
     vqct_image_free(&encoding->item[i].image);
-  encoding->done += status == VQCT_OK ? encoding->filled : 0;
   encoding->filled = 0;
   progress_set(&encoding->progress, encoding->done);
   return status;
@@ -253,15 +288,8 @@ static enum vqct_status flush(struct encoding *encoding, struct vqct_error *erro
 static enum vqct_status leave_out(struct encoding *encoding, const struct feed_item *item,
                                   struct vqct_error *error) {
   enum vqct_status status = flush(encoding, error);
-  if (status != VQCT_OK)
-    return status;
-  if (!encoding->settings.quiet) {
-    progress_clear(&encoding->progress);
-    fprintf(stderr, "vqct encode: %s\n", item->error.message);
-  }
-  encoding->done++;
-  return token_writer_fail(encoding->writer, pictures_name(encoding->pictures, item->index),
-                           item->error.message, error);
+  return status == VQCT_OK ? write_failure(encoding, item->index, item->error.message, error)
+                           : status;
 }
 
 /* "nothing passed over", or "passed over: 3 webp, 1 txt". */
@@ -321,7 +349,7 @@ static enum vqct_status encode_all(struct encoding *encoding, struct vqct_error 
   if (status == VQCT_OK && !signals_stop())
     status = flush(encoding, error);
   progress_clear(&encoding->progress);
-  if (status == VQCT_OK && signals_stop())
+  if (status == VQCT_INTERRUPTED || (status == VQCT_OK && signals_stop()))
     status = error_set(error, VQCT_INTERRUPTED,
                        "stopped after %zu of %zu pictures; the same command goes on from there",
                        encoding->done, shard_pictures(encoding));

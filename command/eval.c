@@ -130,11 +130,11 @@ static enum vqct_status measure(struct eval *eval, const struct vqct_image *pict
   return status;
 }
 
-/* A picture that is too small for a measure fails alone, as a damaged one does. */
+/* A picture that is too small for a measure, or too large, fails alone, as a damaged one does. */
 static enum vqct_status measure_item(struct eval *eval, struct feed_item *item,
                                      struct vqct_error *error) {
   enum vqct_status status = measure(eval, &item->image, error);
-  if (status != VQCT_INVALID)
+  if (status != VQCT_INVALID && status != VQCT_LIMIT)
     return status;
   error_prefix(error, "%s", pictures_name(eval->pictures, item->index));
   item->error = *error;
@@ -160,7 +160,7 @@ static enum vqct_status measure_all(struct eval *eval, struct vqct_error *error)
     progress_set(&progress, ++seen);
   }
   progress_clear(&progress);
-  if (status == VQCT_OK && signals_stop())
+  if (status == VQCT_INTERRUPTED || (status == VQCT_OK && signals_stop()))
     status =
         error_set(error, VQCT_INTERRUPTED, "stopped after %zu of %zu pictures", seen, eval->limit);
   if (status == VQCT_OK && !eval->sums.pictures)
@@ -308,6 +308,8 @@ static enum vqct_status prepare(struct eval *eval, char **operands, int count,
     status = prepare_measures(eval, error);
   if (status == VQCT_OK)
     status = vqct_session_new(eval->model, (unsigned)eval->settings.threads, &eval->session, error);
+  if (status == VQCT_OK)
+    vqct_session_stop_when(eval->session, signals_stopping.asked, NULL);
   struct feed_settings feed = {.pictures = eval->pictures,
                                .preparation = eval->settings.preparation,
                                .model = eval->info,

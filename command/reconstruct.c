@@ -161,9 +161,14 @@ static enum vqct_status reconstruct_all(struct reconstruction *reconstruction,
   progress_start(&progress, "reconstruct", pictures_count(reconstruction->pictures), 0);
   while (status == VQCT_OK && !signals_stop() && feed_next(reconstruction->feed, &item)) {
     progress_clear(&progress);
-    if (item.error.status == VQCT_OK) {
+    if (item.error.status == VQCT_OK)
       status = reconstruct_one(reconstruction, &item, error);
-    } else {
+    if (status == VQCT_LIMIT) { /* it is too large, and fails alone */
+      error_prefix(error, "%s", pictures_name(reconstruction->pictures, item.index));
+      item.error = *error;
+      status = VQCT_OK;
+    }
+    if (item.error.status != VQCT_OK) {
       fprintf(stderr, "vqct reconstruct: %s\n", item.error.message);
       reconstruction->bad++;
     }
@@ -172,7 +177,7 @@ static enum vqct_status reconstruct_all(struct reconstruction *reconstruction,
   }
   progress_clear(&progress);
   print_means(reconstruction);
-  if (status == VQCT_OK && signals_stop())
+  if (status == VQCT_INTERRUPTED || (status == VQCT_OK && signals_stop()))
     return error_set(error, VQCT_INTERRUPTED, "stopped after %zu of %zu pictures",
                      reconstruction->good + reconstruction->bad,
                      pictures_count(reconstruction->pictures));
@@ -198,6 +203,8 @@ static enum vqct_status prepare(struct reconstruction *reconstruction, char **op
   if (status == VQCT_OK)
     status = vqct_session_new(reconstruction->model, (unsigned)reconstruction->settings.threads,
                               &reconstruction->session, error);
+  if (status == VQCT_OK)
+    vqct_session_stop_when(reconstruction->session, signals_stopping.asked, NULL);
   if (status == VQCT_OK)
     status = output_folder_open(reconstruction->settings.output, &reconstruction->folder, error);
   struct feed_settings feed = {.pictures = reconstruction->pictures,

@@ -12,7 +12,7 @@ void signals_catch(void);
 /** Whether one has come. */
 bool signals_stop(void);
 
-/** The same question for those who list pictures. */
+/** The same question for those who list pictures, and for sessions. */
 extern const struct shard_stop signals_stopping;
 
 #endif

@@ -396,6 +396,34 @@ class Encode(CommandTest):
         self.assertFails(vqct("encode", self.model, self.path("empty"), "-o", self.path("u.npy")), READ,
                          "there is no PNG or JPEG picture")
 
+    def test_a_signal_is_heard_within_a_picture(self):
+        """A picture that takes some ten seconds: 736 x 736 on a network with attention at a quarter."""
+        picture(1, 736, 736).save(self.path("large.png"))
+        for command in ("encode", "-o", self.path("t.bin"), "--resize", "none"), \
+                ("reconstruct", "-o", self.path("out"), "--resize", "none"), \
+                ("eval", "--resize", "none"):
+            process = subprocess.Popen([VQCT, command[0], self.model, self.path("large.png"),
+                                        *command[1:], "--threads", "1"], stderr=subprocess.PIPE,
+                                       stdout=subprocess.PIPE, text=True)
+            time.sleep(1)
+            self.assertIsNone(process.poll(), "the picture is too small for this test")
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=20)
+            self.assertEqual(process.returncode, INTERRUPTED, said)
+            self.assertIn("stopped after 0 of 1 pictures", said)
+
+    def test_a_picture_of_too_much_attention_fails_alone(self):
+        Image.new("RGB", (3000, 2000)).save(self.path("a.png"))
+        write(self.path("b.png"), content(f"{self.pictures}/p0.png"))
+        paths = self.path("a.png"), self.path("b.png")
+        done = self.encode(*paths, "-o", self.path("t.bin"), "--resize", "none", status=PARTIAL)
+        self.assertIn("a.png: ", done.stderr)
+        self.assertEqual(["row" in r for r in records(self.path("t.jsonl"))[1:]], [False, True])
+        for command in ("reconstruct", "-o", self.path("out")), ("eval",):
+            done = vqct(command[0], self.model, *paths, *command[1:], "--resize", "none")
+            self.assertEqual(done.returncode, PARTIAL, done.stderr)
+            self.assertIn("a.png: ", done.stderr)
+
     def test_names_that_are_not_text(self):
         folder = os.fsencode(self.path("in"))
         os.mkdir(folder)
