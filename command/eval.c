@@ -157,7 +157,8 @@ static enum vqct_status measure_all(struct eval *eval, struct vqct_error *error)
       eval->bad++;
     }
     vqct_image_free(&item.image);
-    progress_set(&progress, ++seen);
+    seen += status != VQCT_INTERRUPTED;
+    progress_set(&progress, seen);
   }
   progress_clear(&progress);
   if (status == VQCT_INTERRUPTED || (status == VQCT_OK && signals_stop()))

@@ -20,7 +20,8 @@ enum vqct_status image_check_encodable(const struct vqct_image *image, struct vq
  * where memory is exhausted. */
 bool bytes_reserve(struct vqct_bytes *file, size_t *room, size_t more);
 
-/** Reads the size from a PNG file's header. Errors: IMAGE. */
+/** Reads the size from a PNG file's header, after the orientation of a chunk eXIf before IEND is
+ * applied. Errors: IMAGE. */
 enum vqct_status codec_png_header(const uint8_t *data, size_t size,
                                   struct vqct_image_header *header, struct vqct_error *error);
 
@@ -36,11 +37,6 @@ struct jpeg_segments {
   uint32_t width, height; /* as stored; either may be 0 in a hostile file */
   unsigned orientation;   /* of EXIF, 1 to 8; 1 where the file does not say */
 };
-
-/** Whether an orientation exchanges width and height. */
-static inline bool jpeg_orientation_swaps(unsigned orientation) {
-  return orientation >= 5;
-}
 
 /** Walks the segments of a JPEG file up to its first scan. Errors: IMAGE, LIMIT (a segment). */
 enum vqct_status jpeg_segments_read(const uint8_t *data, size_t size,

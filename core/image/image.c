@@ -4,6 +4,7 @@
 
 #include "codec.h"
 #include "error.h"
+#include "orientation.h"
 
 static enum vqct_image_format format_of(const uint8_t *data, size_t size) {
   static const uint8_t png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
@@ -53,7 +54,7 @@ static enum vqct_status read_header(const uint8_t *data, size_t size,
   case VQCT_IMAGE_JPEG:
     status = jpeg_segments_read(data, size, limits, segments, error);
     if (status == VQCT_OK) {
-      bool swaps = jpeg_orientation_swaps(segments->orientation);
+      bool swaps = orientation_swaps(segments->orientation);
       header->width = swaps ? segments->height : segments->width;
       header->height = swaps ? segments->width : segments->height;
     }

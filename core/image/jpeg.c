@@ -20,6 +20,7 @@
 
 #include "codec.h"
 #include "error.h"
+#include "orientation.h"
 
 struct jpeg_failure {
   struct jpeg_error_mgr manager; /* first, so that libjpeg's pointer to it is one to the whole */
@@ -119,42 +120,14 @@ static void convert_inks(uint8_t *row, size_t width) {
   }
 }
 
-/* Where the stored picture's first pixel comes to stand in the upright one, and how many pixels on
- * its next column and next row are. */
-struct placement {
-  size_t origin;
-  ptrdiff_t column, row;
-};
-
-static struct placement upright(unsigned orientation, const struct vqct_image *image) {
-  ptrdiff_t width = image->width, height = image->height;
-  bool mirrored = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
-  bool flipped = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
-  ptrdiff_t across = mirrored ? -1 : 1, down = flipped ? -width : width;
-  bool swaps = jpeg_orientation_swaps(orientation);
-  return (struct placement){
-      .origin = (size_t)((mirrored ? width - 1 : 0) + (flipped ? (height - 1) * width : 0)),
-      .column = swaps ? down : across,
-      .row = swaps ? across : down,
-  };
-}
-
-static void place_row(const uint8_t *row, size_t width, uint8_t *to, ptrdiff_t column) {
-  for (size_t x = 0; x < width; x++) {
-    uint8_t *pixel = to + 3 * column * (ptrdiff_t)x;
-    pixel[0] = row[3 * x];
-    pixel[1] = row[3 * x + 1];
-    pixel[2] = row[3 * x + 2];
-  }
-}
-
 /* The picture's memory is taken only after libjpeg has accepted the header. */
 static void read_rows(struct jpeg_reading *reading) {
   struct jpeg_decompress_struct *jpeg = &reading->jpeg;
   bool inks = jpeg->out_color_space == JCS_CMYK;
   JSAMPARRAY row = jpeg->mem->alloc_sarray((j_common_ptr)jpeg, JPOOL_IMAGE,
                                            jpeg->output_width * (inks ? 4 : 3), 1);
-  struct placement place = upright(reading->segments->orientation, reading->image);
+  const struct placement place =
+      orientation_placement(reading->segments->orientation, reading->image);
   uint8_t *pixels = reading->image->pixels + 3 * place.origin;
   while (jpeg->output_scanline < jpeg->output_height) {
     uint8_t *to = pixels + 3 * place.row * (ptrdiff_t)jpeg->output_scanline;
@@ -165,7 +138,7 @@ static void read_rows(struct jpeg_reading *reading) {
     jpeg_read_scanlines(jpeg, row, 1);
     if (inks)
       convert_inks(row[0], jpeg->output_width);
-    place_row(row[0], jpeg->output_width, to, place.column);
+    orientation_place_row(row[0], jpeg->output_width, to, place.column);
   }
 }
 
@@ -185,7 +158,7 @@ static enum vqct_status read_jpeg(struct jpeg_reading *reading, const uint8_t *d
                      "the JPEG file has two frame headers that differ");
   choose_output(jpeg);
   jpeg_start_decompress(jpeg);
-  bool swaps = jpeg_orientation_swaps(segments->orientation);
+  bool swaps = orientation_swaps(segments->orientation);
   enum vqct_status status = image_new(swaps ? segments->height : segments->width,
                                       swaps ? segments->width : segments->height, 3, reading->image,
                                       reading->failure.error);

@@ -15,6 +15,7 @@
 
 #include "codec.h"
 #include "error.h"
+#include "orientation.h"
 #include "size.h"
 
 /* ---- the file's outline ---------------------------------------------------------------------- */
@@ -25,6 +26,21 @@ static uint32_t read_u32(const uint8_t *bytes) {
   return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
+/* Of the first chunk eXIf, wherever it stands; 1 where there is none. */
+static unsigned find_orientation(const uint8_t *data, size_t size) {
+  size_t at = SIGNATURE_BYTES;
+  while (size - at >= CHUNK_FRAME_BYTES) {
+    uint32_t length = read_u32(data + at);
+    const uint8_t *type = data + at + 4;
+    if (length > size - at - CHUNK_FRAME_BYTES || memcmp(type, "IEND", 4) == 0)
+      break;
+    if (memcmp(type, "eXIf", 4) == 0)
+      return orientation_of_tiff(type + 4, length);
+    at += CHUNK_FRAME_BYTES + (size_t)length;
+  }
+  return 1;
+}
+
 enum vqct_status codec_png_header(const uint8_t *data, size_t size,
                                   struct vqct_image_header *header, struct vqct_error *error) {
   static const uint8_t start[8] = {0, 0, 0, 13, 'I', 'H', 'D', 'R'};
@@ -33,8 +49,9 @@ enum vqct_status codec_png_header(const uint8_t *data, size_t size,
                      size);
   if (memcmp(data + SIGNATURE_BYTES, start, sizeof start) != 0)
     return error_set(error, VQCT_IMAGE, "the PNG file does not begin with an IHDR chunk");
-  header->width = read_u32(data + 16);
-  header->height = read_u32(data + 20);
+  bool swaps = orientation_swaps(find_orientation(data, size));
+  header->width = read_u32(data + (swaps ? 20 : 16));
+  header->height = read_u32(data + (swaps ? 16 : 20));
   return VQCT_OK;
 }
 
@@ -191,23 +208,28 @@ enum vqct_status codec_png_decode(const uint8_t *data, size_t size,
   enum vqct_status status = check_chunks(data, size, limits, error);
   if (status != VQCT_OK)
     return status;
+  unsigned orientation = find_orientation(data, size);
   reading.png =
       png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &reading.failure, fail, ignore_warning,
                                &reading.failure, take_memory, give_memory);
   reading.info = reading.png ? png_create_info_struct(reading.png) : NULL;
   if (reading.info) {
-    png_set_user_limits(reading.png, header->width, header->height);
+    bool swaps = orientation_swaps(orientation);
+    png_set_user_limits(reading.png, swaps ? header->height : header->width,
+                        swaps ? header->width : header->height);
     status = read_rows(&reading);
   } else {
     status = error_set(error, VQCT_MEMORY, "no memory to read a PNG file");
   }
   png_destroy_read_struct(&reading.png, &reading.info, NULL);
-  if (status != VQCT_OK) {
-    vqct_image_free(image);
-  } else if (image->channels == 4) {
+  if (status == VQCT_OK && image->channels == 4) {
     composite_over_white(image->pixels, (size_t)image->width * image->height);
     shrink(image);
   }
+  if (status == VQCT_OK)
+    status = orientation_apply(orientation, image, error);
+  if (status != VQCT_OK)
+    vqct_image_free(image);
   return status;
 }
 

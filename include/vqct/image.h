@@ -57,13 +57,13 @@ enum vqct_status vqct_image_probe(const void *data, size_t size,
                                   const struct vqct_image_limits *limits,
                                   struct vqct_image_header *header, struct vqct_error *error);
 
-/** Decodes a PNG (any colour type and depth, transparency over white) or a JPEG (grey, YCbCr, CMYK,
- * progressive, EXIF orientation applied) to 3 channels, the values as stored: gamma and colour
- * profiles are not applied, and of 16-bit samples the upper 8 bits are kept. The format is told
- * from the first bytes; bytes after the picture's end are ignored. A damaged file gives no picture:
- * of libjpeg's warnings, those that mean lost pixels are errors here. Beside the file and the
- * result, a progressive JPEG takes up to 8 bytes a pixel. Errors: IMAGE (damaged, truncated or of
- * another format), LIMIT, MEMORY; image is then empty. */
+/** Decodes a PNG (any colour type and depth, transparency over white, eXIf orientation applied) or
+ * a JPEG (grey, YCbCr, CMYK, progressive, EXIF orientation applied) to 3 channels, the values as
+ * stored: gamma and colour profiles are not applied, and of 16-bit samples the upper 8 bits are
+ * kept. The format is told from the first bytes; bytes after the picture's end are ignored. A
+ * damaged file gives no picture: of libjpeg's warnings, those that mean lost pixels are errors
+ * here. Beside the file and the result, a progressive JPEG takes up to 8 bytes a pixel. Errors:
+ * IMAGE (damaged, truncated or of another format), LIMIT, MEMORY; image is then empty. */
 enum vqct_status vqct_image_decode(const void *data, size_t size,
                                    const struct vqct_image_limits *limits, struct vqct_image *image,
                                    struct vqct_error *error);

@@ -339,6 +339,32 @@ class Jpeg(unittest.TestCase):
             expected = (19, 30) if orientation >= 5 else (30, 19)
             self.assertEqual((header.width, header.height), expected)
 
+    def test_orientations_of_png(self):
+        """In a chunk eXIf before the pixels or behind them, as Pillow turns it."""
+        rng = np.random.default_rng(15)
+        for channels, orientation, early in itertools.product((3, 4), range(1, 9), (False, True)):
+            array = photograph(rng, 19, 30, channels)
+            array[..., 3:] = 255
+            file = io.BytesIO()
+            Image.fromarray(array).save(file, "PNG")
+            data = file.getvalue()
+            at = 33 if early else len(data) - 12  # behind IHDR, or before IEND
+            data = data[:at] + chunk(b"eXIf", exif(orientation, early)[6:]) + data[at:]
+            header = Header()
+            call(LIB.vqct_image_probe, data, ctypes.c_size_t(len(data)), ctypes.byref(LIMITS),
+                 ctypes.byref(header))
+            theirs = Image.open(io.BytesIO(data))
+            theirs.load()  # which finds the late chunk
+            theirs = ImageOps.exif_transpose(theirs).convert("RGB")
+            self.assertEqual((header.width, header.height), theirs.size)
+            np.testing.assert_array_equal(decode(data), np.asarray(theirs))
+
+    def test_segments_without_a_length(self):
+        """Comments and application data of length 0 or 1 hold nothing, as libjpeg has it."""
+        data = jpeg_file(photograph(np.random.default_rng(16), 20, 20), "RGB")
+        for marker, length in itertools.product((0xfe, 0xe5, 0xe1), (0, 1)):
+            self.check(data[:2] + bytes([0xff, marker, 0, length]) + data[2:], (marker, length))
+
     def test_only_the_first_picture_is_read(self):
         rng = np.random.default_rng(6)
         first = jpeg_file(photograph(rng, 20, 20), "RGB")

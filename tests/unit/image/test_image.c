@@ -179,8 +179,8 @@ START_TEST(other_files_are_refused) {
       {BYTES("\xff\xd8\xff\x89PNG\r\n\x1a\n\0\0\0\rIHDR"), "truncated"},
       {BYTES("\xff\xd8\xff\xd9"), "ends before its first scan"},
       {BYTES("\xff\xd8\xff\xda\0\2"), "no frame header"},
-      {BYTES("\xff\xd8\xff\xe0\0\1\xff\xd9"), "no valid length"},
-      {BYTES("\xff\xd8\xff\xe0\0\0\xff\xd9"), "no valid length"},
+      {BYTES("\xff\xd8\xff\xdb\0\1\xff\xd9"), "no valid length"},
+      {BYTES("\xff\xd8\xff\xdb\0\0\xff\xd9"), "no valid length"},
       {BYTES("\xff\xd8\xff\xc0\0\7\x8\0\1\0\1\xff\xda\0\2"), "no frame header"}, /* a byte short */
   };
   for (size_t i = 0; i < sizeof files / sizeof *files; i++)
