@@ -87,7 +87,8 @@ static void relu(const struct perceptual_pass *pass, struct rows rows) {
 static enum vqct_status convolve(const struct perceptual_pass *pass,
                                  const struct perceptual_convolution *convolution, const float *x,
                                  int height, int width, float *y) {
-  const struct conv_input input = {x, 2 * pass->images, height, width, NULL, NULL, false, false};
+  const struct conv_input input = {
+      .x = x, .images = 2 * pass->images, .height = height, .width = width};
   const struct conv_output output = {.y = y};
   return conv_forward(convolution->conv, &input, &output, pass->exec);
 }

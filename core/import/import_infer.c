@@ -144,6 +144,7 @@ enum vqct_status import_infer(const struct import_request *request,
   config->encoder_blocks = count_numbered(entries, "encoder.down", 0);
   config->decoder_blocks = entries->decoder ? count_numbered(entries, "decoder.up", 0) : 0;
   config->middle_attention = find(entries, "encoder.mid.attn_1.q.weight") != NULL;
+  config->spatial_norm = entries->spatial_norm;
   config->z_channels = size_of(find(entries, "encoder.conv_out.weight"), 0);
   enum vqct_status status = check_present(request, entries, error);
   if (!status)

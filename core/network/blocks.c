@@ -2,7 +2,7 @@
 
 #include "attention.h"
 #include "error.h"
-#include "norm.h"
+#include "norm_input.h"
 #include "size.h"
 
 int block_in_channels(const struct block *block) {
@@ -75,29 +75,6 @@ enum vqct_status activation_allocate(struct activation *activation, int groups, 
   return VQCT_OK;
 }
 
-/* What a convolution reads when x is normalised on the way: fills scale and shift of `input`. */
-static enum vqct_status read_normalized(const struct block *block, const struct norm *norm,
-                                        const struct activation *x, bool swish,
-                                        struct conv_input *input, struct arena *arena) {
-  size_t images = (size_t)x->images, channels = (size_t)x->channels;
-  float *scale = arena_alloc(arena, images * channels * sizeof *scale);
-  float *shift = arena_alloc(arena, images * channels * sizeof *shift);
-  if (!scale || !shift)
-    return VQCT_MEMORY;
-  group_norm_scale(x->sums, x->squares, norm->gamma, norm->beta, images,
-                   (size_t)x->height * (size_t)x->width, channels, (size_t)block->groups, scale,
-                   shift);
-  input->scale = scale;
-  input->shift = shift;
-  input->swish = swish;
-  return VQCT_OK;
-}
-
-static struct conv_input read_plain(const struct activation *x) {
-  return (struct conv_input){
-      .x = x->data, .images = x->images, .height = x->height, .width = x->width};
-}
-
 /* Writes y with its sums where y has memory for them. */
 static struct conv_output write_activation(const struct block *block, const struct activation *y,
                                            const float *residual) {
@@ -109,30 +86,32 @@ static struct conv_output write_activation(const struct block *block, const stru
 }
 
 static enum vqct_status convolution_forward(const struct block *block, const struct activation *x,
+                                            const struct activation *codes,
                                             const struct activation *y, const struct exec *exec) {
-  struct conv_input input = read_plain(x);
+  struct conv_input input = norm_input_plain(x);
   struct conv_output output = write_activation(block, y, NULL);
-  input.upsample = block->upsample;
   enum vqct_status status = VQCT_OK;
   if (block->norms)
-    status = read_normalized(block, &block->norm[0], x, true, &input, exec->arena);
+    status = norm_input_read(&block->norm[0], block->groups, x, codes, true, &input, exec);
   if (status != VQCT_OK)
     return status;
+  input.upsample = block->upsample;
   return conv_forward(block->layer[0].conv, &input, &output, exec);
 }
 
 /* The second half of a residual block. The shortcut goes into y first, so that conv2 adds it. */
 static enum vqct_status residual_close(const struct block *block, const struct activation *x,
+                                       const struct activation *codes,
                                        const struct activation *hidden, const struct activation *y,
                                        const struct exec *exec) {
   const float *residual = x->data;
-  struct conv_input input = read_plain(hidden);
+  struct conv_input input = norm_input_plain(hidden);
   enum vqct_status status =
-      read_normalized(block, &block->norm[1], hidden, true, &input, exec->arena);
+      norm_input_read(&block->norm[1], block->groups, hidden, codes, true, &input, exec);
   if (status != VQCT_OK)
     return status;
   if (block->layers > RESIDUAL_SHORTCUT) {
-    struct conv_input straight = read_plain(x);
+    struct conv_input straight = norm_input_plain(x);
     struct conv_output shortcut = {.y = y->data};
     status = conv_forward(block->layer[RESIDUAL_SHORTCUT].conv, &straight, &shortcut, exec);
     if (status != VQCT_OK)
@@ -144,30 +123,33 @@ static enum vqct_status residual_close(const struct block *block, const struct a
 }
 
 static enum vqct_status residual_forward(const struct block *block, const struct activation *x,
-                                         const struct activation *y, struct activation *hidden,
-                                         const struct exec *exec, struct vqct_error *error) {
-  struct conv_input input = read_plain(x);
+                                         const struct activation *codes, const struct activation *y,
+                                         struct activation *hidden, const struct exec *exec,
+                                         struct vqct_error *error) {
+  struct conv_input input = norm_input_plain(x);
   *hidden = *y;
   enum vqct_status status = activation_allocate(hidden, block->groups, exec->arena, error);
   if (status != VQCT_OK)
     return status;
-  status = read_normalized(block, &block->norm[0], x, true, &input, exec->arena);
+  status = norm_input_read(&block->norm[0], block->groups, x, codes, true, &input, exec);
   if (status != VQCT_OK)
     return status;
   struct conv_output output = write_activation(block, hidden, NULL);
   status = conv_forward(block->layer[RESIDUAL_CONV1].conv, &input, &output, exec);
   if (status != VQCT_OK)
     return status;
-  return residual_close(block, x, hidden, y, exec);
+  return residual_close(block, x, codes, hidden, y, exec);
 }
 
 static enum vqct_status attention_block_forward(const struct block *block,
                                                 const struct activation *x,
+                                                const struct activation *codes,
                                                 const struct activation *y, float *inner[4],
                                                 const struct exec *exec) {
   size_t size = (size_t)x->images * activation_image_size(x);
-  struct conv_input input = read_plain(x);
-  enum vqct_status status = read_normalized(block, &block->norm[0], x, false, &input, exec->arena);
+  struct conv_input input = norm_input_plain(x);
+  enum vqct_status status =
+      norm_input_read(&block->norm[0], block->groups, x, codes, false, &input, exec);
   for (int i = 0; i < 4 && status == VQCT_OK; i++) {
     inner[i] = arena_alloc(exec->arena, size * sizeof *inner[i]);
     status = inner[i] ? VQCT_OK : VQCT_MEMORY;
@@ -184,27 +166,28 @@ static enum vqct_status attention_block_forward(const struct block *block,
   if (status != VQCT_OK)
     return status;
   struct conv_output output = write_activation(block, y, x->data);
-  input = read_plain(x);
+  input = norm_input_plain(x);
   input.x = inner[3];
   return conv_forward(block->layer[ATTENTION_OUTPUT].conv, &input, &output, exec);
 }
 
 enum vqct_status block_forward(const struct block *block, const struct activation *x,
-                               const struct activation *y, struct block_tape *tape,
-                               const struct exec *exec, struct vqct_error *error) {
+                               const struct activation *codes, const struct activation *y,
+                               struct block_tape *tape, const struct exec *exec,
+                               struct vqct_error *error) {
   struct arena_mark mark = arena_mark(exec->arena);
   struct block_tape kept = {.input = *x};
   float *inner[4] = {NULL};
   enum vqct_status status = VQCT_INTERNAL;
   switch (block->kind) {
   case BLOCK_CONVOLUTION:
-    status = convolution_forward(block, x, y, exec);
+    status = convolution_forward(block, x, codes, y, exec);
     break;
   case BLOCK_RESIDUAL:
-    status = residual_forward(block, x, y, &kept.hidden, exec, error);
+    status = residual_forward(block, x, codes, y, &kept.hidden, exec, error);
     break;
   case BLOCK_ATTENTION:
-    status = attention_block_forward(block, x, y, inner, exec);
+    status = attention_block_forward(block, x, codes, y, inner, exec);
     break;
   }
   kept.query = inner[0];

@@ -4,6 +4,9 @@
  *   residual     h = conv1(swish(norm1(x)));  y = conv2(swish(norm2(h))) + shortcut(x)
  *   attention    y = x + proj(softmax(q k^T C^-1/2) v),  q, k, v from norm(x)
  *
+ * A norm may be spatial, norm(x) * conv(codes) + conv(codes), where codes is what the chain was
+ * given.
+ *
  * Every activation is written by a convolution, which also leaves the sums that the next GroupNorm
  * needs, and every normalisation is applied while the next convolution reads. So no block passes
  * over memory only to normalise.
@@ -16,30 +19,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "conv.h"
 #include "exec.h"
+#include "layers.h"
 #include "vqct/status.h"
-
-/** One activation. The memory belongs to an arena. */
-struct activation {
-  float *data; /* N,H,W,C */
-  int images, height, width, channels;
-  double *sums, *squares; /* N,G each: of data and of its squares over a group; NULL: not asked */
-};
-
-/** One convolution of a block with the numbers of its weight and bias in the parameter list. */
-struct block_layer {
-  struct conv_shape shape;
-  int weight, bias;
-  struct conv *conv; /* packed weights */
-};
-
-/** One GroupNorm with the numbers of its weight and bias in the parameter list. */
-struct norm {
-  int channels; /* 0: there is none */
-  int weight, bias;
-  float *gamma, *beta; /* C each */
-};
 
 enum block_kind { BLOCK_CONVOLUTION, BLOCK_RESIDUAL, BLOCK_ATTENTION };
 
@@ -82,12 +64,14 @@ uint64_t block_flops(const struct block *block, int height, int width);
 /** Those of them that compare every position with every other: 0 but for attention. */
 uint64_t block_attention_flops(const struct block *block, int height, int width);
 
-/** y from x. y has its shape and memory, and memory for sums where block->statistics; x has sums
- * where the block starts with a norm. With a tape, what is kept stays in the arena; without, all is
- * given back. Errors: MEMORY. */
+/** y from x, and from what its chain was given, which spatial norms read: codes. y has its shape
+ * and memory, and memory for sums where block->statistics; x has sums where the block starts with a
+ * norm. With a tape, what is kept stays in the arena; without, all is given back. Errors: MEMORY.
+ */
 enum vqct_status block_forward(const struct block *block, const struct activation *x,
-                               const struct activation *y, struct block_tape *tape,
-                               const struct exec *exec, struct vqct_error *error);
+                               const struct activation *codes, const struct activation *y,
+                               struct block_tape *tape, const struct exec *exec,
+                               struct vqct_error *error);
 
 /** Memory for data and, with groups > 0, for sums, from the arena. Errors: MEMORY. */
 enum vqct_status activation_allocate(struct activation *activation, int groups, struct arena *arena,

@@ -7,13 +7,16 @@
 
 #include "attention_backward.h"
 #include "error.h"
-#include "norm.h"
 #include "norm_backward.h"
+#include "norm_input.h"
+#include "spatial_norm_backward.h"
 
 /* What every step of one block's backward pass needs. */
 struct block_pass {
   const struct block *block;
   const struct parameter_gradients *parameters;
+  const struct activation *codes; /* what the chain was given */
+  float *dcodes;                  /* added to by spatial norms */
   const struct exec *exec;
 };
 
@@ -33,26 +36,6 @@ static float *parameter_gradient(const struct block_pass *pass, int index) {
   return pass->parameters->gradients + pass->parameters->list->parameter[index].offset;
 }
 
-/* What a layer read: x after `norm` (NULL: as it is), as the forward pass told conv_forward. The
- * scale and shift are taken from the arena. */
-static enum vqct_status read_through(const struct block *block, const struct activation *x,
-                                     const struct norm *norm, bool swish, struct conv_input *input,
-                                     const struct exec *exec) {
-  *input = (struct conv_input){x->data, x->images, x->height, x->width, NULL, NULL, swish, false};
-  if (!norm)
-    return VQCT_OK;
-  size_t rows = (size_t)x->images * (size_t)x->channels;
-  float *scale = arena_alloc(exec->arena, 2 * rows * sizeof *scale);
-  if (!scale)
-    return VQCT_MEMORY;
-  group_norm_scale(x->sums, x->squares, norm->gamma, norm->beta, (size_t)x->images,
-                   (size_t)(x->height * x->width), (size_t)x->channels, (size_t)block->groups,
-                   scale, scale + rows);
-  input->scale = scale;
-  input->shift = scale + rows;
-  return VQCT_OK;
-}
-
 /* Adds a layer's weight gradients and, where da is given, writes that of what it read. */
 static enum vqct_status layer_backward(const struct block_pass *pass,
                                        const struct block_layer *layer,
@@ -62,10 +45,56 @@ static enum vqct_status layer_backward(const struct block_pass *pass,
                        parameter_gradient(pass, layer->bias), pass->exec);
 }
 
+struct addition {
+  float *sum;
+  const float *term;
+  size_t count;
+};
+
+#define ADDITION_BLOCK ((size_t)1 << 14) /* numbers a task */
+
+static void add_block(void *argument, size_t task, unsigned worker) {
+  (void)worker;
+  const struct addition *addition = argument;
+  size_t begin = task * ADDITION_BLOCK, end = begin + ADDITION_BLOCK;
+  for (size_t i = begin; i < end && i < addition->count; i++)
+    addition->sum[i] += addition->term[i];
+}
+
+static void add(float *sum, const float *term, size_t count, const struct exec *exec) {
+  struct addition addition = {sum, term, count};
+  pool_run(exec->pool, (count + ADDITION_BLOCK - 1) / ADDITION_BLOCK, add_block, &addition);
+}
+
+/* Adds the gradients of a spatial norm's convolutions, and theirs for the codes; da becomes that of
+ * the normalised x. */
+static enum vqct_status spatial_step(const struct block_pass *pass, const struct activation *x,
+                                     const struct norm *norm, bool swish, float *da) {
+  const struct conv_input given = norm_input_plain(pass->codes);
+  size_t codes = activation_size(pass->codes);
+  size_t count = codes / (size_t)pass->codes->channels * (size_t)x->channels;
+  float *gradient[SPATIAL_LAYERS] = {take(pass, count), take(pass, count)};
+  float *dcodes = take(pass, codes);
+  if (!gradient[SPATIAL_SCALE] || !gradient[SPATIAL_SHIFT] || !dcodes)
+    return VQCT_MEMORY;
+  enum vqct_status status =
+      spatial_norm_backward(norm, pass->block->groups, x, pass->codes, swish, da,
+                            gradient[SPATIAL_SCALE], gradient[SPATIAL_SHIFT], pass->exec);
+  for (int i = 0; i < SPATIAL_LAYERS && status == VQCT_OK; i++) {
+    status = layer_backward(pass, &norm->layer[i], &given, gradient[i], dcodes);
+    if (status == VQCT_OK)
+      add(pass->dcodes, dcodes, codes, pass->exec);
+  }
+  return status;
+}
+
 /* From the gradient da of the normalised x to that of x; dx may be da. */
 static enum vqct_status norm_step(const struct block_pass *pass, const struct activation *x,
                                   const struct norm *norm, bool swish, float *da, float *dx,
                                   bool accumulate) {
+  enum vqct_status status = norm->spatial ? spatial_step(pass, x, norm, swish, da) : VQCT_OK;
+  if (status != VQCT_OK)
+    return status;
   const struct norm_pass step = {
       .x = x->data,
       .sums = x->sums,
@@ -76,7 +105,7 @@ static enum vqct_status norm_step(const struct block_pass *pass, const struct ac
       .positions = (size_t)(x->height * x->width),
       .channels = (size_t)x->channels,
       .groups = (size_t)pass->block->groups,
-      .swish = swish,
+      .swish = swish && !norm->spatial,
   };
   return group_norm_backward(&step, da, dx, accumulate, parameter_gradient(pass, norm->weight),
                              parameter_gradient(pass, norm->bias), pass->exec);
@@ -88,8 +117,10 @@ static enum vqct_status convolution_backward(const struct block_pass *pass,
   const struct block *block = pass->block;
   const struct activation *x = &tape->input;
   const struct norm *norm = block->norms ? &block->norm[0] : NULL;
-  struct conv_input input;
-  enum vqct_status status = read_through(block, x, norm, norm != NULL, &input, pass->exec);
+  struct conv_input input = norm_input_plain(x);
+  enum vqct_status status = VQCT_OK;
+  if (norm)
+    status = norm_input_read(norm, block->groups, x, pass->codes, true, &input, pass->exec);
   if (status != VQCT_OK)
     return status;
   input.upsample = block->upsample;
@@ -105,8 +136,8 @@ static enum vqct_status normalized_backward(const struct block_pass *pass,
                                             const struct block_layer *layer, const float *dy,
                                             float *da) {
   struct conv_input input;
-  enum vqct_status status =
-      read_through(pass->block, x, &pass->block->norm[norm], true, &input, pass->exec);
+  enum vqct_status status = norm_input_read(&pass->block->norm[norm], pass->block->groups, x,
+                                            pass->codes, true, &input, pass->exec);
   if (status != VQCT_OK)
     return status;
   return layer_backward(pass, layer, &input, dy, da);
@@ -131,8 +162,7 @@ static enum vqct_status residual_backward(const struct block_pass *pass,
   if (status != VQCT_OK)
     return status;
   if (block->layers > RESIDUAL_SHORTCUT) {
-    const struct conv_input plain = {x->data, x->images, x->height, x->width,
-                                     NULL,    NULL,      false,     false};
+    const struct conv_input plain = norm_input_plain(x);
     status = layer_backward(pass, &layer[RESIDUAL_SHORTCUT], &plain, dy, dx);
     if (status != VQCT_OK)
       return status;
@@ -142,27 +172,6 @@ static enum vqct_status residual_backward(const struct block_pass *pass,
   return norm_step(pass, x, &block->norm[0], true, da, dx, true);
 }
 
-struct addition {
-  float *sum;
-  const float *term;
-  size_t count;
-};
-
-#define ADDITION_BLOCK ((size_t)1 << 14) /* numbers a task */
-
-static void add_block(void *argument, size_t task, unsigned worker) {
-  (void)worker;
-  const struct addition *addition = argument;
-  size_t begin = task * ADDITION_BLOCK, end = begin + ADDITION_BLOCK;
-  for (size_t i = begin; i < end && i < addition->count; i++)
-    addition->sum[i] += addition->term[i];
-}
-
-static void add(float *sum, const float *term, size_t count, const struct exec *exec) {
-  struct addition addition = {sum, term, count};
-  pool_run(exec->pool, (count + ADDITION_BLOCK - 1) / ADDITION_BLOCK, add_block, &addition);
-}
-
 static enum vqct_status attention_block_backward(const struct block_pass *pass,
                                                  const struct block_tape *tape, const float *dy,
                                                  float *dx) {
@@ -170,11 +179,12 @@ static enum vqct_status attention_block_backward(const struct block_pass *pass,
   const struct activation *x = &tape->input;
   size_t count = activation_size(x), positions = (size_t)(x->height * x->width);
   float *da = take(pass, count), *dmixed = take(pass, count), *gradient = take(pass, 3 * count);
-  struct conv_input normalised,
-      mixed = {tape->mixed, x->images, x->height, x->width, NULL, NULL, false, false};
+  struct conv_input normalised, mixed = norm_input_plain(x);
+  mixed.x = tape->mixed;
   if (!da || !dmixed || !gradient)
     return VQCT_MEMORY;
-  enum vqct_status status = read_through(block, x, &block->norm[0], false, &normalised, pass->exec);
+  enum vqct_status status = norm_input_read(&block->norm[0], block->groups, x, pass->codes, false,
+                                            &normalised, pass->exec);
   if (status != VQCT_OK)
     return status;
   status = layer_backward(pass, &block->layer[ATTENTION_OUTPUT], &mixed, dy, dmixed);
@@ -196,24 +206,24 @@ static enum vqct_status attention_block_backward(const struct block_pass *pass,
   return norm_step(pass, x, &block->norm[0], false, da, dx, true);
 }
 
-enum vqct_status block_backward(const struct block *block, const struct block_tape *tape,
-                                const struct parameter_gradients *parameters, const float *dy,
-                                float *dx, const struct exec *exec, struct vqct_error *error) {
-  const struct block_pass pass = {block, parameters, exec};
-  struct arena_mark mark = arena_mark(exec->arena);
+/* dx, for the block's input, and the gradients of its parameters, added to. */
+static enum vqct_status block_backward(const struct block_pass *pass, const struct block_tape *tape,
+                                       const float *dy, float *dx, struct vqct_error *error) {
+  const struct block *block = pass->block;
+  struct arena_mark mark = arena_mark(pass->exec->arena);
   enum vqct_status status = VQCT_INTERNAL;
   switch (block->kind) {
   case BLOCK_CONVOLUTION:
-    status = convolution_backward(&pass, tape, dy, dx);
+    status = convolution_backward(pass, tape, dy, dx);
     break;
   case BLOCK_RESIDUAL:
-    status = residual_backward(&pass, tape, dy, dx);
+    status = residual_backward(pass, tape, dy, dx);
     break;
   case BLOCK_ATTENTION:
-    status = attention_block_backward(&pass, tape, dy, dx);
+    status = attention_block_backward(pass, tape, dy, dx);
     break;
   }
-  arena_release(exec->arena, mark);
+  arena_release(pass->exec->arena, mark);
   if (status != VQCT_OK)
     return error_set(error, status, "no memory for the gradients of a block");
   return VQCT_OK;
@@ -230,14 +240,19 @@ enum vqct_status chain_backward(const struct chain *chain, const struct block_ta
   float *buffer[2];
   for (int i = 0; i < 2; i++)
     buffer[i] = arena_alloc(exec->arena, largest * sizeof(float));
+  const size_t codes = activation_size(&tape[0].input);
+  float *dcodes = arena_calloc(exec->arena, codes, sizeof *dcodes);
   enum vqct_status status = VQCT_OK;
-  if (!buffer[0] || !buffer[1])
+  if (!buffer[0] || !buffer[1] || !dcodes)
     status = error_set(error, VQCT_MEMORY, "no memory for the gradients of a chain of blocks");
   for (int i = chain->blocks - 1; i >= 0 && status == VQCT_OK; i--) {
     float *into = i == 0 ? dx : buffer[i % 2];
-    status = block_backward(&chain->block[i], &tape[i], parameters, dy, into, exec, error);
+    const struct block_pass pass = {&chain->block[i], parameters, &tape[0].input, dcodes, exec};
+    status = block_backward(&pass, &tape[i], dy, into, error);
     dy = into;
   }
+  if (status == VQCT_OK && dx)
+    add(dx, dcodes, codes, exec);
   arena_release(exec->arena, mark);
   return status;
 }
@@ -250,8 +265,10 @@ enum vqct_status chain_last_weight_gradient(const struct chain *chain,
   const struct activation *x = &tape[chain->blocks - 1].input;
   const struct norm *norm = block->norms ? &block->norm[0] : NULL;
   struct arena_mark mark = arena_mark(exec->arena);
-  struct conv_input input;
-  enum vqct_status status = read_through(block, x, norm, norm != NULL, &input, exec);
+  struct conv_input input = norm_input_plain(x);
+  enum vqct_status status = VQCT_OK;
+  if (norm)
+    status = norm_input_read(norm, block->groups, x, &tape[0].input, true, &input, exec);
   input.upsample = block->upsample;
   if (status == VQCT_OK)
     status = conv_backward_weight(&block->layer[0].shape, &input, dy, dweight, NULL, exec);

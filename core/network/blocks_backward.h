@@ -18,14 +18,6 @@ struct parameter_gradients {
   float *gradients;    /* list->total numbers, added to */
 };
 
-/** Backward pass of one block. tape: as block_forward left it; dy: of the shape of the block's
- * output; dx: of the shape of its input, overwritten; NULL where nobody needs it, which only a
- * convolution block may be told. Errors: MEMORY.
- */
-enum vqct_status block_backward(const struct block *block, const struct block_tape *tape,
-                                const struct parameter_gradients *parameters, const float *dy,
-                                float *dx, const struct exec *exec, struct vqct_error *error);
-
 /** Backward pass of a chain whose forward pass left `tape`, a record for each block. dy: for the
  * chain's output; dx: for its input, overwritten, or NULL. Errors: MEMORY. */
 enum vqct_status chain_backward(const struct chain *chain, const struct block_tape *tape,

@@ -38,8 +38,8 @@ static const struct truth_value {
 };
 #define TRUTH_VALUES (sizeof truth_values / sizeof *truth_values)
 
-static const char *const other_keys[] = {"name", "quantizer", "multipliers", "attention",
-                                         "distance"};
+static const char *const other_keys[] = {"name",      "quantizer", "multipliers",
+                                         "attention", "distance",  "spatial_norm"};
 #define OTHER_KEYS (sizeof other_keys / sizeof *other_keys)
 
 static const char *const quantizer_names[] = {"vqct", "plain"};
@@ -179,7 +179,16 @@ static enum vqct_status read_texts(const json_t *root, struct model_config *conf
   return VQCT_OK;
 }
 
-/* Written only where it is not the usual one. */
+/* These two are written only where they are not the usual ones. */
+static enum vqct_status read_spatial_norm(const json_t *root, struct model_config *config,
+                                          struct vqct_error *error) {
+  const json_t *value = json_object_get(root, "spatial_norm");
+  if (value && !json_is_boolean(value))
+    return error_set(error, VQCT_MODEL, "configuration: spatial_norm must be true or false");
+  config->spatial_norm = json_is_true(value);
+  return VQCT_OK;
+}
+
 static enum vqct_status read_distance(const json_t *root, struct model_config *config,
                                       struct vqct_error *error) {
   const json_t *value = json_object_get(root, "distance");
@@ -236,6 +245,8 @@ enum vqct_status model_config_parse(const char *json, size_t size, struct model_
   if (!status)
     status = read_distance(root, config, error);
   if (!status)
+    status = read_spatial_norm(root, config, error);
+  if (!status)
     status = model_config_check(config, error);
   json_decref(root);
   return status;
@@ -281,6 +292,8 @@ char *model_config_json(const struct model_config *config) {
   }
   if (fine && config->distance != DISTANCE_EUCLIDEAN)
     fine = put(root, "distance", json_string(distance_names[config->distance]));
+  if (fine && config->spatial_norm)
+    fine = put(root, "spatial_norm", json_true());
   char *text = fine ? json_dumps(root, JSON_COMPACT) : NULL;
   json_decref(root);
   return text;

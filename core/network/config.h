@@ -44,8 +44,9 @@ struct model_config {
   int groups;                        /* of every GroupNorm; divides the channels of every level */
   bool l2_normalize;                 /* vectors and codes are scaled to length 1; PLAIN only */
   enum model_distance distance;
-  int adjectives; /* codes; at least adjective_k, at most 2^24; PLAIN: 0 */
-  int nouns;      /* codes; 1 to 2^24; PLAIN: all codes */
+  bool spatial_norm; /* of the decoder, reading the codes (MoVQ) */
+  int adjectives;    /* codes; at least adjective_k, at most 2^24; PLAIN: 0 */
+  int nouns;         /* codes; 1 to 2^24; PLAIN: all codes */
 };
 
 /** Whether every value is in range and they fit together. Errors: MODEL, naming the value. */

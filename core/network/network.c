@@ -4,6 +4,7 @@
  */
 #include "network.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,18 +36,18 @@ static bool next_is(const struct chain_builder *b, const char *part) {
 }
 
 /* Takes a convolution that keeps height and width. */
-static void take_layer(struct chain_builder *b, struct block *block) {
+static struct block_layer layer_next(struct chain_builder *b) {
   const struct parameter *weight = &b->list->parameter[b->next];
   int kernel = weight->shape[2];
-  block->layer[block->layers++] = (struct block_layer){.shape = {.in_channels = weight->shape[1],
-                                                                 .out_channels = weight->shape[0],
-                                                                 .kernel = kernel,
-                                                                 .stride = 1,
-                                                                 .pad_before = kernel / 2,
-                                                                 .pad_after = kernel / 2},
-                                                       .weight = (int)b->next,
-                                                       .bias = (int)b->next + 1};
   b->next += 2;
+  return (struct block_layer){.shape = {.in_channels = weight->shape[1],
+                                        .out_channels = weight->shape[0],
+                                        .kernel = kernel,
+                                        .stride = 1,
+                                        .pad_before = kernel / 2,
+                                        .pad_after = kernel / 2},
+                              .weight = (int)b->next - 2,
+                              .bias = (int)b->next - 1};
 }
 
 static void take_norm(struct chain_builder *b, struct block *block) {
@@ -56,17 +57,31 @@ static void take_norm(struct chain_builder *b, struct block *block) {
   b->next += 2;
 }
 
+/* A norm, plain or spatial, which has a norm and two convolutions inside. */
 static bool take_norm_named(struct chain_builder *b, struct block *block, const char *part) {
-  bool found = next_is(b, part);
-  if (found)
-    take_norm(b, block);
-  return found;
+  char inside[64];
+  snprintf(inside, sizeof inside, "%s.norm_layer", part);
+  bool spatial = next_is(b, inside);
+  if (!spatial && !next_is(b, part))
+    return false;
+  take_norm(b, block);
+  struct norm *norm = &block->norm[block->norms - 1];
+  norm->spatial = spatial;
+  if (!spatial)
+    return true;
+  if (!next_is(b, "conv_y"))
+    return false;
+  norm->layer[SPATIAL_SCALE] = layer_next(b);
+  if (!next_is(b, "conv_b"))
+    return false;
+  norm->layer[SPATIAL_SHIFT] = layer_next(b);
+  return true;
 }
 
 static bool take_layer_named(struct chain_builder *b, struct block *block, const char *part) {
   bool found = next_is(b, part);
   if (found)
-    take_layer(b, block);
+    block->layer[block->layers++] = layer_next(b);
   return found;
 }
 
@@ -102,9 +117,9 @@ static bool take_convolution(struct chain_builder *b, struct block *block) {
 }
 
 static bool take_block(struct chain_builder *b, struct block *block) {
-  if (next_is(b, "norm1"))
+  if (next_is(b, "norm1") || next_is(b, "norm1.norm_layer"))
     return take_residual(b, block);
-  if (next_is(b, "norm"))
+  if (next_is(b, "norm") || next_is(b, "norm.norm_layer"))
     return take_attention(b, block);
   return take_convolution(b, block);
 }
@@ -175,12 +190,15 @@ static enum vqct_status load_vector(int index, size_t count, float **vector,
 }
 
 static enum vqct_status load_norm(struct norm *norm, const struct parameter_source *source,
-                                  struct vqct_error *error) {
+                                  struct pool *pool, struct vqct_error *error) {
   size_t channels = (size_t)norm->channels;
   enum vqct_status status = load_vector(norm->weight, channels, &norm->gamma, source, error);
   if (status != VQCT_OK)
     return status;
-  return load_vector(norm->bias, channels, &norm->beta, source, error);
+  status = load_vector(norm->bias, channels, &norm->beta, source, error);
+  for (int i = 0; norm->spatial && i < SPATIAL_LAYERS && status == VQCT_OK; i++)
+    status = load_layer(&norm->layer[i], source, pool, error);
+  return status;
 }
 
 static enum vqct_status load_chain(const struct chain *chain, const struct parameter_source *source,
@@ -189,7 +207,7 @@ static enum vqct_status load_chain(const struct chain *chain, const struct param
   for (int i = 0; i < chain->blocks; i++) {
     struct block *block = &chain->block[i];
     for (int j = 0; j < block->norms && status == VQCT_OK; j++)
-      status = load_norm(&block->norm[j], source, error);
+      status = load_norm(&block->norm[j], source, pool, error);
     for (int j = 0; j < block->layers && status == VQCT_OK; j++)
       status = load_layer(&block->layer[j], source, pool, error);
   }
@@ -233,6 +251,8 @@ enum vqct_status network_new(const struct model_config *config, const struct par
 static void chain_free(struct chain *chain) {
   for (int i = 0; i < chain->blocks; i++) {
     for (int j = 0; j < BLOCK_NORMS_MAX; j++) {
+      for (int k = 0; k < SPATIAL_LAYERS; k++)
+        conv_free(chain->block[i].norm[j].layer[k].conv);
       free(chain->block[i].norm[j].gamma);
       free(chain->block[i].norm[j].beta);
     }
@@ -274,9 +294,10 @@ uint64_t chain_attention_flops(const struct chain *chain, int height, int width)
 
 /* A block forward; when the work was to stop meanwhile its result is of no use. */
 static enum vqct_status forward_block(const struct block *block, const struct activation *x,
-                                      const struct activation *y, struct block_tape *tape,
-                                      const struct exec *exec, struct vqct_error *error) {
-  enum vqct_status status = block_forward(block, x, y, tape, exec, error);
+                                      const struct activation *codes, const struct activation *y,
+                                      struct block_tape *tape, const struct exec *exec,
+                                      struct vqct_error *error) {
+  enum vqct_status status = block_forward(block, x, codes, y, tape, exec, error);
   if (status != VQCT_OK || !exec_stopped(exec))
     return status;
   return error_set(error, VQCT_INTERRUPTED, "stopped while the network was computed");
@@ -294,7 +315,7 @@ static enum vqct_status forward_kept(const struct chain *chain, const struct act
     status =
         activation_allocate(&output, block->statistics ? block->groups : 0, exec->arena, error);
     if (status == VQCT_OK)
-      status = forward_block(block, &input, &output, &tape[i], exec, error);
+      status = forward_block(block, &input, x, &output, &tape[i], exec, error);
     input = output;
   }
   *y = output;
@@ -341,7 +362,7 @@ static enum vqct_status forward_in_turns(const struct chain *chain, const struct
     block_output_shape(block, &input, &output);
     if (!block->statistics)
       output.sums = output.squares = NULL;
-    status = forward_block(block, &input, &output, NULL, exec, error);
+    status = forward_block(block, &input, x, &output, NULL, exec, error);
     input = output;
   }
   *y = input;

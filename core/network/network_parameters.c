@@ -35,38 +35,49 @@ static void add_norm(struct parameter_list *list, const char *part, int channels
                      (struct parameter_start){.mean = 0});
 }
 
-static void add_block(struct parameter_list *list, const char *part, int in, int out) {
-  add_norm(list, part_name("%s.norm1", part).text, in);
+/* A norm that is spatial where `codes`, the channels of what the decoder is given, is not 0. */
+static void add_any_norm(struct parameter_list *list, const char *part, int channels, int codes) {
+  if (!codes) {
+    add_norm(list, part, channels);
+    return;
+  }
+  add_norm(list, part_name("%s.norm_layer", part).text, channels);
+  add_conv(list, part_name("%s.conv_y", part).text, codes, channels, 1);
+  add_conv(list, part_name("%s.conv_b", part).text, codes, channels, 1);
+}
+
+static void add_block(struct parameter_list *list, const char *part, int in, int out, int codes) {
+  add_any_norm(list, part_name("%s.norm1", part).text, in, codes);
   add_conv(list, part_name("%s.conv1", part).text, in, out, 3);
-  add_norm(list, part_name("%s.norm2", part).text, out);
+  add_any_norm(list, part_name("%s.norm2", part).text, out, codes);
   add_conv(list, part_name("%s.conv2", part).text, out, out, 3);
   if (in != out)
     add_conv(list, part_name("%s.nin_shortcut", part).text, in, out, 1);
 }
 
-static void add_attention(struct parameter_list *list, const char *part, int channels) {
+static void add_attention(struct parameter_list *list, const char *part, int channels, int codes) {
   static const char *const convolutions[] = {"q", "k", "v", "proj_out"};
-  add_norm(list, part_name("%s.norm", part).text, channels);
+  add_any_norm(list, part_name("%s.norm", part).text, channels, codes);
   for (size_t i = 0; i < sizeof convolutions / sizeof *convolutions; i++)
     add_conv(list, part_name("%s.%s", part, convolutions[i]).text, channels, channels, 1);
 }
 
 static void add_middle(struct parameter_list *list, const struct model_config *config,
-                       const char *side, int channels) {
-  add_block(list, part_name("%s.mid.block_1", side).text, channels, channels);
+                       const char *side, int channels, int codes) {
+  add_block(list, part_name("%s.mid.block_1", side).text, channels, channels, codes);
   if (config->middle_attention)
-    add_attention(list, part_name("%s.mid.attn_1", side).text, channels);
-  add_block(list, part_name("%s.mid.block_2", side).text, channels, channels);
+    add_attention(list, part_name("%s.mid.attn_1", side).text, channels, codes);
+  add_block(list, part_name("%s.mid.block_2", side).text, channels, channels, codes);
 }
 
 /* The blocks and attentions of one level, "encoder.down.2" or "decoder.up.2". */
 static void add_level(struct parameter_list *list, const struct model_config *config,
-                      const char *part, int level, int blocks, int in) {
+                      const char *part, int level, int blocks, int in, int codes) {
   int out = model_config_level_channels(config, level);
   for (int j = 0; j < blocks; j++) {
-    add_block(list, part_name("%s.block.%d", part, j).text, j ? out : in, out);
+    add_block(list, part_name("%s.block.%d", part, j).text, j ? out : in, out, codes);
     if (config->attention[level])
-      add_attention(list, part_name("%s.attn.%d", part, j).text, out);
+      add_attention(list, part_name("%s.attn.%d", part, j).text, out, codes);
   }
 }
 
@@ -75,28 +86,29 @@ static void add_encoder(struct parameter_list *list, const struct model_config *
   add_conv(list, "encoder.conv_in", config->image_channels, channels, 3);
   for (int level = 0; level < config->levels; level++) {
     struct part_name part = part_name("encoder.down.%d", level);
-    add_level(list, config, part.text, level, config->encoder_blocks, channels);
+    add_level(list, config, part.text, level, config->encoder_blocks, channels, 0);
     channels = model_config_level_channels(config, level);
     if (level < config->levels - 1)
       add_conv(list, part_name("%s.downsample.conv", part.text).text, channels, channels, 3);
   }
-  add_middle(list, config, "encoder", channels);
+  add_middle(list, config, "encoder", channels, 0);
   add_norm(list, "encoder.norm_out", channels);
   add_conv(list, "encoder.conv_out", channels, config->z_channels, 3);
 }
 
 static void add_decoder(struct parameter_list *list, const struct model_config *config) {
+  int codes = config->spatial_norm ? model_config_code_channels(config) : 0;
   int channels = model_config_level_channels(config, config->levels - 1);
   add_conv(list, "decoder.conv_in", config->z_channels, channels, 3);
-  add_middle(list, config, "decoder", channels);
+  add_middle(list, config, "decoder", channels, codes);
   for (int level = config->levels - 1; level >= 0; level--) {
     struct part_name part = part_name("decoder.up.%d", level);
-    add_level(list, config, part.text, level, config->decoder_blocks, channels);
+    add_level(list, config, part.text, level, config->decoder_blocks, channels, codes);
     channels = model_config_level_channels(config, level);
     if (level > 0)
       add_conv(list, part_name("%s.upsample.conv", part.text).text, channels, channels, 3);
   }
-  add_norm(list, "decoder.norm_out", channels);
+  add_any_norm(list, "decoder.norm_out", channels, codes);
   add_conv(list, "decoder.conv_out", channels, config->image_channels, 3);
 }
 

@@ -99,8 +99,14 @@ static void bench(const struct bench_case *c, int batch, bool backward, const st
   double *sums = calloc(2 * n * groups, sizeof *sums);
   if (!sums || conv_new(&c->shape, b.weight, bias, &b.conv, NULL) != VQCT_OK)
     exit(8);
-  b.input = (struct conv_input){x,     batch,   c->size,    c->size, c->norm ? scale : NULL,
-                                shift, c->norm, c->upsample};
+  b.input = (struct conv_input){.x = x,
+                                .images = batch,
+                                .height = c->size,
+                                .width = c->size,
+                                .scale = c->norm ? scale : NULL,
+                                .shift = shift,
+                                .swish = c->norm,
+                                .upsample = c->upsample};
   b.output =
       (struct conv_output){y, c->norm ? residual : NULL, (int)groups, sums, sums + n * groups};
   b.dx = backward ? floats(rng, n * (size_t)(full * full) * in) : NULL;

@@ -244,6 +244,39 @@ class Checkpoints(imports.Checkpoint):
         self.assertIn("torch.save(torch.load(FILE", err)
 
 
+class SpatialNorm(torch.nn.Module):
+    """A group norm scaled and shifted by what two 1x1 convolutions make of the codes, which `given`
+    holds, upsampled to the size of x."""
+
+    def __init__(self, norm, given, channels):
+        super().__init__()
+        self.given = given
+        self.norm_layer = norm
+        self.conv_y = torch.nn.Conv2d(channels, norm.num_channels, 1)
+        self.conv_b = torch.nn.Conv2d(channels, norm.num_channels, 1)
+
+    def forward(self, x):
+        codes = torch.nn.functional.interpolate(self.given[0], size=x.shape[-2:], mode="nearest")
+        return self.norm_layer(x) * self.conv_y(codes) + self.conv_b(codes)
+
+
+def with_spatial_norms(network, channels, seed):
+    """Puts spatial norms in the place of the decoder's norms."""
+    given = [None]
+    torch.manual_seed(seed)
+    for part in list(network.decoder.modules()):
+        for name, child in list(part.named_children()):
+            if isinstance(child, torch.nn.GroupNorm):
+                setattr(part, name, SpatialNorm(child, given, channels))
+    decode = network.decode
+
+    def decode_with_codes(codes):
+        given[0] = codes
+        return decode(codes)
+    network.decode = decode_with_codes
+    return network.eval().requires_grad_(False)
+
+
 class Families(imports.Checkpoint):
     """Quantizers and namings beside taming's."""
 
@@ -287,6 +320,22 @@ class Families(imports.Checkpoint):
         del tensors["quantize.proj.bias"]
         os.unlink(self.model)
         self.assertIn("missing: quantize.proj.bias, of shape [30]", self.refused(5, tensors))
+
+    def test_movq(self):
+        narrow = {**BASE, "code_dimension": 4, "middle_attention": False}
+        for seed, config in enumerate((BASE, imports.WIDE, narrow)):
+            for family in ("MoVQ", "diffusers VQModel"):
+                with self.subTest(family, seed=seed):
+                    module = imports.taming(config, seed) if family == "MoVQ" else \
+                        families.randomize(families.diffusers(config), seed)
+                    with_spatial_norms(module, config["code_dimension"], seed)
+                    codebook = self.scaled(module, config)
+                    tensors = {
+                        name.replace("group_norm.", "spatial_norm.") if "decoder" in name else name:
+                        array for name, array in imports.state(module).items()}
+                    self.assertIn(family, self.import_ok(tensors))
+                    self.assertEqual(self.architecture(), {**config, "spatial_norm": True})
+                    self.compare(config, module, codebook)
 
     def hugging_face(self, config, seed):
         """The decoder's levels counted from the lowest resolution, as JanusVQVAE does."""

@@ -53,9 +53,12 @@ void conv_free(struct conv *conv);
 struct conv_input {
   const float *x;
   int images, height, width;  /* of x, before upsampling */
-  const float *scale, *shift; /* images,in_channels each; both NULL: x is taken as it is */
+  const float *scale, *shift; /* images,in_channels each; both NULL: x is taken as it is. With a
+                               * block, one for each block of positions: images,height/block,
+                               * width/block,in_channels; not together with upsample */
   bool swish;                 /* v / (1 + exp(-v)) after scale and shift */
   bool upsample;              /* every pixel becomes 2 x 2 pixels */
+  int block;                  /* positions along each side of a block; 0: none */
 };
 
 /** What a convolution writes. y: images,out_height,out_width,out_channels; must not overlap x. */

@@ -6,6 +6,27 @@ static int clamp(int value, int low, int high) {
   return value < low ? low : value > high ? high : value;
 }
 
+/* Columns first to end - 1 of one row where each block of positions has its own scale and shift;
+ * the prologue has the rest. */
+static void gather_blocks(const struct simd *simd, const struct conv_input *input,
+                          size_t in_channels, size_t image, int row, int first, int end,
+                          size_t first_channel, struct prologue *prologue) {
+  int block = input->block;
+  size_t columns = (size_t)(input->width / block);
+  size_t line = image * (size_t)(input->height / block) + (size_t)(row / block);
+  while (first < end) {
+    int next = first / block * block + block;
+    size_t at = (line * columns + (size_t)(first / block)) * in_channels + first_channel;
+    prologue->pixels = (size_t)((next < end ? next : end) - first);
+    prologue->scale = input->scale + at;
+    prologue->shift = input->shift + at;
+    simd->prologue(prologue);
+    prologue->x += prologue->pixels * prologue->x_stride;
+    prologue->to += prologue->pixels * prologue->to_stride;
+    first += (int)prologue->pixels;
+  }
+}
+
 /* Columns first to end - 1 of one row, all inside the picture. */
 static void gather_run(const struct simd *simd, const struct conv_input *input, size_t in_channels,
                        size_t image, int row, int first, int end, const struct region *region,
@@ -25,7 +46,11 @@ static void gather_run(const struct simd *simd, const struct conv_input *input, 
     prologue.x = input->x + (line + (size_t)first) * in_channels + region->first_channel;
     prologue.pixels = (size_t)(end - first);
     prologue.to = to;
-    simd->prologue(&prologue);
+    if (input->block)
+      gather_blocks(simd, input, in_channels, image, row, first, end, region->first_channel,
+                    &prologue);
+    else
+      simd->prologue(&prologue);
     return;
   }
   for (int column = first; column < end; column++) {

@@ -248,11 +248,13 @@ static void network_derive(struct subject *subject) {
                    VQCT_OK);
 }
 
-/* Every parameter is a block of its own: a wrong one cannot hide among the others. */
+/* Encoder, decoder, and a decoder of spatial norms. Every parameter is a block of its own: a wrong
+ * one cannot hide among the others. */
 START_TEST(networks) {
   bool encoder = _i == 0;
   const char *prefix[] = {encoder ? "encoder." : "decoder.", encoder ? "quant_conv" : "post_quant"};
   struct model_config config = model_preset_find("vqct-tiny")->config;
+  config.spatial_norm = _i == 2;
   struct network_state s = {.side = encoder ? 16 : 4};
   struct subject subject;
   open_subject(&subject, encoder ? "encoder" : "decoder", &s, network_value, network_derive);
@@ -294,6 +296,6 @@ int main(void) {
   tcase_add_loop_test(cases, convolutions, 0, sizeof conv_cases / sizeof *conv_cases);
   tcase_add_loop_test(cases, group_norm, 0, 2);
   tcase_add_test(cases, attention);
-  tcase_add_loop_test(cases, networks, 0, 2);
+  tcase_add_loop_test(cases, networks, 0, 3);
   return suite_run("gradients of layers", cases);
 }
