@@ -1,13 +1,11 @@
 /* `vqct health`: asks a running server whether it is ready, for container health checks. */
-#include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "command.h"
 #include "error.h"
 #include "options.h"
@@ -32,36 +30,6 @@ static const struct option_table table = {.command = "health",
                                           .options = options,
                                           .count = sizeof options / sizeof *options,
                                           .layered = true};
-
-static enum vqct_status connect_to(const struct health_options *settings, int *file,
-                                   struct vqct_error *error) {
-  char host[256];
-  const char *address = settings->admin_listen;
-  const char *colon = strrchr(address, ':');
-  size_t length = colon ? (size_t)(colon - address) : sizeof host;
-  if (length >= sizeof host)
-    return error_set(error, VQCT_INVALID, "admin-listen is '%.100s': HOST:PORT is allowed",
-                     address);
-  bool bracketed = length > 2 && *address == '[';
-  snprintf(host, sizeof host, "%.*s", (int)(bracketed ? length - 2 : length), address + bracketed);
-  struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
-  int fault = getaddrinfo(host, colon + 1, &hints, &found);
-  if (fault)
-    return error_set(error, VQCT_UNAVAILABLE, "%s: %s", address, gai_strerror(fault));
-  *file = socket(found->ai_family, SOCK_STREAM, 0);
-  struct timeval wait = {
-      (time_t)settings->timeout,
-      (suseconds_t)((settings->timeout - (double)(time_t)settings->timeout) * 1e6)};
-  setsockopt(*file, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
-  setsockopt(*file, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
-  fault = *file < 0 || connect(*file, found->ai_addr, found->ai_addrlen) ? errno : 0;
-  freeaddrinfo(found);
-  if (!fault)
-    return VQCT_OK;
-  if (*file >= 0)
-    close(*file);
-  return error_set(error, VQCT_UNAVAILABLE, "%s: %s", address, strerror(fault));
-}
 
 static enum vqct_status ask(int file, const char *path, struct vqct_error *error) {
   char request[128], answer[2048];
@@ -88,7 +56,8 @@ static enum vqct_status health(const void *settings, const struct options_found 
   int file = -1;
   (void)found;
   (void)arena;
-  enum vqct_status status = connect_to(health_settings, &file, error);
+  enum vqct_status status =
+      address_connect(health_settings->admin_listen, health_settings->timeout, &file, error);
   if (status != VQCT_OK)
     return status;
   status = ask(file, health_settings->live ? "/livez" : "/readyz", error);

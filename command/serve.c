@@ -181,6 +181,7 @@ static enum vqct_status start_listeners(struct server *server, struct vqct_error
   settings.route_count = service_api_route_count;
   settings.limits.connections = fit_connections(server);
   settings.certificate = server->certificate;
+  settings.tls_priority = server->options.tls_priority;
   settings.certificate_key = server->certificate_key;
   status = listener_start(&server->api, &server->loop, &settings, error);
   server->api_started = status == VQCT_OK;

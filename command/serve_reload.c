@@ -25,14 +25,28 @@ static void load(uv_work_t *task) {
     reload->keys_status = keys_read(options->api_keys, &reload->keys, &reload->keys_error);
 }
 
-static void report(struct service *service, const char *what, enum vqct_status status,
-                   const struct vqct_error *error) {
+/* With which model it was; NULL where it was none. */
+static void log_reload(struct service *service, const char *what, const struct engine *engine) {
+  struct text line = {0}, message = {0};
+  text_print(&message, "the %s is loaded again", what);
+  log_begin(&line, LOG_INFO, "reload");
+  log_text(&line, "message", message.data);
+  if (engine) {
+    log_text(&line, "model", engine->info->name);
+    log_text(&line, "checksum", engine->info->checksum);
+  }
+  log_end(&service->log, &line, LOG_INFO);
+  text_free(&message);
+}
+
+static void report(struct service *service, const char *what, const struct engine *engine,
+                   enum vqct_status status, const struct vqct_error *error) {
   char labels[64];
   snprintf(labels, sizeof labels, "what=\"%s\",result=\"%s\"", what,
            status == VQCT_OK ? "ok" : "failed");
   registry_add(service->registry, METRIC_RELOADS, labels, 1);
   if (status == VQCT_OK)
-    log_message(&service->log, LOG_INFO, "reload", "the %s is loaded again", what);
+    log_reload(service, what, engine);
   else
     log_message(&service->log, LOG_ERROR, "reload", "the old %s goes on: %s", what, error->message);
 }
@@ -45,6 +59,9 @@ static void swap_engine(struct service *service, struct engine *engine) {
     old->usage = engine->usage;
     engine->usage = usage;
   }
+  /* The codebooks of the new model may have other names. */
+  for (size_t metric = METRIC_CODEBOOK_CODES; metric <= METRIC_CODEBOOK_DRIFT; metric++)
+    registry_clear(service->registry, metric);
   service->engine = engine;
   engine_release(old);
 }
@@ -54,11 +71,11 @@ static void loaded(uv_work_t *task, int status) {
   struct server *server = reload->server;
   struct service *service = &server->service;
   (void)status;
-  report(service, "model", reload->engine_status, &reload->engine_error);
+  report(service, "model", reload->engine, reload->engine_status, &reload->engine_error);
   if (reload->engine_status == VQCT_OK)
     swap_engine(service, reload->engine);
   if (server->options.api_keys)
-    report(service, "keys", reload->keys_status, &reload->keys_error);
+    report(service, "keys", NULL, reload->keys_status, &reload->keys_error);
   if (reload->keys) {
     keys_free(service->keys);
     service->keys = reload->keys;

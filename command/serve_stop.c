@@ -62,5 +62,6 @@ void server_stop(struct server *server) {
   log_message(&server->service.log, LOG_INFO, "leaving", "serving goes on for %.3f s",
               server->stops > 1 ? 0 : server->options.drain_delay);
   server->service.phase = SERVICE_LEAVING;
+  listener_leave(&server->api);
   uv_timer_start(&server->drain, begin_drain, server->stops > 1 ? 0 : delay, 0);
 }

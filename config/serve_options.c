@@ -1,5 +1,9 @@
 #include "serve_options.h"
 
+/* TLS 1.2 and 1.3, with forward secrecy and authenticated ciphers only (RFC 9325). */
+#define TLS_PRIORITY                                                                               \
+  "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-RSA:-DHE-RSA:-SHA1:-AES-128-CBC:-AES-256-CBC"
+
 #define AT(member) offsetof(struct serve_options, member)
 #define DAY        86400.0
 
@@ -62,6 +66,8 @@ static const struct option options[] = {
     {"tls-certificate", 0, OPTION_TEXT, AT(tls_certificate), NULL, 0, 0, NULL, "FILE",
      "PEM certificate chain of the API; plain HTTP without"},
     {"tls-key", 0, OPTION_TEXT, AT(tls_key), NULL, 0, 0, NULL, "FILE", "its PEM private key"},
+    {"tls-priority", 0, OPTION_TEXT, AT(tls_priority), TLS_PRIORITY, 0, 0, NULL, "PRIORITY",
+     "versions and ciphers of TLS, as GnuTLS names them"},
     {"cors-origin", 0, OPTION_LIST, AT(cors_origin), NULL, 0, 0, NULL, "ORIGIN",
      "origins whose pages may call the API from a browser; * for all"},
     {"log-level", 0, OPTION_CHOICE, AT(log_level), "info", 0, 0, "debug|info|warning|error|off",

@@ -15,7 +15,7 @@ struct serve_options {
   double header_timeout, body_timeout, idle_timeout, write_timeout;
   double request_timeout, request_timeout_max;
   double drain_delay, drain_timeout, stall_timeout;
-  const char *api_keys, *tls_certificate, *tls_key;
+  const char *api_keys, *tls_certificate, *tls_key, *tls_priority;
   struct option_list cors_origin;
   int log_level; /* an enum log_level of the server */
 };

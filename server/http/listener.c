@@ -1,24 +1,21 @@
 #include "listener.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
-#include <stdlib.h>
-#include <string.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <microhttpd.h>
 
+#include "address.h"
 #include "error.h"
 #include "exchange.h"
 #include "handler.h"
 
-#define BACKLOG 1024
 #define MEMORY_BYTES                                                                               \
   ((size_t)64 << 10)     /* of one connection: uploads like it, small requests bear it */
 #define SWEEP_PERIOD 50  /* milliseconds between looks at the deadlines */
 #define SURPLUS_MIN  64  /* connections over the limit that are still answered 503 */
+#define ACCEPTS_MAX  256 /* runs to accept who waits at the end */
 #define HURRY_TIME   1.0 /* seconds that a client still has for its answer at the end */
 
 /* ---- connections ----------------------------------------------------------------------------- */
@@ -41,7 +38,7 @@ static void connection_expire(struct connection *connection) {
   struct exchange *exchange = connection->exchange;
   switch (connection->state) {
   case CONNECTION_WAITING:
-    if (!connection->requests)
+    if (!connection->requests && !connection->listener->closed)
       connection_refuse(connection);
     shutdown(connection->socket, SHUT_RDWR);
     break;
@@ -75,69 +72,6 @@ static void on_sweep(uv_timer_t *timer) {
 
 /* ---- starting -------------------------------------------------------------------------------- */
 
-/* "HOST:PORT" or "[HOST]:PORT" in two. */
-static bool split_address(const char *address, char host[256], char port[8]) {
-  const char *colon = strrchr(address, ':');
-  if (!colon || strlen(colon + 1) >= 8 || !colon[1] ||
-      strspn(colon + 1, "0123456789") != strlen(colon + 1))
-    return false;
-  size_t length = (size_t)(colon - address);
-  bool bracketed = length >= 2 && address[0] == '[' && colon[-1] == ']';
-  if (bracketed) {
-    address++;
-    length -= 2;
-  }
-  if (length == 0 || length >= 256 || (!bracketed && memchr(address, ':', length)))
-    return false;
-  memcpy(host, address, length);
-  host[length] = '\0';
-  strcpy(port, colon + 1);
-  return strtol(port, NULL, 10) <= 65535;
-}
-
-static int bind_socket(const struct addrinfo *found) {
-  int file = socket(found->ai_family, SOCK_STREAM, 0);
-  if (file < 0)
-    return -1;
-  int on = 1;
-  setsockopt(file, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (found->ai_family == AF_INET6)
-    setsockopt(file, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-  if (fcntl(file, F_SETFD, FD_CLOEXEC) || fcntl(file, F_SETFL, O_NONBLOCK) ||
-      bind(file, found->ai_addr, found->ai_addrlen) || listen(file, BACKLOG)) {
-    int fault = errno;
-    close(file);
-    errno = fault;
-    return -1;
-  }
-  return file;
-}
-
-static enum vqct_status open_socket(struct listener *listener, struct vqct_error *error) {
-  const char *address = listener->options.address;
-  char host[256], port[8];
-  if (!split_address(address, host, port))
-    return error_set(error, VQCT_INVALID, "address '%.100s': HOST:PORT or [HOST]:PORT is allowed",
-                     address);
-  struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found;
-  int fault = getaddrinfo(host, port, &hints, &found);
-  if (fault)
-    return error_set(error, VQCT_INVALID, "address '%.100s': %s", address, gai_strerror(fault));
-  listener->socket = bind_socket(found);
-  int reason = errno;
-  freeaddrinfo(found);
-  if (listener->socket < 0)
-    return error_set(error, VQCT_UNAVAILABLE, "cannot listen on %.100s: %s", address,
-                     strerror(reason));
-  struct sockaddr_storage bound;
-  socklen_t size = sizeof bound;
-  getsockname(listener->socket, (struct sockaddr *)&bound, &size);
-  char number[8];
-  getnameinfo((struct sockaddr *)&bound, size, NULL, 0, number, sizeof number, NI_NUMERICSERV);
-  listener->port = (unsigned)strtoul(number, NULL, 10);
-  return VQCT_OK;
-}
-
 unsigned listener_most(unsigned connections) {
   return connections + (connections / 4 > SURPLUS_MIN ? connections / 4 : SURPLUS_MIN);
 }
@@ -149,6 +83,7 @@ static enum vqct_status start_daemon(struct listener *listener, struct vqct_erro
   struct MHD_OptionItem tls[] = {
       {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)options->certificate},
       {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)options->certificate_key},
+      {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)options->tls_priority},
       {MHD_OPTION_END, 0, NULL}};
   listener->daemon = MHD_start_daemon(
       flags, 0, NULL, NULL, handler_access, listener, MHD_OPTION_LISTEN_SOCKET, listener->socket,
@@ -156,10 +91,10 @@ static enum vqct_status start_daemon(struct listener *listener, struct vqct_erro
       MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_BYTES, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
       listener, MHD_OPTION_NOTIFY_COMPLETED, handler_completed, listener,
       MHD_OPTION_UNESCAPE_CALLBACK, handler_unescape, NULL, MHD_OPTION_ARRAY,
-      options->certificate ? tls : &tls[2], MHD_OPTION_END);
+      options->certificate ? tls : &tls[3], MHD_OPTION_END);
   if (!listener->daemon)
     return error_set(error, VQCT_READ, "cannot serve %.100s: %s", options->address,
-                     options->certificate ? "the TLS certificate or key is not usable"
+                     options->certificate ? "the TLS certificate, key or priority is not usable"
                                           : "libmicrohttpd does not start");
   return VQCT_OK;
 }
@@ -167,7 +102,8 @@ static enum vqct_status start_daemon(struct listener *listener, struct vqct_erro
 enum vqct_status listener_start(struct listener *listener, uv_loop_t *loop,
                                 const struct listener_options *options, struct vqct_error *error) {
   *listener = (struct listener){.options = *options, .loop = loop};
-  enum vqct_status status = open_socket(listener, error);
+  enum vqct_status status =
+      address_listen(options->address, &listener->socket, &listener->port, error);
   if (status != VQCT_OK)
     return status;
   if ((status = start_daemon(listener, error)) != VQCT_OK) {
@@ -183,29 +119,54 @@ enum vqct_status listener_start(struct listener *listener, uv_loop_t *loop,
 
 /* ---- stopping -------------------------------------------------------------------------------- */
 
+/* Whoever does not send its request or read its answer must not hold the end for all the time that
+ * it has else. */
+static void hurry(struct connection *connection) {
+  uint64_t last = uv_hrtime() + (uint64_t)(HURRY_TIME * 1e9);
+  if (connection->deadline > last)
+    connection->deadline = last;
+}
+
+/* Who has connected but was not accepted yet would be cut off by closing the socket. */
+static void accept_all(struct listener *listener) {
+  struct pollfd waiting = {.fd = listener->socket, .events = POLLIN};
+  for (unsigned i = 0; i < ACCEPTS_MAX && poll(&waiting, 1, 0) > 0; i++)
+    MHD_run(listener->daemon);
+}
+
+void listener_leave(struct listener *listener) {
+  listener->draining = true;
+}
+
 void listener_close(struct listener *listener) {
   if (listener->closed)
     return;
   listener->closed = listener->draining = true;
+  accept_all(listener);
   MHD_socket file = MHD_quiesce_daemon(listener->daemon);
   if (file != MHD_INVALID_SOCKET)
     close(file);
+  for (struct connection *connection = listener->connections; connection;
+       connection = connection->next)
+    if (!connection->requests)
+      hurry(connection);
+}
+
+/* Whether a connection that waits has no request under way: neither bytes that libmicrohttpd has
+ * not read yet, nor a first request that a client which just connected is about to send. */
+static bool is_idle(const struct connection *connection) {
+  char byte;
+  return connection->state == CONNECTION_WAITING && connection->requests &&
+         recv(connection->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
 bool listener_drain(struct listener *listener) {
   for (struct connection *connection = listener->connections; connection;
        connection = connection->next)
-    if (connection->state == CONNECTION_WAITING)
+    if (is_idle(connection))
       shutdown(connection->socket, SHUT_RDWR);
   listener_wake(listener);
   return listener->connection_count == 0;
-}
-
-/* Whoever does not read its answer must not hold the end for the whole write time. */
-static void hurry(struct connection *connection) {
-  uint64_t last = uv_hrtime() + (uint64_t)(HURRY_TIME * 1e9);
-  if (connection->deadline > last)
-    connection->deadline = last;
 }
 
 void listener_refuse(struct listener *listener) {

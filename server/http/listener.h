@@ -22,10 +22,15 @@ unsigned listener_most(unsigned connections);
 enum vqct_status listener_start(struct listener *listener, uv_loop_t *loop,
                                 const struct listener_options *options, struct vqct_error *error);
 
-/** Stops accepting and closes the listening socket; connections live on. */
+/** From now on every answer closes its connection, so that clients turn to others. */
+void listener_leave(struct listener *listener);
+
+/** Accepts who has connected, then stops accepting and closes the listening socket; connections
+ * live on. */
 void listener_close(struct listener *listener);
 
-/** Closes the connections that wait for a request, and says whether none is left. */
+/** Closes the connections that wait for another request and have none under way, and says whether
+ * none is left. */
 bool listener_drain(struct listener *listener);
 
 /** Answers 503 to every suspended exchange, hangs up on clients that still send, and soon on those

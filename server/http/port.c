@@ -6,8 +6,10 @@
 
 #include <microhttpd.h>
 
-#define RUNS_MAX     8   /* of libmicrohttpd in a row */
-#define SURPLUS_TIME 1.0 /* seconds until a surplus connection is closed */
+#define RUNS_MAX       8   /* of libmicrohttpd in a row */
+#define HANDSHAKES_MAX 64  /* connections with TLS that have not sent a request */
+#define REST_MAX       10  /* milliseconds */
+#define SURPLUS_TIME   1.0 /* seconds until a surplus connection is closed */
 
 /* ---- connections ----------------------------------------------------------------------------- */
 
@@ -57,6 +59,22 @@ static void read_peer(const struct sockaddr *address, struct connection *connect
     connection->peer[0] = '\0';
 }
 
+/* Half a handshake makes libmicrohttpd ask for processor time again and again: of those that have
+ * not come to a request so many may be, and the oldest gives way. */
+static void bound_handshakes(struct listener *listener) {
+  struct connection *oldest = NULL;
+  unsigned count = 0;
+  for (struct connection *one = listener->connections; one; one = one->next)
+    if (!one->requests && !one->closing) {
+      count++;
+      oldest = one;
+    }
+  if (count < HANDSHAKES_MAX)
+    return;
+  oldest->closing = true;
+  shutdown(oldest->socket, SHUT_RDWR);
+}
+
 struct connection *connection_open(struct listener *listener, int socket,
                                    const struct sockaddr *address) {
   struct connection *connection = calloc(1, sizeof *connection);
@@ -71,6 +89,8 @@ struct connection *connection_open(struct listener *listener, int socket,
   if (connection->surplus && patience > SURPLUS_TIME)
     patience = SURPLUS_TIME;
   connection_enter(connection, CONNECTION_WAITING, patience);
+  if (listener->options.certificate)
+    bound_handshakes(listener);
   connection->next = listener->connections;
   if (connection->next)
     connection->next->previous = connection;
@@ -100,7 +120,7 @@ static void on_timer(uv_timer_t *timer);
 
 /* With half of a TLS handshake there libmicrohttpd wants to run again at once for ever, and a timer
  * of zero that starts itself again keeps the loop from all else: so it gets some runs in a row, and
- * then a millisecond's rest. */
+ * then a rest that grows, which ends early when something comes in. */
 static void run(struct listener *listener) {
   MHD_UNSIGNED_LONG_LONG wait;
   bool wanted, at_once;
@@ -110,8 +130,11 @@ static void run(struct listener *listener) {
     wanted = MHD_get_timeout(listener->daemon, &wait) == MHD_YES;
     at_once = wanted && !wait;
   } while (at_once && ++runs < RUNS_MAX);
+  listener->rest = at_once && listener->rest < REST_MAX ? listener->rest + 1
+                   : at_once                            ? REST_MAX
+                                                        : 0;
   if (wanted)
-    uv_timer_start(&listener->timer, on_timer, at_once ? 1 : wait, 0);
+    uv_timer_start(&listener->timer, on_timer, at_once ? listener->rest : wait, 0);
   else
     uv_timer_stop(&listener->timer);
 }

@@ -48,6 +48,7 @@ struct listener_options {
   size_t route_count;
   struct http_limits limits;
   const char *certificate, *certificate_key; /* PEM texts, or NULL for plain HTTP */
+  const char *tls_priority;                  /* of GnuTLS */
   const char *const *origins;                /* that browsers may call from; "*" for all */
   size_t origin_count;
   const struct keys *const *keys; /* where the keys stand now; *keys NULL: none needed */
@@ -78,6 +79,7 @@ struct connection {
   enum connection_state state;
   uint64_t deadline; /* uv_hrtime() */
   uint64_t requests; /* begun on it */
+  bool closing;      /* shut, as it was the oldest without a request */
   bool surplus;      /* over the limit: to be turned away */
   char peer[64];     /* address */
   uv_poll_t *watch;  /* on the socket while suspended, to see the client leave */
@@ -90,6 +92,7 @@ struct listener {
   struct MHD_Daemon *daemon;
   uv_poll_t poll;
   uv_timer_t timer, sweep;
+  uint64_t rest; /* milliseconds until it runs again, when it asks for that at once for ever */
   int socket;
   unsigned port;
   struct connection *connections;

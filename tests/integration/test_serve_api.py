@@ -559,6 +559,20 @@ class Routes(serving.ModelCase):
             self.assertEqual(done.returncode, 14)
         self.assertEqual(run("--admin-listen", f"127.0.0.1:{port}").returncode, 14)
 
+    def test_all_addresses_are_of_both_families(self):
+        if not socket.has_dualstack_ipv6():
+            self.skipTest("no IPv6 here")
+        for every in ("*", "[::]"):
+            with serving.Server(self.model, "--listen", f"{every}:0", "--admin-listen",
+                                f"{every}:0") as server:
+                for family in ("127.0.0.1", "::1"):
+                    socket.create_connection((family, server.port), serving.PATIENCE).close()
+                    socket.create_connection((family, server.admin_port), serving.PATIENCE).close()
+                for host in (every, "127.0.0.1", "[::1]"):
+                    done = subprocess.run([serving.VQCT, "health", "--admin-listen",
+                                           f"{host}:{server.admin_port}"], capture_output=True)
+                    self.assertEqual(done.returncode, 0, done.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -43,6 +43,13 @@ def json_of(files):
     return json.dumps({"images": [base64.b64encode(file).decode() for file in files]}).encode()
 
 
+def server_header(server):
+    """What an answer on a connection that asks for nothing says of it, "" for nothing."""
+    with server.connect() as link:
+        link.sendall(b"GET /v1/model HTTP/1.1\r\n" + HOST + b"\r\n")
+        return serving.read_answer(link).headers.get("connection", "").lower()
+
+
 class LoadCase(serving.ModelCase):
     def send(self, server, data):
         """The link on which a request will be answered."""
@@ -314,6 +321,23 @@ class Ending(LoadCase):
             server.process.send_signal(signal.SIGINT)  # the second signal ends the delay
             self.assertEqual(server.process.wait(serving.PATIENCE), 0)
 
+    def test_answers_close_from_the_first_signal_on(self):
+        with serving.Server(self.model, drain_delay="1h") as server:
+            self.assertNotIn("close", server_header(server))
+            server.process.send_signal(signal.SIGTERM)
+            server.wait_for_log("leaving")
+            self.assertEqual(server_header(server), "close")
+            server.process.send_signal(signal.SIGTERM)
+
+    def test_a_client_that_just_connected_is_answered(self):
+        with serving.Server(self.model, drain_delay="0") as server:
+            with server.connect() as link:
+                server.process.send_signal(signal.SIGTERM)
+                server.wait_for_log("draining")
+                time.sleep(0.1)  # the port is closed, and idle connections are
+                link.sendall(b"GET /v1/model HTTP/1.1\r\n" + HOST + b"\r\n")
+                self.assertEqual(serving.read_answer(link).status, 200)
+
     def test_what_takes_too_long_is_refused(self):
         with serving.Server(self.model, *PAIRED, "--drain-timeout", "0") as server:
             half, = self.begin(server, 1)
@@ -486,7 +510,9 @@ class Reloading(LoadCase):
         with serving.Server(self.model, *PAIRED[:-1], "1s") as server:
             link = self.wait(server)
             server.process.send_signal(signal.SIGHUP)
-            server.wait_for_log("reload")
+            model = server.get("/v1/model").json()["model"]
+            line = server.wait_for_log("reload")
+            self.assertEqual((line["model"], line["checksum"]), (model["name"], model["checksum"]))
             self.expect(200, link)
             self.assertEqual(sum(server.get("/v1/codebook/usage").json()["counts"]), 2 * 8 * 8)
 
@@ -554,6 +580,23 @@ class Tls(LoadCase):
                 link.sendall(b"GET /v1/model HTTP/1.1\r\n" + HOST + b"\r\n")
                 self.assertIsNone(serving.read_answer(link))
             self.assertEqual(server.get("/livez", admin=True).status, 200)
+
+            def agreed(*options):
+                done = subprocess.run(["openssl", "s_client", "-connect",
+                                       f"127.0.0.1:{server.port}", *options], input=b"",
+                                      capture_output=True)
+                return done.returncode == 0
+            weak = ["-cipher", "DEFAULT@SECLEVEL=0"]
+            self.assertTrue(agreed("-tls1_3"))
+            self.assertTrue(agreed("-tls1_2"))
+            self.assertFalse(agreed("-tls1_1", *weak))
+            self.assertFalse(agreed("-tls1", *weak))
+            self.assertFalse(agreed("-tls1_2", "-cipher", "AES128-SHA:AES256-GCM-SHA384"))
+            self.assertFalse(agreed("-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"))
+            halves = [self.send(server, b"\x16\x03\x01") for _ in range(80)]
+            serving.wait_until(lambda: server.metric("vqct_connections") <= 64, "some to give way")
+            self.assertEqual(post(self.png).status, 200)
+            del halves
 
 
 if __name__ == "__main__":
