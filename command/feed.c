@@ -43,14 +43,8 @@ static void make_item(void *context, uint64_t number, void *slot) {
                           settings->model->downsampling, settings->model->channels};
   struct feed_item *item = slot;
   *item = (struct feed_item){.index = settings->first + (size_t)number * settings->step};
-  if (pictures_decode(settings->pictures, item->index, &item->image, &item->error) != VQCT_OK)
-    return;
-  if (fit_picture(&fit, &item->image, &item->error) != VQCT_OK) {
-    error_prefix(&item->error, "%s", pictures_name(settings->pictures, item->index));
-    vqct_image_free(&item->image);
-    return;
-  }
-  item->error.status = VQCT_OK;
+  if (pictures_decode(settings->pictures, item->index, &fit, &item->image, &item->error) == VQCT_OK)
+    item->error.status = VQCT_OK;
 }
 
 enum vqct_status feed_new(const struct feed_settings *settings, struct feed **result,

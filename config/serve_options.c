@@ -29,7 +29,7 @@ static const struct option options[] = {
      "pictures of one request"},
     {"max-pixels", 0, OPTION_INTEGER, AT(max_pixels), "1048576", 1024, 67108864, NULL, "PIXELS",
      "pixels of one picture as the network sees it"},
-    {"max-image-pixels", 0, OPTION_INTEGER, AT(max_image_pixels), "33554432", 1024, 1073741824,
+    {"max-image-pixels", 0, OPTION_INTEGER, AT(max_image_pixels), "67108864", 1024, 1073741824,
      NULL, "PIXELS", "pixels of one picture as it comes"},
     {"queue-images", 0, OPTION_INTEGER, AT(queue_images), "256", 1, 1000000, NULL, "COUNT",
      "pictures that the server takes on at once; requests above are answered 429"},

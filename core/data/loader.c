@@ -131,7 +131,7 @@ static void make_sample(void *context, uint64_t place, void *slot) {
   while (sample->bads < ATTEMPTS) {
     struct vqct_image image;
     struct vqct_error *fault = &sample->fault[sample->bads];
-    if (pictures_decode(settings->pictures, picture, &image, fault) == VQCT_OK) {
+    if (pictures_decode(settings->pictures, picture, NULL, &image, fault) == VQCT_OK) {
       crop(settings, &image, &rng, sample);
       return;
     }

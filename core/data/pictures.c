@@ -7,6 +7,8 @@
 #include "error.h"
 #include "mapped_file.h"
 
+static const struct vqct_image_limits limits = VQCT_IMAGE_LIMITS_DEFAULT;
+
 #define KINDS_MAX 48 /* of what is passed over, "other" counted */
 
 /* A picture: a file of its own, a member of an archive, or a path that cannot be one. */
@@ -204,32 +206,43 @@ const struct passed_over *pictures_passed_over(const struct pictures *pictures, 
   return &pictures->passed[index];
 }
 
-static enum vqct_status decode_member(const struct picture *picture,
-                                      const struct vqct_image_limits *limits,
+static enum vqct_status decode(const void *data, size_t size, const struct fit *fit,
+                               struct vqct_image *image, struct vqct_error *error) {
+  return fit ? fit_decode(fit, data, size, &limits, image, error)
+             : vqct_image_decode(data, size, &limits, image, error);
+}
+
+static enum vqct_status decode_member(const struct picture *picture, const struct fit *fit,
                                       struct vqct_image *image, struct vqct_error *error) {
   struct shard_bytes bytes;
   enum vqct_status status =
-      shard_read(picture->shard, picture->member, limits->bytes, &bytes, error);
+      shard_read(picture->shard, picture->member, limits.bytes, &bytes, error);
   if (status == VQCT_OK)
-    status = vqct_image_decode(bytes.data, bytes.size, limits, image, error);
+    status = decode(bytes.data, bytes.size, fit, image, error);
   free(bytes.owned);
-  return status == VQCT_OK ? VQCT_OK : error_prefix(error, "%s", picture->name);
+  return status;
+}
+
+static enum vqct_status decode_file(const char *name, const struct fit *fit,
+                                    struct vqct_image *image, struct vqct_error *error) {
+  struct mapped_file file;
+  enum vqct_status status = mapped_file_open(name, &file, error);
+  if (status != VQCT_OK)
+    return status;
+  status = decode(file.data, file.size, fit, image, error);
+  mapped_file_close(&file);
+  return status == VQCT_OK ? VQCT_OK : error_prefix(error, "%s", name);
 }
 
 enum vqct_status pictures_decode(const struct pictures *pictures, size_t index,
-                                 struct vqct_image *image, struct vqct_error *error) {
-  static const struct vqct_image_limits limits = VQCT_IMAGE_LIMITS_DEFAULT;
+                                 const struct fit *fit, struct vqct_image *image,
+                                 struct vqct_error *error) {
   const struct picture *picture = &pictures->picture[index];
-  struct mapped_file file;
   *image = (struct vqct_image){0};
   if (picture->fault)
     return error_set(error, picture->fault->status, "%s", picture->fault->message);
-  if (picture->shard)
-    return decode_member(picture, &limits, image, error);
-  enum vqct_status status = mapped_file_open(picture->name, &file, error);
-  if (status != VQCT_OK)
-    return status;
-  status = vqct_image_decode(file.data, file.size, &limits, image, error);
-  mapped_file_close(&file);
+  if (!picture->shard)
+    return decode_file(picture->name, fit, image, error);
+  enum vqct_status status = decode_member(picture, fit, image, error);
   return status == VQCT_OK ? VQCT_OK : error_prefix(error, "%s", picture->name);
 }

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fit.h"
 #include "shard.h"
 #include "vqct/image.h"
 #include "vqct/status.h"
@@ -28,10 +29,11 @@ const char *pictures_name(const struct pictures *pictures, size_t index);
  * of change of its file, or of its archive. */
 uint64_t pictures_stamp(const struct pictures *pictures, size_t index);
 
-/** Decodes number `index` to three channels; the caller frees the image. Errors: READ, DATA, IMAGE,
- * LIMIT, MEMORY, naming the picture. */
+/** Decodes number `index` as fit says, or whole and to three channels where fit is NULL; the caller
+ * frees the image. Errors: READ, DATA, IMAGE, LIMIT, MEMORY, naming the picture. */
 enum vqct_status pictures_decode(const struct pictures *pictures, size_t index,
-                                 struct vqct_image *image, struct vqct_error *error);
+                                 const struct fit *fit, struct vqct_image *image,
+                                 struct vqct_error *error);
 
 /** What is wrong with paths that are not on the list: `index` of pictures_faults, each a sentence
  * that names the path. */

@@ -43,11 +43,17 @@ enum vqct_status jpeg_segments_read(const uint8_t *data, size_t size,
                                     const struct vqct_image_limits *limits,
                                     struct jpeg_segments *segments, struct vqct_error *error);
 
-/** Decodes a JPEG file whose segments have been read and found within the limits. Errors: IMAGE,
- * LIMIT (scans), MEMORY; image is then empty. */
+/** vqct_image_decode, and a JPEG file at 1/reduction of its size (1, 2, 4 or 8), rounded up; other
+ * formats are decoded whole. */
+enum vqct_status image_decode_reduced(const void *data, size_t size,
+                                      const struct vqct_image_limits *limits, unsigned reduction,
+                                      struct vqct_image *image, struct vqct_error *error);
+
+/** Decodes a JPEG file whose segments have been read and found within the limits, at 1/reduction of
+ * its size. Errors: IMAGE, LIMIT (scans), MEMORY; image is then empty. */
 enum vqct_status codec_jpeg_decode(const uint8_t *data, size_t size,
                                    const struct vqct_image_limits *limits,
-                                   const struct jpeg_segments *segments, struct vqct_image *image,
-                                   struct vqct_error *error);
+                                   const struct jpeg_segments *segments, unsigned reduction,
+                                   struct vqct_image *image, struct vqct_error *error);
 
 #endif

@@ -162,6 +162,36 @@ enum vqct_status fit_picture(const struct fit *fit, struct vqct_image *picture,
   return fit_channels(picture, fit->channels, error);
 }
 
+unsigned fit_reduction(const struct fit *fit, const struct vqct_image_header *header) {
+  if (header->format != VQCT_IMAGE_JPEG || fit->resize == VQCT_RESIZE_NONE ||
+      (uint64_t)header->width * header->height <= FIT_WHOLE_PIXELS)
+    return 1;
+  const struct resample_target target =
+      resized((struct size){header->width, header->height}, fit->resize, fit->width, fit->height);
+  unsigned reduction = 8;
+  while (reduction > 1 && (header->width / reduction < 2 * target.full_width ||
+                           header->height / reduction < 2 * target.full_height))
+    reduction /= 2;
+  return reduction;
+}
+
+enum vqct_status fit_decode(const struct fit *fit, const void *data, size_t size,
+                            const struct vqct_image_limits *limits, struct vqct_image *picture,
+                            struct vqct_error *error) {
+  struct vqct_image_header header;
+  *picture = (struct vqct_image){0};
+  enum vqct_status status = check_target(fit->resize, fit->width, fit->height, error);
+  if (status == VQCT_OK)
+    status = vqct_image_probe(data, size, limits, &header, error);
+  if (status == VQCT_OK)
+    status = image_decode_reduced(data, size, limits, fit_reduction(fit, &header), picture, error);
+  if (status == VQCT_OK)
+    status = fit_picture(fit, picture, error);
+  if (status != VQCT_OK)
+    vqct_image_free(picture);
+  return status;
+}
+
 /* ---- channels -------------------------------------------------------------------------------- */
 
 /* Luma of ITU-R BT.601 in place, rounded as Pillow's convert("L") does. */

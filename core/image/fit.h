@@ -26,6 +26,19 @@ struct fit {
  * is too small. */
 uint64_t fit_size(const struct fit *fit, uint32_t width, uint32_t height);
 
+/** Pixels of a JPEG file up to which it is decoded whole, whatever is made of it. */
+#define FIT_WHOLE_PIXELS ((uint64_t)32 << 20)
+
+/** By how much a file is reduced as it is decoded: 1; or of a JPEG of more than FIT_WHOLE_PIXELS
+ * that is to be resized, 2, 4 or 8, the most that leaves twice the pixels wanted on either side. */
+unsigned fit_reduction(const struct fit *fit, const struct vqct_image_header *header);
+
+/** Decodes a file, so reduced, and does what fit_picture does. Errors: those of vqct_image_decode
+ * and of fit_picture; the picture is then empty. */
+enum vqct_status fit_decode(const struct fit *fit, const void *data, size_t size,
+                            const struct vqct_image_limits *limits, struct vqct_image *picture,
+                            struct vqct_error *error);
+
 /** Resizes and crops a picture and turns it into the wanted channels, in place: its pixels are
  * replaced. Errors: IMAGE (a side is shorter than factor), INVALID (no pixels, or a target out of
  * range), MEMORY; the picture is then as it was or resized, and stays the caller's to free. */

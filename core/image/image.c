@@ -73,9 +73,9 @@ enum vqct_status vqct_image_probe(const void *data, size_t size,
   return read_header(data, size, limits, header, &segments, error);
 }
 
-enum vqct_status vqct_image_decode(const void *data, size_t size,
-                                   const struct vqct_image_limits *limits, struct vqct_image *image,
-                                   struct vqct_error *error) {
+enum vqct_status image_decode_reduced(const void *data, size_t size,
+                                      const struct vqct_image_limits *limits, unsigned reduction,
+                                      struct vqct_image *image, struct vqct_error *error) {
   struct vqct_image_header header;
   struct jpeg_segments segments;
   *image = (struct vqct_image){0};
@@ -84,5 +84,11 @@ enum vqct_status vqct_image_decode(const void *data, size_t size,
     return status;
   if (header.format == VQCT_IMAGE_PNG)
     return codec_png_decode(data, size, limits, &header, image, error);
-  return codec_jpeg_decode(data, size, limits, &segments, image, error);
+  return codec_jpeg_decode(data, size, limits, &segments, reduction, image, error);
+}
+
+enum vqct_status vqct_image_decode(const void *data, size_t size,
+                                   const struct vqct_image_limits *limits, struct vqct_image *image,
+                                   struct vqct_error *error) {
+  return image_decode_reduced(data, size, limits, 1, image, error);
 }

@@ -75,6 +75,7 @@ struct jpeg_reading {
   struct jpeg_failure failure;
   const struct jpeg_segments *segments;
   uint32_t scan_limit;
+  unsigned reduction; /* 1, 2, 4 or 8 */
   struct vqct_image *image;
 };
 
@@ -157,11 +158,13 @@ static enum vqct_status read_jpeg(struct jpeg_reading *reading, const uint8_t *d
     return error_set(reading->failure.error, VQCT_IMAGE,
                      "the JPEG file has two frame headers that differ");
   choose_output(jpeg);
+  jpeg->scale_num = 1;
+  jpeg->scale_denom = reading->reduction;
   jpeg_start_decompress(jpeg);
   bool swaps = orientation_swaps(segments->orientation);
-  enum vqct_status status = image_new(swaps ? segments->height : segments->width,
-                                      swaps ? segments->width : segments->height, 3, reading->image,
-                                      reading->failure.error);
+  enum vqct_status status = image_new(swaps ? jpeg->output_height : jpeg->output_width,
+                                      swaps ? jpeg->output_width : jpeg->output_height, 3,
+                                      reading->image, reading->failure.error);
   if (status != VQCT_OK)
     return status;
   read_rows(reading);
@@ -171,11 +174,12 @@ static enum vqct_status read_jpeg(struct jpeg_reading *reading, const uint8_t *d
 
 enum vqct_status codec_jpeg_decode(const uint8_t *data, size_t size,
                                    const struct vqct_image_limits *limits,
-                                   const struct jpeg_segments *segments, struct vqct_image *image,
-                                   struct vqct_error *error) {
+                                   const struct jpeg_segments *segments, unsigned reduction,
+                                   struct vqct_image *image, struct vqct_error *error) {
   struct jpeg_reading reading = {.progress.progress_monitor = check_scans,
                                  .segments = segments,
                                  .scan_limit = limits->scans,
+                                 .reduction = reduction,
                                  .image = image};
   reading.jpeg.err = catch_errors(&reading.failure, error);
   enum vqct_status status = read_jpeg(&reading, data, size);

@@ -31,12 +31,7 @@ static enum vqct_status decode(const struct validation *v, const struct pictures
   const uint32_t side = (uint32_t)v->side;
   const struct fit fit = {VQCT_RESIZE_COVER, side, side, 1,
                           (uint32_t)v->run->config.image_channels};
-  enum vqct_status status = pictures_decode(set, picture, image, error);
-  if (status == VQCT_OK)
-    status = fit_picture(&fit, image, error);
-  if (status != VQCT_OK)
-    vqct_image_free(image);
-  return status;
+  return pictures_decode(set, picture, &fit, image, error);
 }
 
 /* Its numbers as the network reads them, to v->x. */

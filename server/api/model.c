@@ -26,7 +26,10 @@ void model_handle(void *context, struct exchange *exchange) {
              info->channels, info->codes, info->code_dimension,
              (unsigned long long)info->parameters, (unsigned long long)info->encode_flops,
              (unsigned long long)info->decode_flops, opened, vqct_version(), info->architecture);
-  text_print(&reply->body, ",\"limits\":{\"images\":%zu,\"pixels\":%llu,\"body_bytes\":%llu}}\n",
-             service->limits.images, (unsigned long long)service->limits.pixels,
-             (unsigned long long)exchange->listener->options.limits.body_bytes);
+  text_print(
+      &reply->body,
+      ",\"limits\":{\"images\":%zu,\"pixels\":%llu,\"image_pixels\":%llu,\"body_bytes\":%llu}}\n",
+      service->limits.images, (unsigned long long)service->limits.pixels,
+      (unsigned long long)service->limits.image.pixels,
+      (unsigned long long)exchange->listener->options.limits.body_bytes);
 }

@@ -30,12 +30,18 @@ static struct fit wanted(const struct request *request) {
                       info->channels};
 }
 
+/* Pixels that decoding holds at once. */
+static uint64_t decoded_pixels(const struct fit *fit, const struct vqct_image_header *header) {
+  uint64_t reduction = fit_reduction(fit, header);
+  return ((header->width + reduction - 1) / reduction) *
+         ((header->height + reduction - 1) / reduction);
+}
+
 static void decode_picture(struct request *request, struct picture *picture) {
   const struct fit fit = wanted(request);
   struct vqct_error error = {VQCT_OK, ""};
-  if (vqct_image_decode(picture->file, picture->file_size, &request->service->limits.image,
-                        &picture->image, &error) ||
-      fit_picture(&fit, &picture->image, &error)) {
+  if (fit_decode(&fit, picture->file, picture->file_size, &request->service->limits.image,
+                 &picture->image, &error)) {
     fail_image(picture, &error);
     return;
   }
@@ -57,7 +63,7 @@ void prepare_picture(struct request *request, struct picture *picture) {
     fail_image(picture, &error);
     return;
   }
-  uint64_t before = (uint64_t)header.width * header.height;
+  uint64_t before = decoded_pixels(&fit, &header);
   uint64_t after = fit_size(&fit, header.width, header.height);
   if (after > request->service->limits.pixels) {
     picture_fail(picture, PROBLEM_IMAGE_TOO_LARGE, "%llu pixels after resizing; %llu are allowed",
