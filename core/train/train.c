@@ -86,6 +86,8 @@ static enum vqct_status make_architecture(const struct vqct_train_settings *s,
     config->adjectives = (int)s->random_adjectives;
   if (s->random_nouns && !s->prior)
     config->nouns = (int)s->random_nouns;
+  if (!config->decoder_blocks)
+    return error_set(error, VQCT_INVALID, "the architecture has no decoder to train with");
   return model_config_check(config, error);
 }
 

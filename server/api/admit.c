@@ -219,22 +219,29 @@ bool encode_admit(void *context, struct exchange *exchange) {
          reserve_slot(request, exchange);
 }
 
+static bool check_decoder(const struct request *request, struct exchange *exchange) {
+  if (request->engine->info->decode_flops)
+    return true;
+  reply_problem(&exchange->reply, PROBLEM_NOT_FOUND, "the model has no decoder: it only encodes");
+  return false;
+}
+
 bool decode_admit(void *context, struct exchange *exchange) {
   static const char *const names[] = {"grid", "quality", "model_check", NULL};
   static const enum form offers[] = {FORM_PNG, FORM_JPEG, FORM_JSON};
   struct request *request = begin(context, exchange, REQUEST_DECODE, names);
-  return request && read_quality(request, exchange) && read_input(request, exchange) &&
-         read_encoding(request, exchange) && read_grid(request, exchange) &&
-         read_model_check(request, exchange) && read_output(request, exchange, offers, 3) &&
-         reserve_slot(request, exchange);
+  return request && check_decoder(request, exchange) && read_quality(request, exchange) &&
+         read_input(request, exchange) && read_encoding(request, exchange) &&
+         read_grid(request, exchange) && read_model_check(request, exchange) &&
+         read_output(request, exchange, offers, 3) && reserve_slot(request, exchange);
 }
 
 bool reconstruct_admit(void *context, struct exchange *exchange) {
   static const char *const names[] = {"resize", "size", "words", "quality", NULL};
   static const enum form offers[] = {FORM_PNG, FORM_JPEG, FORM_JSON};
   struct request *request = begin(context, exchange, REQUEST_RECONSTRUCT, names);
-  return request && read_resize(request, exchange) && read_quality(request, exchange) &&
-         read_switch(exchange, "words", &request->words) && read_input(request, exchange) &&
-         read_encoding(request, exchange) && read_output(request, exchange, offers, 3) &&
-         reserve_slot(request, exchange);
+  return request && check_decoder(request, exchange) && read_resize(request, exchange) &&
+         read_quality(request, exchange) && read_switch(exchange, "words", &request->words) &&
+         read_input(request, exchange) && read_encoding(request, exchange) &&
+         read_output(request, exchange, offers, 3) && reserve_slot(request, exchange);
 }

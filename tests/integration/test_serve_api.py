@@ -546,6 +546,17 @@ class Routes(serving.ModelCase):
         self.assertEqual(rows[-1][1], self.server.metric(
             'vqct_images_total{operation="encode"}'))
 
+    def test_a_model_without_a_decoder(self):
+        path = os.path.join(self.folder.name, "encoder.safetensors")
+        serving.make_model(path, decoder_blocks=0)
+        with serving.Server(path) as server:
+            tokens = server.post("/v1/encode?size=32", serving.photo())
+            self.assertEqual(tokens.status, 200)
+            for answer in (server.post("/v1/decode", tokens.body, kind="application/json"),
+                           server.post("/v1/reconstruct", serving.photo())):
+                self.assertEqual((answer.status, answer.problem()), (404, "not-found"))
+                self.assertIn("the model has no decoder: it only encodes", answer.json()["detail"])
+
     def test_health_command(self):
         def run(*arguments):
             return subprocess.run([serving.VQCT, "health", *arguments], capture_output=True,
