@@ -11,7 +11,7 @@ PYTHON  ?= /usr/bin/python3
 MODEL   ?= models/vqct-small.safetensors
 B       := build/$(CONFIG)
 
-LIB_PACKAGES    := jansson libpng libjpeg zlib libcrypto libzip
+LIB_PACKAGES    := jansson libpng libjpeg zlib libcrypto libzip yaml-0.1
 SERVER_PACKAGES := libmicrohttpd libuv gnutls
 
 # ---- flags ------------------------------------------------------------------------------------
@@ -264,7 +264,7 @@ bench-peers: ## measure beside ONNX Runtime and PyTorch
 
 # ---- packages ---------------------------------------------------------------------------------
 BUILD_DEBS := build-essential pkg-config libmicrohttpd-dev libgnutls28-dev libuv1-dev libjansson-dev \
-              libpng-dev libjpeg-dev zlib1g-dev libssl-dev libarchive-dev libzip-dev
+              libpng-dev libjpeg-dev zlib1g-dev libssl-dev libarchive-dev libzip-dev libyaml-dev
 TEST_DEBS  := check python3-torch python3-numpy python3-pil python3-jsonschema python3-yaml curl openssl \
               prometheus haproxy groff-base graphviz openmpi-bin libopenmpi-dev systemd
 # Ubuntu's Chromium is a snap, which a build cannot install: there the browser's test says it is skipped.

@@ -12,7 +12,7 @@
 #include "weight_types.h"
 
 struct settings {
-  const char *config, *prior, *name, *output, *prefix;
+  const char *config, *prior, *name, *output, *prefix, *source_config;
   struct option_list ignore;
   int64_t adjective_k;
   int type, distance;
@@ -32,6 +32,8 @@ static const struct option options[] = {
      "untold|euclidean|dot", "HOW",
      "how a code is chosen, where taming's names do not tell: the nearest (VQGAN) or that of the "
      "greatest dot product (IBQ)"},
+    {"source-config", 0, OPTION_TEXT, offsetof(struct settings, source_config), NULL, 0, 0, NULL,
+     "FILE", "the checkpoint's own .yaml or config.json, which may tell how codes are chosen"},
     {"ema", 0, OPTION_SWITCH, offsetof(struct settings, averages), NULL, 0, 0, NULL, NULL,
      "take the moving averages that training kept in place of the weights"},
     {"prefix", 0, OPTION_TEXT, offsetof(struct settings, prefix), NULL, 0, 0, NULL, "TEXT",
@@ -145,6 +147,7 @@ static enum vqct_status run_settings(const void *values, const struct options_fo
                                    .config = settings->config ? &config : NULL,
                                    .prior = settings->prior ? &prior : NULL,
                                    .adjective_k = (int)settings->adjective_k,
+                                   .source_config = settings->source_config,
                                    .prefix = settings->prefix,
                                    .averages = settings->averages,
                                    .distance = (enum import_distance)settings->distance,

@@ -9,6 +9,7 @@
 #include "checkpoint.h"
 #include "error.h"
 #include "import_gumbel.h"
+#include "import_hints.h"
 #include "model_names.h"
 #include "prior_edges.h"
 #include "size.h"
@@ -304,8 +305,13 @@ static enum vqct_status read_entries(struct importing *im) {
                                        .prefix = im->request->prefix,
                                        .averages = im->request->averages};
   enum vqct_status status = import_entries_init(&source, &im->entries, im->error);
+  const char *hints = im->request->source_config;
+  if (!hints)
+    hints = checkpoint_config(im->checkpoint);
+  if (!status && hints)
+    status = import_hints_read(hints, &im->entries, im->error);
   if (status)
-    return status;
+    goto done;
   im->import->family = im->entries.family;
   memcpy(im->import->prefix, im->entries.prefix, sizeof im->import->prefix);
   im->import->dropped = im->entries.dropped;
@@ -319,6 +325,7 @@ static enum vqct_status read_entries(struct importing *im) {
     status = take_codebook(im);
   if (!status)
     status = report(im);
+done:
   import_entries_free(&im->entries);
   return status;
 }

@@ -29,6 +29,8 @@ struct import_request {
   const struct model_config *config; /* NULL: inferred */
   const struct prior *prior;         /* words and graph of a VQCT checkpoint, else NULL */
   int adjective_k;                   /* 1 or 2; used where a VQCT configuration is inferred */
+  const char *source_config;         /* path of the family's own configuration; NULL: that of the
+                                      * checkpoint's folder, if there is one */
   const char *prefix;                /* before the tokenizer's names; NULL: to be found */
   bool averages;                     /* take moving averages in place of the weights */
   enum import_distance distance;

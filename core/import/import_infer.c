@@ -64,8 +64,9 @@ static enum vqct_status infer_distance(const struct import_request *request,
                                        const struct import_entries *entries,
                                        struct model_config *config, struct vqct_error *error) {
   enum import_family family = entries->family;
-  bool dot = family == IMPORT_GUMBEL || family == IMPORT_SHOWO;
-  bool untold = family == IMPORT_TAMING && !entries->euclidean;
+  bool taming = family == IMPORT_TAMING;
+  bool dot = family == IMPORT_GUMBEL || family == IMPORT_SHOWO || (taming && entries->dot);
+  bool untold = taming && !entries->euclidean && !entries->dot;
   enum import_distance asked = request->distance;
   if (untold && asked == IMPORT_UNTOLD)
     return error_set(error, VQCT_MODEL,
@@ -136,7 +137,7 @@ static enum vqct_status check_present(const struct import_request *request,
 enum vqct_status import_infer(const struct import_request *request,
                               const struct import_entries *entries, struct model_config *config,
                               struct vqct_error *error) {
-  *config = (struct model_config){.groups = DEFAULT_GROUPS};
+  *config = (struct model_config){.groups = entries->groups ? entries->groups : DEFAULT_GROUPS};
   snprintf(config->name, sizeof config->name, "%s", request->name);
   const struct import_entry *conv_in = find(entries, "encoder.conv_in.weight");
   config->channels = size_of(conv_in, 0);

@@ -54,6 +54,8 @@ struct import_entries {
   bool decoder;      /* there is one */
   bool spatial_norm; /* some of its norms are spatial */
   bool euclidean;    /* what stands beside tells that codes are chosen by distance */
+  bool dot;          /* the same, by the dot product */
+  int groups;        /* of every norm; 0: not told */
 };
 
 /** "taming VQGAN" and so on. */

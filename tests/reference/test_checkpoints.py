@@ -93,6 +93,40 @@ class Checkpoints(imports.Checkpoint):
         self.import_file(folder, *NEAREST)
         self.same()
 
+    def test_source_configurations(self):
+        """What a family's own configuration tells is not asked for."""
+        taming = "model:\n  target: taming.models.vqgan.VQModel\n  params: {embed_dim: 8}\n"
+        ibq = "model:\n  class_path: src.IBQ.models.ibqgan.IBQ\n  init_args:\n    a: [1, {b: &x 2}, *x]\n"
+        for text, distance in ((taming, None), (ibq, "dot"),
+                               (json.dumps({"architectures": ["IBQModel"]}), "dot")):
+            with open(self.path("c.yaml"), "w") as file:
+                file.write(text)
+            self.import_ok(imports.state(self.module), "--source-config", self.path("c.yaml"))
+            self.assertEqual(self.architecture().get("distance"), distance)
+        self.assertIn("whose codes are chosen by the dot product", self.refused_again(
+            imports.state(self.module), 2, "--source-config", self.path("c.yaml"), *NEAREST))
+        for text, message in (("a: [", "c.yaml:2: "), ("[" * 100, "nested deeper than 64"),
+                              ("a: b: c", "c.yaml:1: mapping values"), ("x" * (2 << 20), "larger")):
+            with open(self.path("c.yaml"), "w") as file:
+                file.write(text)
+            self.assertIn(message, self.refused_again(imports.state(self.module), 5,
+                                                      "--source-config", self.path("c.yaml")))
+        folder = self.path("folder")
+        os.mkdir(folder)
+        groups = {**BASE, "groups": 8}
+        other = families.randomize(families.diffusers(groups), 1)
+        for part in other.modules():
+            if isinstance(part, torch.nn.GroupNorm):
+                part.num_groups = 8
+        codebook = self.scaled(other, groups)
+        native.write_safetensors(os.path.join(folder, "diffusion_pytorch_model.safetensors"),
+                                 imports.state(other))
+        with open(os.path.join(folder, "config.json"), "w") as file:
+            json.dump({"_class_name": "VQModel", "norm_num_groups": 8}, file)
+        self.import_file(folder)
+        self.assertEqual(self.architecture()["groups"], 8)
+        self.compare(groups, other, codebook)
+
     def test_prefixes(self):
         tensors = {f"model.{name}": array for name, array in imports.state(self.module).items()}
         other = {name.replace("model.", "old.", 1): array for name, array in tensors.items()}

@@ -1,0 +1,26 @@
+#include "import_hints.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "yaml_scalars.h"
+
+static void take(void *context, const char *key, const char *value) {
+  struct import_entries *entries = context;
+  bool class = strcmp(key, "target") == 0 || strcmp(key, "class_path") == 0 ||
+               strcmp(key, "architectures") == 0 || strcmp(key, "_class_name") == 0 ||
+               strcmp(key, "model_type") == 0;
+  if (class && strstr(value, "IBQ"))
+    entries->dot = true;
+  if (class && (strcmp(value, "taming.models.vqgan.VQModel") == 0 ||
+                strcmp(value, "ldm.models.autoencoder.VQModel") == 0 ||
+                strcmp(value, "ldm.models.autoencoder.VQModelInterface") == 0))
+    entries->euclidean = true;
+  if (strcmp(key, "norm_num_groups") == 0)
+    entries->groups = (int)strtol(value, NULL, 10);
+}
+
+enum vqct_status import_hints_read(const char *path, struct import_entries *entries,
+                                   struct vqct_error *error) {
+  return yaml_scalars(path, take, entries, error);
+}
