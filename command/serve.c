@@ -17,8 +17,9 @@
 #include "stages.h"
 
 #define PEM_BYTES_MAX     ((size_t)1 << 20)
-#define ADMIN_CONNECTIONS 64 /* of the second port */
-#define OTHER_FILES       64 /* open beside connections: libraries, logs, a model being loaded */
+#define ADMIN_CONNECTIONS 64  /* of the second port */
+#define LOG_PERIOD        100 /* milliseconds between tries to write what the log has kept */
+#define OTHER_FILES       64  /* open beside connections: libraries, logs, a model being loaded */
 /* At most: more would make each picture slow long before all are busy. */
 #define WORKERS_DEFAULT 4
 
@@ -98,8 +99,8 @@ static void set_up_process(const struct serve_options *options) {
 
 /* Connections of the API: as many as configured, or fewer where the process may not open as many
  * files. Without one left, the second port could not answer either, nor a model be loaded. */
-static unsigned fit_connections(const struct server *server) {
-  const struct log *log = &server->service.log;
+static unsigned fit_connections(struct server *server) {
+  struct log *log = &server->service.log;
   unsigned asked = (unsigned)server->options.max_connections, fitting = asked;
   struct rlimit files;
   if (getrlimit(RLIMIT_NOFILE, &files))
@@ -130,7 +131,7 @@ static enum vqct_status start_service(struct server *server, struct vqct_error *
   service->started_clock = uv_hrtime();
   service->stall_time = options->stall_timeout;
   service->codec_threads = (size_t)options->codec_threads;
-  service->log = (struct log){(enum log_level)options->log_level, STDERR_FILENO};
+  service->log = (struct log){.level = (enum log_level)options->log_level, .file = STDERR_FILENO};
   service->limits.images = (size_t)options->max_images;
   service->limits.pixels = (uint64_t)options->max_pixels;
   service->limits.image = (struct vqct_image_limits)VQCT_IMAGE_LIMITS_DEFAULT;
@@ -198,18 +199,27 @@ static void on_reload(uv_signal_t *handle, int number) {
   server_reload(handle->data);
 }
 
+static void on_log(uv_timer_t *timer) {
+  struct server *server = timer->data;
+  log_flush(&server->service.log);
+}
+
 static void start_signals(struct server *server) {
   uv_signal_init(&server->loop, &server->stop);
   uv_signal_init(&server->loop, &server->interrupt);
   uv_signal_init(&server->loop, &server->reload);
   uv_timer_init(&server->loop, &server->drain);
-  server->stop.data = server->interrupt.data = server->reload.data = server->drain.data = server;
+  uv_timer_init(&server->loop, &server->log_timer);
+  uv_timer_start(&server->log_timer, on_log, LOG_PERIOD, LOG_PERIOD);
+  uv_unref((uv_handle_t *)&server->log_timer);
+  server->stop.data = server->interrupt.data = server->reload.data = server->drain.data =
+      server->log_timer.data = server;
   uv_signal_start(&server->stop, on_stop, SIGTERM);
   uv_signal_start(&server->interrupt, on_stop, SIGINT);
   uv_signal_start(&server->reload, on_reload, SIGHUP);
 }
 
-static void log_start(const struct server *server) {
+static void log_start(struct server *server) {
   struct text line = {0};
   const struct vqct_model_info *info = server->service.engine->info;
   log_begin(&line, LOG_INFO, "ready");
@@ -242,6 +252,7 @@ static void server_free(struct server *server) {
   workers_free(service->workers);
   queue_free(service->queue);
   engine_release(service->engine);
+  log_close(&service->log);
   registry_free(service->registry);
   keys_free(service->keys);
   free(server->certificate);

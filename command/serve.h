@@ -14,7 +14,7 @@ struct server {
   bool api_started, admin_started;
   char *certificate, *certificate_key;
   uv_signal_t stop, interrupt, reload;
-  uv_timer_t drain;
+  uv_timer_t drain, log_timer;
   uint64_t drain_end; /* uv_hrtime() when what is left is refused */
   unsigned stops;     /* signals to stop so far */
   bool reloading, reload_again;

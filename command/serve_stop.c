@@ -29,6 +29,7 @@ static void finish(struct server *server) {
   listener_stop(&server->admin);
   workers_stop(server->service.workers);
   close_handle(&server->drain);
+  close_handle(&server->log_timer);
 }
 
 static void on_drain(uv_timer_t *timer) {

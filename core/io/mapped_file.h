@@ -2,6 +2,7 @@
 #ifndef IO_MAPPED_FILE_H
 #define IO_MAPPED_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "vqct/status.h"
@@ -9,6 +10,7 @@
 struct mapped_file {
   const unsigned char *data; /* NULL for an empty file */
   size_t size;
+  bool copied; /* its own memory: the file may change meanwhile */
 };
 
 /** Maps a regular file for reading. It may be replaced (by rename) or removed meanwhile, but must
@@ -21,7 +23,14 @@ enum vqct_status mapped_file_open(const char *path, struct mapped_file *file,
 enum vqct_status mapped_file_of(int descriptor, const char *name, struct mapped_file *file,
                                 struct vqct_error *error);
 
-/** Gives the memory of the whole pages within some of the bytes back; they stay readable. */
+/** Reads a regular file into memory, for files that may be overwritten or shortened in place while
+ * they are read: what then comes is a mixture or an error, and never ends the process. Errors:
+ * READ, MEMORY; the record is then empty. */
+enum vqct_status mapped_file_copy(const char *path, struct mapped_file *file,
+                                  struct vqct_error *error);
+
+/** Gives the memory of the whole pages within some of the bytes back; they stay readable.
+ * Copies keep theirs. */
 void mapped_file_drop(const struct mapped_file *file, const void *data, size_t size);
 
 /** Unmaps and clears; may be called again. */

@@ -224,6 +224,14 @@ enum vqct_status safetensors_open(const char *path, struct safetensors **file,
   return status ? status : file_new(path, mapped, mapped.data, mapped.size, file, error);
 }
 
+enum vqct_status safetensors_copy(const char *path, struct safetensors **file,
+                                  struct vqct_error *error) {
+  struct mapped_file copy;
+  *file = NULL;
+  enum vqct_status status = mapped_file_copy(path, &copy, error);
+  return status ? status : file_new(path, copy, copy.data, copy.size, file, error);
+}
+
 enum vqct_status safetensors_parse(const char *name, const void *data, size_t size,
                                    struct safetensors **file, struct vqct_error *error) {
   return file_new(name, (struct mapped_file){0}, data, size, file, error);

@@ -12,6 +12,11 @@
 
 struct safetensors;
 
+/** Reads a file into memory, which may be overwritten in place meanwhile, and checks its header.
+ * Errors: READ, MODEL, MEMORY; *file is then NULL. */
+enum vqct_status safetensors_copy(const char *path, struct safetensors **file,
+                                  struct vqct_error *error);
+
 /** Maps a file and checks its header. Errors: READ, MODEL, MEMORY; *file is then NULL. */
 enum vqct_status safetensors_open(const char *path, struct safetensors **file,
                                   struct vqct_error *error);

@@ -204,7 +204,7 @@ static enum vqct_status read_model(const char *name, struct model_file *model,
 enum vqct_status model_file_open(const char *path, struct model_file *file,
                                  struct vqct_error *error) {
   *file = (struct model_file){0};
-  enum vqct_status status = safetensors_open(path, &file->file, error);
+  enum vqct_status status = safetensors_copy(path, &file->file, error);
   return status ? status : read_model(path, file, error);
 }
 

@@ -101,6 +101,7 @@ static void read_process(struct service *service) {
   registry_set(registry, METRIC_BUILD_INFO, labels, 1);
   registry_set(registry, METRIC_START_TIME, "", (double)service->started);
   registry_set(registry, METRIC_RESIDENT_BYTES, "", service_resident_bytes());
+  registry_set(registry, METRIC_LOG_LOST, "", (double)service->log.lost_total);
   registry_set(registry, METRIC_OPEN_FILES, "", open_files());
 }
 

@@ -55,6 +55,8 @@ const struct metric service_metrics[SERVICE_METRICS] = {
                               "Codes that were not picked in a window.", NULL, 0},
     [METRIC_CODEBOOK_DRIFT] = {"vqct_codebook_drift_bits", METRIC_GAUGE,
                                "Jensen-Shannon divergence of a window from training.", NULL, 0},
+    [METRIC_LOG_LOST] = {"vqct_log_lines_lost_total", METRIC_COUNTER,
+                         "Log lines that were lost, as nobody read the log fast enough.", NULL, 0},
     [METRIC_RELOADS] = {"vqct_reloads_total", METRIC_COUNTER,
                         "Times the model or the keys were loaded again, by result.", NULL, 0},
     [METRIC_MODEL_INFO] = {"vqct_model_info", METRIC_GAUGE, "The model served, as labels.", NULL,

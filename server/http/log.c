@@ -1,10 +1,16 @@
 #include "log.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#define KEPT_MAX       ((size_t)256 << 10) /* bytes */
+#define CLOSE_PATIENCE 1000                /* milliseconds */
 
 void log_begin(struct text *line, enum log_level level, const char *event) {
   static const char *const names[] = {"debug", "info", "warning", "error", "off"};
@@ -27,23 +33,72 @@ void log_number(struct text *line, const char *key, double value) {
   text_print(line, ",\"%s\":%.12g", key, value);
 }
 
-void log_end(const struct log *log, struct text *line, enum log_level level) {
+/* Writes as much as goes without waiting: poll says for a pipe that there is room for PIPE_BUF
+ * bytes, so pieces of that size never block, whoever else has the descriptor open. */
+static size_t write_some(int file, const char *data, size_t size, int patience) {
+  size_t done = 0;
+  while (done < size) {
+    struct pollfd ready = {.fd = file, .events = POLLOUT};
+    if (poll(&ready, 1, patience) <= 0)
+      return done;
+    size_t piece = size - done < PIPE_BUF ? size - done : PIPE_BUF;
+    ssize_t written = write(file, data + done, piece);
+    if (written < 0 && errno == EINTR)
+      continue;
+    if (written < 0)
+      return size; /* nobody reads the log any more: serving goes on without it */
+    done += (size_t)written;
+  }
+  return done;
+}
+
+static void flush(struct log *log, int patience) {
+  size_t done = write_some(log->file, log->kept.data, log->kept.size, patience);
+  if (!done)
+    return;
+  memmove(log->kept.data, log->kept.data + done, log->kept.size - done);
+  log->kept.size -= done;
+}
+
+static void say_lost(struct log *log) {
+  uint64_t lost = log->lost;
+  if (!lost || log->kept.size > KEPT_MAX / 2)
+    return;
+  struct text line = {0};
+  log->lost = 0;
+  log_begin(&line, LOG_WARNING, "log");
+  log_text(&line, "message", "lines were lost, as the log was not read fast enough");
+  log_number(&line, "lines", (double)lost);
+  log_end(log, &line, LOG_WARNING);
+}
+
+void log_flush(struct log *log) {
+  flush(log, 0);
+  say_lost(log);
+}
+
+void log_close(struct log *log) {
+  log_flush(log);
+  flush(log, CLOSE_PATIENCE);
+  text_free(&log->kept);
+}
+
+void log_end(struct log *log, struct text *line, enum log_level level) {
   text_add(line, "}\n", 2);
-  const char *at = line->data;
-  size_t left = level >= log->level && !line->failed ? line->size : 0;
-  while (left) {
-    ssize_t written = write(log->file, at, left);
-    if (written < 0 && errno != EINTR)
-      break; /* nobody reads the log: serving goes on without it */
-    if (written > 0) {
-      at += written;
-      left -= (size_t)written;
-    }
+  if (level >= log->level && !line->failed) {
+    flush(log, 0);
+    bool fits = log->kept.size + line->size <= KEPT_MAX && text_reserve(&log->kept, line->size);
+    if (fits)
+      text_add(&log->kept, line->data, line->size);
+    log->lost += !fits;
+    log->lost_total += !fits;
+    log->kept.failed = false; /* the next line may fit */
+    flush(log, 0);
   }
   text_free(line);
 }
 
-void log_message(const struct log *log, enum log_level level, const char *event, const char *format,
+void log_message(struct log *log, enum log_level level, const char *event, const char *format,
                  ...) {
   char message[1024];
   va_list args;

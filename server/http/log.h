@@ -6,9 +6,13 @@
  *   log_number(&line, "status", 200);
  *   log_end(log, &line, LOG_INFO);
  *
- * Bodies, keys and query strings are never logged. Used on the loop thread. */
+ * Bodies, keys and query strings are never logged. Used on the loop thread, which never waits for
+ * who reads the log: what cannot be written at once is kept up to a bound, what does not fit is
+ * counted, and said when there is room again. */
 #ifndef HTTP_LOG_H
 #define HTTP_LOG_H
+
+#include <stdint.h>
 
 #include "text.h"
 
@@ -17,7 +21,16 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR, LOG_OFF };
 struct log {
   enum log_level level; /* the least that is written */
   int file;             /* descriptor */
+  struct text kept; /* whole lines that are not written yet, but perhaps for the first's begin */
+  uint64_t lost;    /* lines, since that was last said */
+  uint64_t lost_total;
 };
+
+/** Writes what was kept, as far as it can be written without waiting. */
+void log_flush(struct log *log);
+
+/** The same at the end, for which it waits a second at most, and frees what is left. */
+void log_close(struct log *log);
 
 /** Opens a line with the time (UTC, milliseconds), the level and what happened. */
 void log_begin(struct text *line, enum log_level level, const char *event);
@@ -26,10 +39,10 @@ void log_text(struct text *line, const char *key, const char *value);
 void log_number(struct text *line, const char *key, double value);
 
 /** Closes the line, writes it where the level asks for it, and frees it. */
-void log_end(const struct log *log, struct text *line, enum log_level level);
+void log_end(struct log *log, struct text *line, enum log_level level);
 
 /** A line with one formatted message. */
-void log_message(const struct log *log, enum log_level level, const char *event, const char *format,
-                 ...) __attribute__((format(printf, 4, 5)));
+void log_message(struct log *log, enum log_level level, const char *event, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 #endif
