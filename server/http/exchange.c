@@ -80,8 +80,9 @@ static void add_common_headers(struct exchange *exchange) {
     reply_header(reply, "Access-Control-Expose-Headers",
                  "Retry-After, Server-Timing, X-Request-Id, X-Vqct-Model, X-Vqct-Shape, "
                  "X-Vqct-Psnr, X-Vqct-Ssim");
-    reply_header(reply, "Vary", "Origin");
   }
+  if (exchange->listener->options.origin_count)
+    reply_header(reply, "Vary", "Origin");
   if (!reply_has_header(reply, "Server-Timing"))
     reply_header(reply, "Server-Timing", "total;dur=%.2f",
                  (double)(uv_hrtime() - exchange->started) * 1e-6);

@@ -18,6 +18,7 @@
 /* Of a refused body that is read to keep the connection. */
 #define DISCARD_BYTES_MAX ((uint64_t)1 << 20)
 #define LINGER_BYTES_MAX  ((uint64_t)16 << 20) /* of an aborted body that are read and dropped */
+#define KEY_BYTES_MAX     1024                 /* of a key in a header */
 #define FIRST_BODY_BYTES  ((uint64_t)1 << 20)  /* room made for a body before it has come */
 
 /* ---- who asks -------------------------------------------------------------------------------- */
@@ -80,6 +81,20 @@ static void set_origin(struct exchange *exchange) {
       strcpy(exchange->origin, origin);
 }
 
+/* Blanks around a value are no part of it. */
+static const char *find_key(const struct keys *keys, const char *given) {
+  char key[KEY_BYTES_MAX];
+  given += strspn(given, " \t");
+  size_t size = strlen(given);
+  while (size && (given[size - 1] == ' ' || given[size - 1] == '\t'))
+    size--;
+  if (size >= sizeof key)
+    return NULL;
+  memcpy(key, given, size);
+  key[size] = '\0';
+  return keys_find(keys, key);
+}
+
 static bool check_key(struct exchange *exchange) {
   const struct keys *keys = *exchange->listener->options.keys;
   if (!keys || exchange->route->open)
@@ -88,7 +103,7 @@ static bool check_key(struct exchange *exchange) {
   const char *authorization = exchange_header(exchange, "Authorization");
   if (!given && authorization && !strncasecmp(authorization, "Bearer ", 7))
     given = authorization + 7;
-  const char *name = given ? keys_find(keys, given) : NULL;
+  const char *name = given ? find_key(keys, given) : NULL;
   if (name) {
     strcpy(exchange->key_name, name);
     return true;
@@ -144,6 +159,12 @@ static const char *path_of(const char *url) {
 static bool find_route(struct exchange *exchange, const char *method, const char *url) {
   const struct listener_options *options = &exchange->listener->options;
   struct route_match match;
+  if (!strcmp(method, "OPTIONS") && !strcmp(url, "*")) { /* of the server as a whole */
+    exchange->method = "OPTIONS";
+    exchange->reply.status = MHD_HTTP_NO_CONTENT;
+    reply_header(&exchange->reply, "Allow", "GET, HEAD, POST, OPTIONS");
+    return false;
+  }
   router_match(options->routes, options->route_count, method, path_of(url), &match);
   exchange->route = match.route;
   exchange->method = match.method;

@@ -44,6 +44,10 @@ static enum MHD_Result take(void *context, enum MHD_ValueKind kind, const char *
     census->fault = "a header's value holds a zero byte";
   else if (MHD_VERSION < FOLDS_UNTIL && is_folded(name, name_size, value))
     census->fault = "a header is folded over two lines";
+  else if (strpbrk(value, "\r\n"))
+    census->fault = "a header's value holds a bare line break";
+  else if (!strcasecmp(name, "Host") && strpbrk(value, " \t/?#@\\"))
+    census->fault = "Host is not a host and a port";
   if (census->fault)
     return MHD_NO;
   if (!strcasecmp(name, "Host"))

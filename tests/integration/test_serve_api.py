@@ -494,6 +494,10 @@ class Routes(serving.ModelCase):
         answer = self.server.get("/v1/model", listed)
         self.assertEqual(answer.headers["access-control-allow-origin"], "https://page.example")
         self.assertEqual(answer.headers["vary"], "Origin")
+        self.assertEqual(self.server.get("/v1/model").headers["vary"], "Origin")
+        answer = self.server.raw(b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        self.assertEqual(answer.status, 204)
+        self.assertIn("POST", answer.headers["allow"])
         for origin in ("https://other.example", "https://page.example.evil", "null"):
             answer = self.server.get("/v1/model", {"Origin": origin})
             self.assertNotIn("access-control-allow-origin", answer.headers)

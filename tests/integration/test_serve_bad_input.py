@@ -65,6 +65,9 @@ class Hostile(serving.ModelCase):
             "no host": b"GET /v1/model HTTP/1.1\r\n\r\n",
             "two hosts": b"GET /v1/model HTTP/1.1\r\n" + HOST + HOST + b"\r\n",
             "name with a quote": b"GET /v1/model HTTP/1.1\r\n" + HOST + b'A"b: c\r\n\r\n',
+            "path in Host": b"GET /v1/model HTTP/1.1\r\nHost: x/y\r\n\r\n",
+            "user in Host": b"GET /v1/model HTTP/1.1\r\nHost: a@b\r\n\r\n",
+            "bare CR": b"GET /v1/model HTTP/1.1\r\n" + HOST + b"X-A: a\rX-B: b\r\n\r\n",
             "chunks in HTTP/1.0": POST.replace(b"1.1\r", b"1.0\r") + encoding + b"\r\n" + chunks,
         }
         for name, request in cases.items():

@@ -568,6 +568,7 @@ class Reloading(LoadCase):
             for headers, expected in (
                     ({"Authorization": "Bearer secret-one"}, 200), ({"X-API-Key": "secret-two"}, 200),
                     ({"Authorization": "bearer secret-one"}, 200),
+                    ({"Authorization": "Bearer  secret-one"}, 200), ({"X-API-Key": "secret-one "}, 200),
                     ({"Authorization": "Bearer secret-on"}, 401), ({"Authorization": "Bearer "}, 401),
                     ({"Authorization": "Basic secret-one"}, 401), ({"X-API-Key": ""}, 401),
                     ({"X-API-Key": hashlib.sha256(b"secret-one").hexdigest()}, 401)):
