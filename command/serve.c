@@ -141,6 +141,7 @@ static enum vqct_status start_service(struct server *server, struct vqct_error *
   service->registry = registry_new(service_metrics, SERVICE_METRICS);
   if (!service->registry)
     return error_set(error, VQCT_MEMORY, "no memory for the metrics");
+  service_begin_counters(service->registry);
   enum vqct_status status = engine_open(options->model, workers, (unsigned)options->threads,
                                         &service->stop, &service->engine, error);
   if (status == VQCT_OK)

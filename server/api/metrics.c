@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "service.h"
@@ -33,6 +34,21 @@ static double open_files(void) {
   return count - 1; /* without the folder itself */
 }
 
+static double cpu_seconds(void) {
+  struct rusage used;
+  if (getrusage(RUSAGE_SELF, &used))
+    return 0;
+  return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+         (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) * 1e-6;
+}
+
+static double open_files_max(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit))
+    return 0;
+  return limit.rlim_cur == RLIM_INFINITY ? INFINITY : (double)limit.rlim_cur;
+}
+
 /* ---- gauges that are read when asked for ----------------------------------------------------- */
 
 static void read_queue(struct service *service, const struct listener *api) {
@@ -60,6 +76,8 @@ static void read_plane(struct service *service, const struct vqct_plane *plane,
   snprintf(labels, sizeof labels, "codebook=\"%s\",window=\"%s\"", plane->name,
            usage_window_name(window));
   registry_set(registry, METRIC_CODEBOOK_TOKENS, labels, (double)health.tokens);
+  if (!health.tokens)
+    return;
   registry_set(registry, METRIC_CODEBOOK_USAGE, labels, health.usage);
   registry_set(registry, METRIC_CODEBOOK_PERPLEXITY, labels, health.perplexity);
   registry_set(registry, METRIC_CODEBOOK_DEAD, labels, (double)health.dead);
@@ -67,11 +85,16 @@ static void read_plane(struct service *service, const struct vqct_plane *plane,
                vqct_codebook_drift(counts + plane->first, training, plane->count));
 }
 
+/* A window without a token has no usage, and is left out: 0 and all codes dead would be a fault. */
 static void read_codebooks(struct service *service) {
+  static const enum service_metric figures[] = {METRIC_CODEBOOK_USAGE, METRIC_CODEBOOK_PERPLEXITY,
+                                                METRIC_CODEBOOK_DEAD, METRIC_CODEBOOK_DRIFT};
   const struct engine *engine = service->engine;
   uint64_t *counts = calloc(engine->info->codes, sizeof *counts);
   if (!counts)
     return;
+  for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+    registry_clear(service->registry, figures[i]);
   for (int window = 0; window < USAGE_WINDOWS; window++) {
     usage_counts(engine->usage, (enum usage_window)window, uv_hrtime(), counts);
     for (uint32_t p = 0; p < engine->info->planes; p++)
@@ -102,7 +125,9 @@ static void read_process(struct service *service) {
   registry_set(registry, METRIC_START_TIME, "", (double)service->started);
   registry_set(registry, METRIC_RESIDENT_BYTES, "", service_resident_bytes());
   registry_set(registry, METRIC_LOG_LOST, "", (double)service->log.lost_total);
+  registry_set(registry, METRIC_CPU_SECONDS, "", cpu_seconds());
   registry_set(registry, METRIC_OPEN_FILES, "", open_files());
+  registry_set(registry, METRIC_OPEN_FILES_MAX, "", open_files_max());
 }
 
 void metrics_handle(void *context, struct exchange *exchange) {

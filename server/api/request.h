@@ -26,6 +26,11 @@ enum form {
   FORM_MULTIPART
 };
 
+/** Seconds that a picture's jobs took, those of both networks for reconstruct. */
+struct job_times {
+  double queue, batch, compute;
+};
+
 /** One picture of a request. */
 struct picture {
   struct job job;   /* its owner is the request */
@@ -38,6 +43,7 @@ struct picture {
   struct vqct_image result; /* of reconstruct */
   uint32_t *tokens;         /* planes, grid */
   double psnr, ssim;        /* of reconstruct; ssim NaN where the picture is too small for it */
+  struct job_times times;   /* loop */
   struct text members;      /* of its part of a JSON answer */
   bool failed;
   enum problem problem; /* if failed */
@@ -74,7 +80,8 @@ struct request {
   atomic_bool refused; /* the whole request failed: reply is its problem, */
   atomic_int refusal;  /* or for an enum refusal other than none the loop writes it */
   struct reply reply;
-  uint64_t prepare_begun, prepared, render_begun, rendered; /* uv_hrtime() */
+  uint64_t prepared, computed, rendered; /* ends of stages, uv_hrtime() */
+  struct job_times times;                /* of the picture whose jobs ended last */
 };
 
 /** A request for an exchange, which then points to it; NULL, with the reply filled, where memory

@@ -29,16 +29,23 @@ const struct metric service_metrics[SERVICE_METRICS] = {
                                 "Time from a request's headers to the end of its answer.", SECONDS},
     [METRIC_RECEIVE_SECONDS] = {"vqct_receive_duration_seconds", METRIC_HISTOGRAM,
                                 "Time from a request's headers to the end of its body.", SECONDS},
-    [METRIC_DECODE_SECONDS] = {"vqct_decode_duration_seconds", METRIC_HISTOGRAM,
-                               "Time to read a body, decoding and resizing its pictures.", SECONDS},
+    [METRIC_READ_SECONDS] = {"vqct_read_duration_seconds", METRIC_HISTOGRAM,
+                             "Time from a body's end until its pictures are read and resized.",
+                             SECONDS},
+    [METRIC_READ_SECONDS_OLD] = {"vqct_decode_duration_seconds", METRIC_HISTOGRAM,
+                                 "vqct_read_duration_seconds, by its name before 0.2.0.", SECONDS},
     [METRIC_QUEUE_SECONDS] = {"vqct_queue_duration_seconds", METRIC_HISTOGRAM,
                               "Time that a picture waited until a worker was free.", SECONDS},
     [METRIC_BATCH_WAIT_SECONDS] = {"vqct_batch_wait_duration_seconds", METRIC_HISTOGRAM,
                                    "Time that a free worker waited for a batch to fill.", SECONDS},
     [METRIC_COMPUTE_SECONDS] = {"vqct_compute_duration_seconds", METRIC_HISTOGRAM,
                                 "Time of the network for the batch of a picture.", SECONDS},
-    [METRIC_ENCODE_SECONDS] = {"vqct_encode_duration_seconds", METRIC_HISTOGRAM,
-                               "Time to write an answer's body, encoding its pictures.", SECONDS},
+    [METRIC_WRITE_SECONDS] = {"vqct_write_duration_seconds", METRIC_HISTOGRAM,
+                              "Time from the last picture's computing until the answer is written.",
+                              SECONDS},
+    [METRIC_WRITE_SECONDS_OLD] = {"vqct_encode_duration_seconds", METRIC_HISTOGRAM,
+                                  "vqct_write_duration_seconds, by its name before 0.2.0.",
+                                  SECONDS},
     [METRIC_BATCH_IMAGES] = {"vqct_batch_images", METRIC_HISTOGRAM,
                              "Pictures in the batch of a picture.", BATCHES},
     [METRIC_IMAGES] = {"vqct_images_total", METRIC_COUNTER, "Pictures computed.", NULL, 0},
@@ -66,11 +73,28 @@ const struct metric service_metrics[SERVICE_METRICS] = {
                              0},
     [METRIC_RESIDENT_BYTES] = {"process_resident_memory_bytes", METRIC_GAUGE,
                                "Resident memory of the process.", NULL, 0},
+    [METRIC_CPU_SECONDS] = {"process_cpu_seconds_total", METRIC_COUNTER,
+                            "Processor time of the process, user and system.", NULL, 0},
+    [METRIC_OPEN_FILES_MAX] = {"process_max_fds", METRIC_GAUGE, "Most file descriptors allowed.",
+                               NULL, 0},
     [METRIC_OPEN_FILES] = {"process_open_fds", METRIC_GAUGE, "Open file descriptors.", NULL, 0},
     [METRIC_START_TIME] = {"process_start_time_seconds", METRIC_GAUGE,
                            "When the process started, in seconds since 1970.", NULL, 0},
     [METRIC_BUILD_INFO] = {"vqct_build_info", METRIC_GAUGE, "The program, as labels.", NULL, 0},
 };
+
+void service_begin_counters(struct registry *registry) {
+  static const char *const reloads[] = {
+      "what=\"model\",result=\"ok\"", "what=\"model\",result=\"failed\"",
+      "what=\"keys\",result=\"ok\"", "what=\"keys\",result=\"failed\""};
+  for (size_t i = 0; i < sizeof reloads / sizeof *reloads; i++)
+    registry_add(registry, METRIC_RELOADS, reloads[i], 0);
+  for (int refusal = REFUSAL_NONE + 1; refusal < REFUSALS; refusal++) {
+    char labels[64];
+    snprintf(labels, sizeof labels, "reason=\"%s\"", refusal_name((enum refusal)refusal));
+    registry_add(registry, METRIC_REFUSED, labels, 0);
+  }
+}
 
 /* ---- refusing -------------------------------------------------------------------------------- */
 

@@ -59,11 +59,13 @@ enum service_metric {
   METRIC_QUEUE_PIXELS,
   METRIC_REQUEST_SECONDS,
   METRIC_RECEIVE_SECONDS,
-  METRIC_DECODE_SECONDS,
+  METRIC_READ_SECONDS,
+  METRIC_READ_SECONDS_OLD,
   METRIC_QUEUE_SECONDS,
   METRIC_BATCH_WAIT_SECONDS,
   METRIC_COMPUTE_SECONDS,
-  METRIC_ENCODE_SECONDS,
+  METRIC_WRITE_SECONDS,
+  METRIC_WRITE_SECONDS_OLD,
   METRIC_BATCH_IMAGES,
   METRIC_IMAGES,
   METRIC_TOKENS,
@@ -79,7 +81,9 @@ enum service_metric {
   METRIC_READY,
   METRIC_WORKERS_BUSY,
   METRIC_RESIDENT_BYTES,
+  METRIC_CPU_SECONDS,
   METRIC_OPEN_FILES,
+  METRIC_OPEN_FILES_MAX,
   METRIC_START_TIME,
   METRIC_BUILD_INFO,
   SERVICE_METRICS
@@ -87,6 +91,10 @@ enum service_metric {
 
 /** The definitions in that order, SERVICE_METRICS of them. */
 extern const struct metric service_metrics[];
+
+/** Gives the counters whose labels are known their first value, 0: a rate over a series that begins
+ * with its first event misses that event. */
+void service_begin_counters(struct registry *registry);
 
 /** The routes of the two ports. */
 extern const struct route service_api_routes[], service_admin_routes[];

@@ -65,7 +65,6 @@ static void prepare_one(uv_work_t *task) {
 /* Reads the body, and prepares the first picture, which often is the only one. */
 static void prepare(uv_work_t *task) {
   struct request *request = request_of_task(task);
-  request->prepare_begun = uv_hrtime();
   if (atomic_load(&request->cancelled))
     return;
   if (!body_inflate(request))
@@ -158,6 +157,7 @@ static void push_picture(struct request *request, struct picture *picture,
 static void compute_more(struct request *request) {
   if (request->pending)
     return;
+  request->computed = uv_hrtime();
   render_begin(request);
 }
 
@@ -170,19 +170,25 @@ static void compute_begin(struct request *request) {
   compute_more(request);
 }
 
-static void count_job(struct service *service, const struct job *job, size_t tokens) {
-  struct registry *registry = service->registry;
+/* Adds a job's times to its picture's; the request's are those of the picture that ends last. */
+static void count_job(struct request *request, struct picture *picture) {
+  struct registry *registry = request->service->registry;
+  const struct job *job = &picture->job;
   bool encodes = job->operation == JOB_ENCODE;
   const char *labels = encodes ? "operation=\"encode\"" : "operation=\"decode\"";
-  registry_observe(registry, METRIC_QUEUE_SECONDS, labels,
-                   (double)(job->ready - job->queued) * 1e-9);
-  registry_observe(registry, METRIC_BATCH_WAIT_SECONDS, labels,
-                   (double)(job->taken - job->ready) * 1e-9);
-  registry_observe(registry, METRIC_COMPUTE_SECONDS, labels,
-                   (double)(job->finished - job->taken) * 1e-9);
+  double queue = (double)(job->ready - job->queued) * 1e-9;
+  double batch = (double)(job->taken - job->ready) * 1e-9;
+  double compute = (double)(job->finished - job->taken) * 1e-9;
+  picture->times.queue += queue;
+  picture->times.batch += batch;
+  picture->times.compute += compute;
+  request->times = picture->times;
+  registry_observe(registry, METRIC_QUEUE_SECONDS, labels, queue);
+  registry_observe(registry, METRIC_BATCH_WAIT_SECONDS, labels, batch);
+  registry_observe(registry, METRIC_COMPUTE_SECONDS, labels, compute);
   registry_observe(registry, METRIC_BATCH_IMAGES, labels, job->batch);
   registry_add(registry, METRIC_IMAGES, labels, 1);
-  registry_add(registry, METRIC_TOKENS, labels, (double)tokens);
+  registry_add(registry, METRIC_TOKENS, labels, (double)picture_tokens(request, picture));
 }
 
 /* Counts an encoded picture's codes. Where its model was loaded again meanwhile, the new engine has
@@ -214,13 +220,13 @@ static void picture_end(struct request *request, struct picture *picture) {
 }
 
 void request_job_done(void *context, struct job *job) {
-  struct service *service = context;
   struct request *request = job->owner;
   struct picture *picture = picture_of_job(job);
+  (void)context;
   request->pending--;
   picture_end(request, picture);
   if (!picture->failed) {
-    count_job(service, job, picture_tokens(request, picture));
+    count_job(request, picture);
     if (job->operation == JOB_ENCODE)
       count_usage(request, picture);
     if (job->operation == JOB_ENCODE && request->kind == REQUEST_RECONSTRUCT && request->exchange)
@@ -242,8 +248,6 @@ static void render_one(uv_work_t *task) {
 /* Writes the answer, and the part of its picture where it has but one. */
 static void render(uv_work_t *task) {
   struct request *request = request_of_task(task);
-  if (!request->render_begun)
-    request->render_begun = uv_hrtime();
   if (!atomic_load(&request->cancelled)) {
     if (request->output == FORM_JSON && request->count == 1)
       render_members(request, &request->pictures[0]);
@@ -267,11 +271,8 @@ static void picture_rendered(uv_work_t *task, int status);
 /* Goes on after a task that has come back: with the next part of a JSON answer of many pictures, or
  * with the whole. */
 static void render_more(struct request *request) {
-  if (request->exchange && request->output == FORM_JSON && request->count > 1) {
-    if (!request->handed)
-      request->render_begun = uv_hrtime();
+  if (request->exchange && request->output == FORM_JSON && request->count > 1)
     hand_pictures(request, render_one, picture_rendered);
-  }
   if (request->pending)
     return;
   if (!request->exchange) {
@@ -298,30 +299,26 @@ static void render_begin(struct request *request) {
 /* ---- answering --------------------------------------------------------------------------------
  */
 
-/* Each stage in milliseconds, for Server-Timing and the metrics. */
+/* Each stage in milliseconds, for Server-Timing and the metrics. Reading begins when the body is
+ * there and writing when the last picture is computed, so the stages add up to the total: waiting
+ * for a codec thread is part of both. */
 static void record_times(struct request *request) {
   struct registry *registry = request->service->registry;
   const struct exchange *exchange = request->exchange;
+  const struct job_times *times = &request->times;
   double receive = (double)(exchange->body_at - exchange->started) * 1e-9;
-  double decode = (double)(request->prepared - request->prepare_begun) * 1e-9;
-  double encode = (double)(request->rendered - request->render_begun) * 1e-9;
-  double queue = 0, batch = 0, compute = 0;
-  for (size_t i = 0; i < request->count; i++) {
-    const struct job *job = &request->pictures[i].job;
-    if (!job->finished)
-      continue;
-    queue = fmax(queue, (double)(job->ready - job->queued) * 1e-9);
-    batch = fmax(batch, (double)(job->taken - job->ready) * 1e-9);
-    compute = fmax(compute, (double)(job->finished - job->taken) * 1e-9);
-  }
+  double read = (double)(request->prepared - exchange->body_at) * 1e-9;
+  double write = request->rendered ? (double)(request->rendered - request->computed) * 1e-9 : 0;
   registry_observe(registry, METRIC_RECEIVE_SECONDS, "", receive);
-  registry_observe(registry, METRIC_DECODE_SECONDS, "", decode);
-  registry_observe(registry, METRIC_ENCODE_SECONDS, "", encode);
+  registry_observe(registry, METRIC_READ_SECONDS, "", read);
+  registry_observe(registry, METRIC_READ_SECONDS_OLD, "", read);
+  registry_observe(registry, METRIC_WRITE_SECONDS, "", write);
+  registry_observe(registry, METRIC_WRITE_SECONDS_OLD, "", write);
   reply_header(&request->exchange->reply, "Server-Timing",
-               "receive;dur=%.2f, decode;dur=%.2f, queue;dur=%.2f, batch;dur=%.2f, "
-               "compute;dur=%.2f, encode;dur=%.2f, total;dur=%.2f",
-               receive * 1e3, decode * 1e3, queue * 1e3, batch * 1e3, compute * 1e3, encode * 1e3,
-               (double)(uv_hrtime() - exchange->started) * 1e-6);
+               "receive;dur=%.2f, read;dur=%.2f, queue;dur=%.2f, batch;dur=%.2f, "
+               "compute;dur=%.2f, write;dur=%.2f, total;dur=%.2f",
+               receive * 1e3, read * 1e3, times->queue * 1e3, times->batch * 1e3,
+               times->compute * 1e3, write * 1e3, (double)(uv_hrtime() - exchange->started) * 1e-6);
 }
 
 /* Moves the request's reply into the exchange's, whose headers stay. */

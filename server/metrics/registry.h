@@ -36,7 +36,7 @@ void registry_free(struct registry *registry);
 /** Adds to a counter or gauge. */
 void registry_add(struct registry *registry, size_t metric, const char *labels, double amount);
 
-/** Sets a gauge. */
+/** Sets a gauge, or a counter that another keeps. */
 void registry_set(struct registry *registry, size_t metric, const char *labels, double value);
 
 /** Puts one observation into a histogram. */
