@@ -59,6 +59,27 @@ static enum vqct_status infer_levels(const struct import_request *request,
   return VQCT_OK;
 }
 
+/* What the levels have each for itself, where they differ in what is one for all. */
+static void infer_level_lists(const struct import_entries *entries, struct model_config *config) {
+  struct model_config own = *config;
+  bool blocks[2] = {false, false}, channels = false;
+  for (int level = 0; level < config->levels; level++) {
+    const struct import_entry *conv = find(entries, "decoder.up.%d.block.0.conv2.weight", level);
+    own.encoder_level_blocks[level] = count_numbered(entries, "encoder.down", level);
+    own.decoder_level_blocks[level] = count_numbered(entries, "decoder.up", level);
+    own.decoder_multipliers[level] = size_of(conv, 0) / config->channels;
+    blocks[0] = blocks[0] || own.encoder_level_blocks[level] != config->encoder_blocks;
+    blocks[1] = blocks[1] || own.decoder_level_blocks[level] != config->decoder_blocks;
+    channels = channels || own.decoder_multipliers[level] != config->multipliers[level];
+  }
+  if (blocks[0])
+    memcpy(config->encoder_level_blocks, own.encoder_level_blocks, sizeof own.encoder_level_blocks);
+  if (blocks[1])
+    memcpy(config->decoder_level_blocks, own.decoder_level_blocks, sizeof own.decoder_level_blocks);
+  if (channels)
+    memcpy(config->decoder_multipliers, own.decoder_multipliers, sizeof own.decoder_multipliers);
+}
+
 /* How a plain codebook is used. Taming's names alone do not tell: IBQ has the very same. */
 static enum vqct_status infer_distance(const struct import_request *request,
                                        const struct import_entries *entries,
@@ -152,6 +173,8 @@ enum vqct_status import_infer(const struct import_request *request,
     status = infer_levels(request, entries, config, error);
   if (status)
     return status;
+  if (entries->family == IMPORT_SHOWO && config->channels > 0)
+    infer_level_lists(entries, config);
   status = infer_quantizer(request, entries, config, error);
   if (status)
     return status;

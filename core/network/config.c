@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <jansson.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,12 +39,35 @@ static const struct truth_value {
 };
 #define TRUTH_VALUES (sizeof truth_values / sizeof *truth_values)
 
-static const char *const other_keys[] = {"name",      "quantizer", "multipliers",
-                                         "attention", "distance",  "spatial_norm"};
+static const char *const other_keys[] = {"name",
+                                         "quantizer",
+                                         "multipliers",
+                                         "attention",
+                                         "distance",
+                                         "spatial_norm",
+                                         "encoder_level_blocks",
+                                         "decoder_level_blocks",
+                                         "decoder_multipliers"};
 #define OTHER_KEYS (sizeof other_keys / sizeof *other_keys)
 
 static const char *const quantizer_names[] = {"vqct", "plain"};
 static const char *const distance_names[] = {"euclidean", "dot"};
+
+/* A number for each level, left out where all levels have what is one for all. */
+static const struct level_list {
+  const char *key;
+  size_t offset;
+  int most;
+} level_lists[] = {
+    {"encoder_level_blocks", offsetof(struct model_config, encoder_level_blocks), 16},
+    {"decoder_level_blocks", offsetof(struct model_config, decoder_level_blocks), 16},
+    {"decoder_multipliers", offsetof(struct model_config, decoder_multipliers), 64},
+};
+#define LEVEL_LISTS (sizeof level_lists / sizeof *level_lists)
+
+static int *level_values(const struct model_config *config, const struct level_list *list) {
+  return (int *)(uintptr_t)((const char *)config + list->offset);
+}
 
 static int number_value(const struct model_config *config, const struct whole_number *number) {
   int value;
@@ -73,6 +97,22 @@ static enum vqct_status check_levels(const struct model_config *config, struct v
                        "%d channels",
                        level, multiplier, LEVEL_CHANNELS_MAX);
   }
+  for (size_t i = 0; i < LEVEL_LISTS; i++)
+    for (int level = 0; level < config->levels; level++) {
+      int value = level_values(config, &level_lists[i])[level];
+      bool given = level_values(config, &level_lists[i])[0] != 0;
+      if ((given && value < 1) || value < 0 || value > level_lists[i].most || (!given && value))
+        return error_set(error, VQCT_MODEL, "configuration: %s[%d] is %d; it must be 1 to %d",
+                         level_lists[i].key, level, value, level_lists[i].most);
+    }
+  for (int level = 0; level < config->levels; level++)
+    if (model_config_decoder_channels(config, level) > LEVEL_CHANNELS_MAX)
+      return error_set(error, VQCT_MODEL,
+                       "configuration: decoder_multipliers[%d] gives more than %d channels", level,
+                       LEVEL_CHANNELS_MAX);
+  if (!config->decoder_blocks &&
+      (config->decoder_level_blocks[0] || config->decoder_multipliers[0]))
+    return error_set(error, VQCT_MODEL, "configuration: levels of a decoder that is not there");
   return VQCT_OK;
 }
 
@@ -179,6 +219,38 @@ static enum vqct_status read_texts(const json_t *root, struct model_config *conf
   return VQCT_OK;
 }
 
+static enum vqct_status read_level_lists(const json_t *root, struct model_config *config,
+                                         struct vqct_error *error) {
+  for (size_t i = 0; i < LEVEL_LISTS; i++) {
+    const struct level_list *list = &level_lists[i];
+    const json_t *values = json_object_get(root, list->key);
+    if (values && json_array_size(values) != (size_t)config->levels)
+      return error_set(error, VQCT_MODEL, "configuration: %s must be a list of %d numbers",
+                       list->key, config->levels);
+    for (size_t level = 0; values && level < (size_t)config->levels; level++) {
+      json_int_t whole = json_integer_value(json_array_get(values, level));
+      if (whole < 1 || whole > list->most)
+        return error_set(error, VQCT_MODEL,
+                         "configuration: %s[%zu] must be a whole number, 1 to %d", list->key, level,
+                         list->most);
+      level_values(config, list)[level] = (int)whole;
+    }
+  }
+  return VQCT_OK;
+}
+
+static bool put_level_lists(json_t *root, const struct model_config *config) {
+  bool fine = true;
+  for (size_t i = 0; fine && i < LEVEL_LISTS; i++) {
+    const int *values = level_values(config, &level_lists[i]);
+    json_t *list = values[0] ? json_array() : NULL;
+    fine = !values[0] || json_object_set_new(root, level_lists[i].key, list) == 0;
+    for (int level = 0; fine && list && level < config->levels; level++)
+      fine = json_array_append_new(list, json_integer(values[level])) == 0;
+  }
+  return fine;
+}
+
 /* These two are written only where they are not the usual ones. */
 static enum vqct_status read_spatial_norm(const json_t *root, struct model_config *config,
                                           struct vqct_error *error) {
@@ -243,6 +315,8 @@ enum vqct_status model_config_parse(const char *json, size_t size, struct model_
   if (!status)
     status = read_levels(root, config, error);
   if (!status)
+    status = read_level_lists(root, config, error);
+  if (!status)
     status = read_distance(root, config, error);
   if (!status)
     status = read_spatial_norm(root, config, error);
@@ -294,6 +368,7 @@ char *model_config_json(const struct model_config *config) {
     fine = put(root, "distance", json_string(distance_names[config->distance]));
   if (fine && config->spatial_norm)
     fine = put(root, "spatial_norm", json_true());
+  fine = fine && put_level_lists(root, config);
   char *text = fine ? json_dumps(root, JSON_COMPACT) : NULL;
   json_decref(root);
   return text;
@@ -305,6 +380,16 @@ int model_config_downsampling(const struct model_config *config) {
 
 int model_config_level_channels(const struct model_config *config, int level) {
   return config->channels * config->multipliers[level];
+}
+
+int model_config_decoder_channels(const struct model_config *config, int level) {
+  const int *own = config->decoder_multipliers;
+  return config->channels * (own[0] ? own : config->multipliers)[level];
+}
+
+int model_config_level_blocks(const struct model_config *config, bool decoder, int level) {
+  const int *own = decoder ? config->decoder_level_blocks : config->encoder_level_blocks;
+  return own[0] ? own[level] : decoder ? config->decoder_blocks : config->encoder_blocks;
 }
 
 int model_config_code_channels(const struct model_config *config) {

@@ -36,13 +36,16 @@ struct model_config {
   int encoder_blocks;                /* residual blocks of each encoder level; 1 to 16 */
   int decoder_blocks;                /* the same in the decoder, all counted; 0 to 16; 0: there
                                       * is no decoder */
-  bool attention[MODEL_LEVELS_MAX];  /* after each block of the level, encoder and decoder */
-  bool middle_attention;             /* between the two middle blocks */
-  int z_channels;                    /* between encoder and quant_conv; 1 to 4096 */
-  int code_dimension;                /* d, of one code; 1 to 4096 */
-  int adjective_k;                   /* adjectives chosen for each position: 1 or 2; PLAIN: 1 */
-  int groups;                        /* of every GroupNorm; divides the channels of every level */
-  bool l2_normalize;                 /* vectors and codes are scaled to length 1; PLAIN only */
+  /* Where levels differ in what is one for all above; all 0: they do not. */
+  int encoder_level_blocks[MODEL_LEVELS_MAX], decoder_level_blocks[MODEL_LEVELS_MAX]; /* 1 to 16 */
+  int decoder_multipliers[MODEL_LEVELS_MAX]; /* those of the decoder; 1 to 64 */
+  bool attention[MODEL_LEVELS_MAX]; /* after each block of the level, encoder and decoder */
+  bool middle_attention;            /* between the two middle blocks */
+  int z_channels;                   /* between encoder and quant_conv; 1 to 4096 */
+  int code_dimension;               /* d, of one code; 1 to 4096 */
+  int adjective_k;                  /* adjectives chosen for each position: 1 or 2; PLAIN: 1 */
+  int groups;                       /* of every GroupNorm; divides the channels of every level */
+  bool l2_normalize;                /* vectors and codes are scaled to length 1; PLAIN only */
   enum model_distance distance;
   bool spatial_norm; /* of the decoder, reading the codes (MoVQ) */
   int adjectives;    /* codes; at least adjective_k, at most 2^24; PLAIN: 0 */
@@ -71,6 +74,12 @@ int model_config_downsampling(const struct model_config *config);
 
 /** Channels of a level: channels * multipliers[level]. */
 int model_config_level_channels(const struct model_config *config, int level);
+
+/** The same of the decoder, whose multipliers may be others. */
+int model_config_decoder_channels(const struct model_config *config, int level);
+
+/** Residual blocks of a level of the encoder or the decoder. */
+int model_config_level_blocks(const struct model_config *config, bool decoder, int level);
 
 /** Channels between quant_conv and post_quant_conv: 2d, or d with a plain codebook. */
 int model_config_code_channels(const struct model_config *config);

@@ -72,9 +72,10 @@ static void add_middle(struct parameter_list *list, const struct model_config *c
 
 /* The blocks and attentions of one level, "encoder.down.2" or "decoder.up.2". */
 static void add_level(struct parameter_list *list, const struct model_config *config,
-                      const char *part, int level, int blocks, int in, int codes) {
-  int out = model_config_level_channels(config, level);
-  for (int j = 0; j < blocks; j++) {
+                      const char *part, int level, bool decoder, int in, int codes) {
+  int out = decoder ? model_config_decoder_channels(config, level)
+                    : model_config_level_channels(config, level);
+  for (int j = 0; j < model_config_level_blocks(config, decoder, level); j++) {
     add_block(list, part_name("%s.block.%d", part, j).text, j ? out : in, out, codes);
     if (config->attention[level])
       add_attention(list, part_name("%s.attn.%d", part, j).text, out, codes);
@@ -86,7 +87,7 @@ static void add_encoder(struct parameter_list *list, const struct model_config *
   add_conv(list, "encoder.conv_in", config->image_channels, channels, 3);
   for (int level = 0; level < config->levels; level++) {
     struct part_name part = part_name("encoder.down.%d", level);
-    add_level(list, config, part.text, level, config->encoder_blocks, channels, 0);
+    add_level(list, config, part.text, level, false, channels, 0);
     channels = model_config_level_channels(config, level);
     if (level < config->levels - 1)
       add_conv(list, part_name("%s.downsample.conv", part.text).text, channels, channels, 3);
@@ -98,13 +99,13 @@ static void add_encoder(struct parameter_list *list, const struct model_config *
 
 static void add_decoder(struct parameter_list *list, const struct model_config *config) {
   int codes = config->spatial_norm ? model_config_code_channels(config) : 0;
-  int channels = model_config_level_channels(config, config->levels - 1);
+  int channels = model_config_decoder_channels(config, config->levels - 1);
   add_conv(list, "decoder.conv_in", config->z_channels, channels, 3);
   add_middle(list, config, "decoder", channels, codes);
   for (int level = config->levels - 1; level >= 0; level--) {
     struct part_name part = part_name("decoder.up.%d", level);
-    add_level(list, config, part.text, level, config->decoder_blocks, channels, codes);
-    channels = model_config_level_channels(config, level);
+    add_level(list, config, part.text, level, true, channels, codes);
+    channels = model_config_decoder_channels(config, level);
     if (level > 0)
       add_conv(list, part_name("%s.upsample.conv", part.text).text, channels, channels, 3);
   }

@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import native  # noqa: E402
 import test_import as imports  # noqa: E402
 import torch_families as families  # noqa: E402
+import torch_vqct as vqct  # noqa: E402
 from safetensors_file import read_safetensors  # noqa: E402
 
 BASE, NEAREST, run = imports.BASE, imports.NEAREST, imports.run
@@ -370,6 +371,48 @@ class Families(imports.Checkpoint):
                     self.assertIn(family, self.import_ok(tensors))
                     self.assertEqual(self.architecture(), {**config, "spatial_norm": True})
                     self.compare(config, module, codebook)
+
+    def test_showo(self):
+        """MAGVIT-v2 of Show-o: every level has its own number of blocks, the decoder its own widths,
+        and a token's bits are the signs of z, the first the most significant; 0 counts as minus."""
+        config = {**BASE, "multipliers": [1, 2, 2], "attention": [False] * 3, "z_channels": 6,
+                  "code_dimension": 6, "nouns": 64}
+        blocks, wide = {"encoder": [2, 1, 3], "decoder": [1, 3, 2]}, [1, 1, 3]
+        for seed in range(2):
+            module = imports.taming(config, seed)
+            for side, levels in (("encoder", module.encoder.down), ("decoder", module.decoder.up)):
+                widths = {**config, "multipliers": wide} if side == "decoder" else config
+                into, order = 32, range(3)
+                if side == "decoder":
+                    into, order = 96, range(2, -1, -1)
+                    module.decoder.conv_in = torch.nn.Conv2d(6, 96, 3, padding=1)
+                    module.decoder.mid = vqct.Middle(config, 96)
+                for level in order:
+                    sampler = {"encoder": "downsample" if level < 2 else None,
+                               "decoder": "upsample" if level else None}[side]
+                    levels[level] = vqct.Level(widths, level, blocks[side][level], into, sampler)
+                    into = 32 * widths["multipliers"][level]
+            families.randomize(module, seed)
+            with torch.no_grad():  # z on both sides of 0
+                z = module.encode(torch.rand(1, 3, 32, 32) * 2 - 1)
+                module.quant_conv.bias -= z.mean((0, 2, 3))
+            codebook = ((torch.arange(64)[:, None] >> torch.arange(5, -1, -1)) & 1) * 2. - 1
+            tensors = {{"quant_conv": "encoder.quant_conv", "post_quant_conv":
+                        "decoder.post_quant_conv"}.get(name.split(".")[0], name.split(".")[0]) +
+                       name[len(name.split(".")[0]):]: array
+                       for name, array in imports.state(module).items() if "quantize" not in name}
+            tensors["quantize.embedding"] = codebook.numpy()
+            tensors["quantize.power_vals"] = 2 ** np.arange(5, -1, -1)
+
+            def bits(_, table, z):
+                tokens = ((z > 0) * 2 ** torch.arange(5, -1, -1)[:, None, None]).sum(1)
+                return tokens[:, None], None, z.abs().amin(1)[:, None]
+            self.assertIn("Show-o's MAGVIT-v2", self.import_ok(tensors))
+            self.assertEqual(self.architecture(), {
+                **config, "encoder_blocks": 2, "decoder_blocks": 1, "distance": "dot",
+                "encoder_level_blocks": [2, 1, 3], "decoder_level_blocks": [1, 3, 2],
+                "decoder_multipliers": wide})
+            self.compare(config, module, codebook, bits)
 
     def hugging_face(self, config, seed):
         """The decoder's levels counted from the lowest resolution, as JanusVQVAE does."""
