@@ -26,6 +26,28 @@ START_TEST(test_round_trip) {
 }
 END_TEST
 
+/* What is left out where it is the usual is written where it is not. */
+START_TEST(test_round_trip_of_what_may_be_left_out) {
+  struct model_config config = tiny(), read;
+  const int blocks[] = {3, 1, 2}, wide[] = {1, 1, 4};
+  config.quantizer = QUANTIZER_PLAIN;
+  config.adjectives = 0;
+  config.adjective_k = 1;
+  config.distance = DISTANCE_DOT;
+  config.spatial_norm = true;
+  memcpy(config.encoder_level_blocks, blocks, sizeof blocks);
+  memcpy(config.decoder_level_blocks, blocks, sizeof blocks);
+  memcpy(config.decoder_multipliers, wide, sizeof wide);
+  struct vqct_error error;
+  char *json = model_config_json(&config);
+  ck_assert_ptr_nonnull(json);
+  ck_assert_msg(model_config_parse(json, strlen(json), &read, &error) == VQCT_OK, "%s",
+                error.message);
+  ck_assert_mem_eq(&read, &config, sizeof read);
+  free(json);
+}
+END_TEST
+
 /* One text of the tiny configuration replaced by another, and a part of the message it gives. */
 static const struct {
   const char *from, *to, *message;
@@ -52,6 +74,13 @@ static const struct {
     {"\"name\":\"vqct-tiny\"", "\"name\":\"\"", "name must be"},
     {"\"name\":\"vqct-tiny\"", "\"name\":\"a\\nb\"", "name must be 1 to 63 printable"},
     {"\"name\":\"vqct-tiny\"", "\"name\":7", "name must be there as a string"},
+    {"\"nouns\":20", "\"nouns\":20,\"distance\":\"dot\"", "only for the plain quantizer"},
+    {"\"nouns\":20", "\"nouns\":20,\"distance\":1", "distance must be \"euclidean\" or \"dot\""},
+    {"\"nouns\":20", "\"nouns\":20,\"spatial_norm\":1", "spatial_norm must be true or false"},
+    {"\"nouns\":20", "\"nouns\":20,\"encoder_level_blocks\":[1,2]", "must be a list of 3 numbers"},
+    {"\"nouns\":20", "\"nouns\":20,\"encoder_level_blocks\":[1,2,0]", "blocks[2] must be a whole"},
+    {"\"nouns\":20", "\"nouns\":20,\"decoder_level_blocks\":[17,2,1]", "1 to 16"},
+    {"\"nouns\":20", "\"nouns\":20,\"decoder_multipliers\":[1,65,1]", "1 to 64"},
     {"{\"name\"", "[{\"name\"", "line 1"},
     {"{\"name\"", "7{\"name\"", "line 1"},
 };
@@ -156,6 +185,7 @@ END_TEST
 int main(void) {
   TCase *cases = tcase_create("config");
   tcase_add_loop_test(cases, test_round_trip, 0, 3);
+  tcase_add_test(cases, test_round_trip_of_what_may_be_left_out);
   tcase_add_loop_test(cases, test_refused, 0, sizeof refused / sizeof *refused);
   tcase_add_test(cases, test_parameter_counts);
   tcase_add_test(cases, test_largest_configuration);
