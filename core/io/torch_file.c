@@ -282,7 +282,7 @@ static enum vqct_status read_file(struct torch_file *file, const void *data, siz
 static enum vqct_status file_new(const char *name, struct mapped_file mapped, const void *data,
                                  size_t size, struct torch_file **result,
                                  struct vqct_error *error) {
-  struct vqct_error unused;
+  struct vqct_error unused = {VQCT_OK, ""};
   struct torch_file *file = calloc(1, sizeof *file);
   char *copy = strdup(name);
   *result = NULL;

@@ -215,7 +215,7 @@ static struct pickle_value *from_json(struct arena *memory, const json_t *json, 
 
 static enum vqct_status convert(struct prior *prior, const struct pickle_value *root,
                                 struct vqct_error *error) {
-  struct vqct_error unused;
+  struct vqct_error unused = {VQCT_OK, ""};
   struct converting c = {.prior = prior, .root = root, .error = error ? error : &unused};
   enum vqct_status status = read_words(&c);
   if (!status)
