@@ -16,7 +16,6 @@
 #include "serve.h"
 #include "stages.h"
 
-#define PEM_BYTES_MAX     ((size_t)1 << 20)
 #define ADMIN_CONNECTIONS 64  /* of the second port */
 #define LOG_PERIOD        100 /* milliseconds between tries to write what the log has kept */
 #define OTHER_FILES       64  /* open beside connections: libraries, logs, a model being loaded */
@@ -24,24 +23,6 @@
 #define WORKERS_DEFAULT 4
 
 /* ---- settings -------------------------------------------------------------------------------- */
-
-/* A whole small text file, from malloc. */
-static enum vqct_status read_text_file(const char *path, char **text, struct vqct_error *error) {
-  FILE *file = fopen(path, "rb");
-  if (!file)
-    return error_set(error, VQCT_READ, "%s: %s", path, strerror(errno));
-  *text = malloc(PEM_BYTES_MAX + 1);
-  size_t size = *text ? fread(*text, 1, PEM_BYTES_MAX + 1, file) : 0;
-  bool failed = ferror(file) != 0;
-  fclose(file);
-  if (!*text)
-    return error_set(error, VQCT_MEMORY, "%s: no memory", path);
-  if (failed || size > PEM_BYTES_MAX)
-    return error_set(error, VQCT_READ, "%s: %s", path,
-                     failed ? "cannot be read" : "larger than 1 MiB");
-  (*text)[size] = '\0';
-  return VQCT_OK;
-}
 
 static enum vqct_status check_options(const struct serve_options *options,
                                       struct vqct_error *error) {
@@ -73,9 +54,8 @@ static enum vqct_status read_files(struct server *server, struct vqct_error *err
   if (options->api_keys)
     status = keys_read(options->api_keys, &server->service.keys, error);
   if (status == VQCT_OK && options->tls_certificate)
-    status = read_text_file(options->tls_certificate, &server->certificate, error);
-  if (status == VQCT_OK && options->tls_key)
-    status = read_text_file(options->tls_key, &server->certificate_key, error);
+    status =
+        certificate_read(options->tls_certificate, options->tls_key, &server->certificate, error);
   return status;
 }
 
@@ -182,9 +162,8 @@ static enum vqct_status start_listeners(struct server *server, struct vqct_error
   settings.routes = service_api_routes;
   settings.route_count = service_api_route_count;
   settings.limits.connections = fit_connections(server);
-  settings.certificate = server->certificate;
+  settings.certificate = server->certificate ? &server->certificate : NULL;
   settings.tls_priority = server->options.tls_priority;
-  settings.certificate_key = server->certificate_key;
   status = listener_start(&server->api, &server->loop, &settings, error);
   server->api_started = status == VQCT_OK;
   return status;
@@ -256,8 +235,7 @@ static void server_free(struct server *server) {
   log_close(&service->log);
   registry_free(service->registry);
   keys_free(service->keys);
-  free(server->certificate);
-  free(server->certificate_key);
+  certificate_release(server->certificate);
   uv_loop_close(&server->loop);
 }
 

@@ -12,7 +12,7 @@ struct server {
   struct service service;
   struct listener api, admin;
   bool api_started, admin_started;
-  char *certificate, *certificate_key;
+  struct certificate *certificate; /* NULL for plain HTTP */
   uv_signal_t stop, interrupt, reload;
   uv_timer_t drain, log_timer;
   uint64_t drain_end; /* uv_hrtime() when what is left is refused */
@@ -20,8 +20,8 @@ struct server {
   bool reloading, reload_again;
 };
 
-/** Starts loading the model and the keys again, beside serving; the result is swapped in on the
- * loop, or logged and counted where it fails. */
+/** Starts loading the model, the keys and the certificate again, beside serving; the result is
+ * swapped in on the loop, or logged and counted where it fails. */
 void server_reload(struct server *server);
 
 /** One more signal to stop: the first begins to leave, the second goes on to drain, the third

@@ -1,5 +1,5 @@
-/* SIGHUP: the model and the keys are read again by a codec thread; what is wrong leaves the old
- * ones in place. */
+/* SIGHUP: the model, the keys and the certificate are read again by a codec thread; what is wrong
+ * leaves the old ones in place. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +10,9 @@ struct reload {
   struct server *server;
   struct engine *engine;
   struct keys *keys;
-  enum vqct_status engine_status, keys_status;
-  struct vqct_error engine_error, keys_error;
+  struct certificate *certificate;
+  enum vqct_status engine_status, keys_status, certificate_status;
+  struct vqct_error engine_error, keys_error, certificate_error;
 };
 
 static void load(uv_work_t *task) {
@@ -23,6 +24,9 @@ static void load(uv_work_t *task) {
   reload->keys_status = VQCT_OK;
   if (options->api_keys)
     reload->keys_status = keys_read(options->api_keys, &reload->keys, &reload->keys_error);
+  if (options->tls_certificate)
+    reload->certificate_status = certificate_read(options->tls_certificate, options->tls_key,
+                                                  &reload->certificate, &reload->certificate_error);
 }
 
 /* With which model it was; NULL where it was none. */
@@ -79,6 +83,12 @@ static void loaded(uv_work_t *task, int status) {
   if (reload->keys) {
     keys_free(service->keys);
     service->keys = reload->keys;
+  }
+  if (server->certificate)
+    report(service, "certificate", NULL, reload->certificate_status, &reload->certificate_error);
+  if (reload->certificate) {
+    certificate_release(server->certificate);
+    server->certificate = reload->certificate;
   }
   free(reload);
   server->reloading = false;

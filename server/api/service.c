@@ -64,8 +64,9 @@ const struct metric service_metrics[SERVICE_METRICS] = {
                                "Jensen-Shannon divergence of a window from training.", NULL, 0},
     [METRIC_LOG_LOST] = {"vqct_log_lines_lost_total", METRIC_COUNTER,
                          "Log lines that were lost, as nobody read the log fast enough.", NULL, 0},
-    [METRIC_RELOADS] = {"vqct_reloads_total", METRIC_COUNTER,
-                        "Times the model or the keys were loaded again, by result.", NULL, 0},
+    [METRIC_RELOADS] =
+        {"vqct_reloads_total", METRIC_COUNTER,
+         "Times the model, the keys or the certificate were loaded again, by result.", NULL, 0},
     [METRIC_MODEL_INFO] = {"vqct_model_info", METRIC_GAUGE, "The model served, as labels.", NULL,
                            0},
     [METRIC_READY] = {"vqct_ready", METRIC_GAUGE, "1 where /readyz says yes, else 0.", NULL, 0},

@@ -20,6 +20,15 @@
 
 /* ---- connections ----------------------------------------------------------------------------- */
 
+static void show_certificate(struct connection *connection, struct MHD_Connection *mhd) {
+  struct certificate *const *now = connection->listener->options.certificate;
+  if (!now)
+    return;
+  connection->certificate = certificate_retain(*now);
+  certificate_show(*now,
+                   MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session);
+}
+
 static void on_connection(void *context, struct MHD_Connection *mhd, void **slot,
                           enum MHD_ConnectionNotificationCode code) {
   if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
@@ -30,6 +39,8 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **slot
   const union MHD_ConnectionInfo *info =
       MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
   *slot = connection_open(context, file, info ? info->client_addr : NULL);
+  if (*slot)
+    show_certificate(*slot, mhd);
 }
 
 /* What happens when a connection's time for what it is doing is over. libmicrohttpd notices a
@@ -78,11 +89,12 @@ unsigned listener_most(unsigned connections) {
 
 static enum vqct_status start_daemon(struct listener *listener, struct vqct_error *error) {
   const struct listener_options *options = &listener->options;
+  const struct certificate *first = options->certificate ? *options->certificate : NULL;
   unsigned flags =
       MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (options->certificate ? MHD_USE_TLS : 0);
   struct MHD_OptionItem tls[] = {
-      {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)options->certificate},
-      {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)options->certificate_key},
+      {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)(first ? certificate_chain(first) : NULL)},
+      {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)(first ? certificate_key(first) : NULL)},
       {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)options->tls_priority},
       {MHD_OPTION_END, 0, NULL}};
   listener->daemon = MHD_start_daemon(
@@ -94,7 +106,7 @@ static enum vqct_status start_daemon(struct listener *listener, struct vqct_erro
       options->certificate ? tls : &tls[3], MHD_OPTION_END);
   if (!listener->daemon)
     return error_set(error, VQCT_READ, "cannot serve %.100s: %s", options->address,
-                     options->certificate ? "the TLS certificate, key or priority is not usable"
+                     options->certificate ? "the TLS priority is not usable"
                                           : "libmicrohttpd does not start");
   return VQCT_OK;
 }

@@ -111,6 +111,7 @@ void connection_close(struct connection *connection) {
   if (connection->next)
     connection->next->previous = connection->previous;
   listener->connection_count--;
+  certificate_release(connection->certificate);
   free(connection);
 }
 

@@ -14,6 +14,7 @@
 
 #include <uv.h>
 
+#include "certificate.h"
 #include "keys.h"
 #include "vqct/status.h"
 
@@ -47,9 +48,9 @@ struct listener_options {
   const struct route *routes;
   size_t route_count;
   struct http_limits limits;
-  const char *certificate, *certificate_key; /* PEM texts, or NULL for plain HTTP */
-  const char *tls_priority;                  /* of GnuTLS */
-  const char *const *origins;                /* that browsers may call from; "*" for all */
+  struct certificate *const *certificate; /* where it stands now; NULL for plain HTTP */
+  const char *tls_priority;               /* of GnuTLS */
+  const char *const *origins;             /* that browsers may call from; "*" for all */
   size_t origin_count;
   const struct keys *const *keys; /* where the keys stand now; *keys NULL: none needed */
   void *context;                  /* for the routes and the calls below */
@@ -74,7 +75,8 @@ typedef void connection_left(struct connection *connection);
 struct connection {
   struct connection *next, *previous;
   struct listener *listener;
-  struct exchange *exchange; /* NULL between requests */
+  struct exchange *exchange;       /* NULL between requests */
+  struct certificate *certificate; /* that it was shown; NULL without TLS */
   int socket;
   enum connection_state state;
   uint64_t deadline; /* uv_hrtime() */

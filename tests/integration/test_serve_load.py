@@ -590,11 +590,7 @@ class Reloading(LoadCase):
 
 class Tls(LoadCase):
     def test_tls(self):
-        key, certificate = self.path("key.pem"), self.path("cert.pem")
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                        "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate,
-                        "-days", "1", "-subj", "/CN=localhost", "-addext",
-                        "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+        certificate, key = self.make_certificate("localhost")
         with serving.Server(self.model, "--tls-certificate", certificate, "--tls-key", key,
                             "--max-body", "200K", "--body-timeout", "2s") as server:
             context = ssl.create_default_context(cafile=certificate)
@@ -629,6 +625,60 @@ class Tls(LoadCase):
             serving.wait_until(lambda: server.metric("vqct_connections") <= 64, "some to give way")
             self.assertEqual(post(self.png).status, 200)
             del halves
+
+    def make_certificate(self, name):
+        """The paths of a new certificate and its key."""
+        key, certificate = self.path(f"{name}-key.pem"), self.path(f"{name}.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate,
+                        "-days", "1", "-subj", f"/CN={name}", "-addext",
+                        "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+        return certificate, key
+
+    def test_certificates_are_read_again(self):
+        certificate, key = self.make_certificate("old")
+        new_certificate, new_key = self.make_certificate("new")
+        with serving.Server(self.model, "--tls-certificate", certificate, "--tls-key",
+                            key) as server:
+            def shown():
+                """The subject that openssl is shown, and curl's status when it trusts the file."""
+                said = subprocess.run(["openssl", "s_client", "-connect",
+                                       f"127.0.0.1:{server.port}"], input=b"", capture_output=True)
+                curl = subprocess.run(["curl", "-s", "--cacert", certificate, "-o", os.devnull,
+                                       "-w", "%{http_code}",
+                                       f"https://127.0.0.1:{server.port}/v1/model"],
+                                      capture_output=True, text=True)
+                return re.search(rb"subject=CN ?= ?(\w+)", said.stdout)[1].decode(), curl.stdout
+
+            def reload(count):
+                server.process.send_signal(signal.SIGHUP)
+                server.wait_for_log("reload", 2 * count)  # a model, then a certificate
+                return [line for line in server.log() if line["event"] == "reload"][-1]
+            self.assertEqual(shown(), ("old", "200"))
+            kept = http.client.HTTPSConnection(
+                "127.0.0.1", server.port, timeout=serving.PATIENCE,
+                context=ssl.create_default_context(cafile=certificate))
+            kept.request("GET", "/v1/model")
+            self.assertTrue(kept.getresponse().read())
+            shutil.copy(new_certificate, certificate)  # without its key
+            line = reload(1)
+            self.assertEqual(line["level"], "error")
+            self.assertIn("old.pem", line["message"])
+            self.assertEqual(shown()[0], "old")
+            shutil.copy(new_key, key)
+            self.assertIn("certificate", reload(2)["message"])
+            self.assertEqual(shown(), ("new", "200"))
+            kept.request("GET", "/v1/model")  # on the connection that began with the old one
+            self.assertEqual(kept.getresponse().status, 200)
+            kept.close()
+            with open(certificate, "w") as file:
+                file.write("junk")
+            self.assertEqual(reload(3)["level"], "error")
+            shutil.copy(new_certificate, certificate)
+            self.assertEqual(shown(), ("new", "200"))
+            for result, count in (("ok", 1), ("failed", 2)):
+                self.assertEqual(server.metric(
+                    f'vqct_reloads_total{{what="certificate",result="{result}"}}'), count)
 
 
 if __name__ == "__main__":
