@@ -106,7 +106,7 @@ $(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
 
 # Files embedded in objects, which the compiler's dependency lists do not name.
 $(B)/command/language.o $(B)/tests/fuzz/fuzz_language.o: models/wordnet.lexicon models/english.tagger
-$(B)/server/api/pages.o: server/api/openapi.json $(wildcard server/web/* server/web/vendor/*)
+$(B)/server/api/pages.o: server/api/openapi.json $(wildcard server/web/* server/web/vendor/* server/web/samples/*)
 
 $(B)/libvqct.a: $(LIB_OBJECTS)
 	$(call say,AR)
@@ -156,9 +156,9 @@ $(B)/tests/%: $(B)/tests/%.o $(COMMAND_OBJECTS) $(B)/libvqct.a
 	$(Q)$(CC) $(SANITIZE) $(if $(filter %_memory,$@),$(WRAP_MEMORY)) -o $@ $^ $(ALL_LIBS) \
 	  $(shell pkg-config --libs check)
 
-serve: deps ## build, and run the service with the model that ships
+serve: deps ## build, and run the service with the model that ships [LISTEN=ADDRESS:PORT]
 	@$(MAKE) --no-print-directory all
-	$(B)/vqct serve --model $(MODEL)
+	$(B)/vqct serve --model $(MODEL) $(LISTEN:%=--listen %)
 
 # The model that ships, in three stages. What is interrupted goes on where it was.
 PRIOR := models/prior-glove-100d.safetensors
@@ -276,7 +276,7 @@ deps: ## install the packages that building needs
 	@config/install-packages $(BUILD_DEBS)
 
 deps-test: ## install the packages that building and testing need
-	@config/install-packages $(BUILD_DEBS) $(TEST_DEBS) $(BROWSER_DEBS)
+	@config/install-packages $(BUILD_DEBS) $(TEST_DEBS) $(BROWSER_DEBS) $(NODE_DEBS)
 
 LINT_DEBS := cppcheck clang-format shellcheck
 

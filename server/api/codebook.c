@@ -70,8 +70,28 @@ static void add_top(struct text *text, const struct engine *engine, const struct
   }
 }
 
+/* The window that is asked for; `training`, where it is allowed, is USAGE_WINDOWS. */
+static bool read_window(struct exchange *exchange, bool training, enum usage_window *window) {
+  static const char *const names[] = {"window", NULL};
+  const char *given = exchange_query(exchange, "window");
+  if (!exchange_check_query(exchange, names))
+    return false;
+  *window = training && given && !strcmp(given, "training") ? USAGE_WINDOWS : USAGE_PROCESS;
+  if (!given || *window == USAGE_WINDOWS)
+    return true;
+  for (int i = 0; i < USAGE_WINDOWS; i++)
+    if (!strcmp(given, usage_window_name((enum usage_window)i))) {
+      *window = (enum usage_window)i;
+      return true;
+    }
+  reply_problem(&exchange->reply, PROBLEM_BAD_PARAMETER,
+                "window is '%.20s': process, 1m, 10m%s 1h%s is allowed", given,
+                training ? "," : " or", training ? " or training" : "");
+  return false;
+}
+
 static void add_codebook(struct text *text, const struct engine *engine,
-                         const struct vqct_plane *plane, uint64_t *counts) {
+                         const struct vqct_plane *plane, enum usage_window top, uint64_t *counts) {
   uint64_t now = uv_hrtime();
   text_print(text, "{\"name\":\"%s\",\"first\":%u,\"codes\":%u,\"windows\":{", plane->name,
              plane->first, plane->count);
@@ -81,7 +101,8 @@ static void add_codebook(struct text *text, const struct engine *engine,
     add_window(text, engine, plane, counts);
     text_print(text, window ? "," : "},\"top\":[");
   }
-  add_top(text, engine, plane, counts); /* of the last window read: the whole process */
+  usage_counts(engine->usage, top, now, counts);
+  add_top(text, engine, plane, counts);
   text_print(text, "]}");
 }
 
@@ -93,11 +114,13 @@ static uint64_t *make_counts(struct exchange *exchange, const struct engine *eng
 }
 
 void codebook_handle(void *context, struct exchange *exchange) {
-  static const char *const names[] = {NULL};
   struct service *service = context;
   const struct engine *engine = service->engine;
   const struct vqct_model_info *info = engine->info;
-  uint64_t *counts = exchange_check_query(exchange, names) ? make_counts(exchange, engine) : NULL;
+  enum usage_window top;
+  if (!read_window(exchange, false, &top))
+    return;
+  uint64_t *counts = make_counts(exchange, engine);
   if (!counts)
     return;
   struct text *text = &exchange->reply.body;
@@ -108,31 +131,13 @@ void codebook_handle(void *context, struct exchange *exchange) {
     if (!is_first_of_codebook(info, p))
       continue;
     text_print(text, p ? "," : "");
-    add_codebook(text, engine, &info->plane[p], counts);
+    add_codebook(text, engine, &info->plane[p], top, counts);
   }
   text_print(text, "]}\n");
   free(counts);
 }
 
 /* ---- the histogram --------------------------------------------------------------------------- */
-
-static bool read_window(struct exchange *exchange, enum usage_window *window) {
-  static const char *const names[] = {"window", NULL};
-  const char *given = exchange_query(exchange, "window");
-  if (!exchange_check_query(exchange, names))
-    return false;
-  *window = USAGE_PROCESS;
-  if (!given)
-    return true;
-  for (int i = 0; i < USAGE_WINDOWS; i++)
-    if (!strcmp(given, usage_window_name((enum usage_window)i))) {
-      *window = (enum usage_window)i;
-      return true;
-    }
-  reply_problem(&exchange->reply, PROBLEM_BAD_PARAMETER,
-                "window is '%.20s': process, 1m, 10m or 1h is allowed", given);
-  return false;
-}
 
 static void write_histogram(struct reply *reply, bool npy, const uint64_t *counts, size_t codes) {
   reply->status = 200;
@@ -158,7 +163,7 @@ void codebook_usage_handle(void *context, struct exchange *exchange) {
   static const char *const offers[] = {"application/json", "application/x-npy"};
   struct service *service = context;
   enum usage_window window;
-  if (!read_window(exchange, &window))
+  if (!read_window(exchange, true, &window))
     return;
   int form = accept_choose(exchange_header(exchange, "Accept"), offers, 2);
   if (form < 0) {
@@ -169,7 +174,10 @@ void codebook_usage_handle(void *context, struct exchange *exchange) {
   uint64_t *counts = make_counts(exchange, service->engine);
   if (!counts)
     return;
-  usage_counts(service->engine->usage, window, uv_hrtime(), counts);
+  if (window == USAGE_WINDOWS)
+    memcpy(counts, service->engine->training, service->engine->info->codes * sizeof *counts);
+  else
+    usage_counts(service->engine->usage, window, uv_hrtime(), counts);
   write_histogram(&exchange->reply, form == 1, counts, service->engine->info->codes);
   free(counts);
 }

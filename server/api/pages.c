@@ -8,6 +8,13 @@ EMBED_FILE(openapi, "server/api/openapi.json")
 EMBED_FILE(index, "server/web/index.html")
 EMBED_FILE(dashboard_css, "server/web/dashboard.css")
 EMBED_FILE(dashboard_js, "server/web/dashboard.js")
+EMBED_FILE(page_js, "server/web/page.js")
+EMBED_FILE(charts_js, "server/web/charts.js")
+EMBED_FILE(codebooks_js, "server/web/codebooks.js")
+EMBED_FILE(looks_js, "server/web/looks.js")
+EMBED_FILE(pictures_js, "server/web/pictures.js")
+EMBED_FILE(chelsea, "server/web/samples/chelsea.jpg")
+EMBED_FILE(coffee, "server/web/samples/coffee.jpg")
 EMBED_FILE(uplot_css, "server/web/vendor/uPlot.css")
 EMBED_FILE(uplot_js, "server/web/vendor/uPlot.js")
 
@@ -24,6 +31,13 @@ static const struct {
     {"/", "text/html; charset=utf-8", index_data, index_end},
     {"/assets/dashboard.css", "text/css; charset=utf-8", dashboard_css_data, dashboard_css_end},
     {"/assets/dashboard.js", "text/javascript; charset=utf-8", dashboard_js_data, dashboard_js_end},
+    {"/assets/page.js", "text/javascript; charset=utf-8", page_js_data, page_js_end},
+    {"/assets/charts.js", "text/javascript; charset=utf-8", charts_js_data, charts_js_end},
+    {"/assets/codebooks.js", "text/javascript; charset=utf-8", codebooks_js_data, codebooks_js_end},
+    {"/assets/looks.js", "text/javascript; charset=utf-8", looks_js_data, looks_js_end},
+    {"/assets/pictures.js", "text/javascript; charset=utf-8", pictures_js_data, pictures_js_end},
+    {"/assets/chelsea.jpg", "image/jpeg", chelsea_data, chelsea_end},
+    {"/assets/coffee.jpg", "image/jpeg", coffee_data, coffee_end},
     {"/assets/uPlot.css", "text/css; charset=utf-8", uplot_css_data, uplot_css_end},
     {"/assets/uPlot.js", "text/javascript; charset=utf-8", uplot_js_data, uplot_js_end},
 };

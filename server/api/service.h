@@ -9,6 +9,7 @@
 
 #include "admission.h"
 #include "exchange.h"
+#include "history.h"
 #include "log.h"
 #include "registry.h"
 #include "vqct/image.h"
@@ -39,6 +40,7 @@ struct service {
   struct admission admission; /* any thread */
   struct registry *registry;
   const struct listener *api; /* the first port */
+  struct history history;
   enum service_phase phase;
   atomic_bool stop; /* what is being computed is to end; any thread */
   size_t codec_threads;
@@ -109,6 +111,17 @@ unsigned service_retry_after(const struct service *service);
 
 /** Fills a 429 with Retry-After, and counts it. */
 void service_refuse(struct service *service, struct reply *reply, enum refusal refusal);
+
+/** Takes a reading for the history, unless the newest is young. */
+void history_record(struct service *service);
+
+/** Adds the member `history` to a JSON object: the readings of the last hour, oldest first. */
+void history_write(const struct service *service, struct text *text);
+
+/** Durations of requests to the routes that compute, and how those ended. */
+struct registry_total history_request_seconds(const struct service *service);
+struct request_counts history_requests(const struct service *service);
+void history_add_requests(struct text *text, const struct request_counts *counts);
 
 /** Why the service is not ready, NULL where it is. */
 const char *service_not_ready(const struct service *service);

@@ -1,5 +1,7 @@
 /* GET /v1/statistics: what the dashboard draws. Counters and histograms run from the start of the
  * process; who asks twice has what happened in between. */
+#include <string.h>
+
 #include "service.h"
 
 static struct registry_total total_of(const struct service *service, enum service_metric metric,
@@ -21,39 +23,32 @@ static void add_histogram(struct text *text, const char *name, enum service_metr
   text_print(text, "],\"sum\":%.9g}", total->value);
 }
 
-/* The routes that compute; asking for a page is no work. */
-static struct registry_total request_seconds(const struct service *service) {
-  static const char *const routes[] = {"\"/v1/encode\"", "\"/v1/decode\"", "\"/v1/reconstruct\""};
-  struct registry_total total = {0};
-  for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
-    registry_sum(service->registry, METRIC_REQUEST_SECONDS, routes[i], &total);
-  return total;
-}
-
-static void add_requests(struct text *text, const struct service *service) {
-  double all = total_of(service, METRIC_REQUESTS, "method=\"POST\"").value;
-  double succeeded = total_of(service, METRIC_REQUESTS, "method=\"POST\",code=\"2").value;
-  text_print(text, ",\"requests\":{\"succeeded\":%.0f,\"failed\":%.0f}", succeeded,
-             all - succeeded);
-}
-
 static void add_queue(struct text *text, struct service *service) {
   struct queue_status queue;
   struct reservation held = admission_held(&service->admission);
   queue_read(service->queue, &queue);
-  text_print(text, ",\"in_flight\":%u,\"queue\":{\"images\":%zu,\"bytes\":%llu,\"pixels\":%llu}",
-             service->requests, queue.images, (unsigned long long)held.bytes,
-             (unsigned long long)held.pixels);
+  text_print(
+      text,
+      ",\"in_flight\":%u,\"queue\":{\"images\":%zu,\"bytes\":%llu,\"pixels\":%llu,\"limit\":%zu}",
+      service->requests, queue.images, (unsigned long long)held.bytes,
+      (unsigned long long)held.pixels, service->admission.limit.images);
 }
 
 void statistics_handle(void *context, struct exchange *exchange) {
-  static const char *const names[] = {NULL};
+  static const char *const names[] = {"history", NULL};
   struct service *service = context;
   struct text *text = &exchange->reply.body;
+  const char *history = exchange_query(exchange, "history");
   if (!exchange_check_query(exchange, names))
     return;
+  if (history && strcmp(history, "true") && strcmp(history, "false")) {
+    reply_problem(&exchange->reply, PROBLEM_BAD_PARAMETER,
+                  "history is '%.20s': true or false is allowed", history);
+    return;
+  }
   const char *reason = service_not_ready(service);
-  struct registry_total seconds = request_seconds(service);
+  struct registry_total seconds = history_request_seconds(service);
+  struct request_counts requests = history_requests(service);
   struct registry_total batches = total_of(service, METRIC_BATCH_IMAGES, "");
   exchange->reply.status = 200;
   exchange->reply.type = "application/json";
@@ -66,9 +61,12 @@ void statistics_handle(void *context, struct exchange *exchange) {
   text_print(text, ",\"images\":%.0f,\"tokens\":%.0f,\"resident_bytes\":%.0f",
              total_of(service, METRIC_IMAGES, "").value, total_of(service, METRIC_TOKENS, "").value,
              service_resident_bytes());
-  add_requests(text, service);
+  text_print(text, ",");
+  history_add_requests(text, &requests);
   add_queue(text, service);
   add_histogram(text, "request_seconds", METRIC_REQUEST_SECONDS, &seconds);
   add_histogram(text, "batch_images", METRIC_BATCH_IMAGES, &batches);
+  if (history && !strcmp(history, "true"))
+    history_write(service, text);
   text_print(text, "}\n");
 }

@@ -27,6 +27,21 @@ def start_browser(profile):
     return webdriver.Chrome(service=service, options=options)
 
 
+def install_axe():
+    """The text of axe-core, which npm fetches once a build folder."""
+    folder = os.path.join(serving.BUILD, "axe")
+    script = os.path.join(folder, "node_modules", "axe-core", "axe.min.js")
+    if not os.path.exists(script):
+        if not shutil.which("npm"):
+            raise unittest.SkipTest("no npm on this machine")
+        os.makedirs(folder, exist_ok=True)
+        shutil.copy(os.path.join(serving.ROOT, "tests/integration/axe/package.json"), folder)
+        subprocess.run(["npm", "install", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"],
+                       cwd=folder, check=True)
+    with open(script) as file:
+        return file.read()
+
+
 @unittest.skipUnless(shutil.which("chromedriver") and shutil.which("chromium"),
                      "no chromium with chromedriver on this machine")
 class Dashboard(unittest.TestCase):
@@ -145,8 +160,11 @@ class Dashboard(unittest.TestCase):
         path = os.path.join(self.folder.name, "bad.png")
         with open(path, "wb") as file:
             file.write(b"\x89PNG\r\n\x1a\nnothing")
+        self.try_picture()
         self.find("#file").send_keys(path)
         self.wait(lambda: self.text("#fault"), "a fault")
+        self.assertFalse(self.find("#result").is_displayed())  # the picture before is gone
+        self.assertTrue(self.text("#fault").startswith("This file cannot be read as a picture."))
         self.assertIn("PNG", self.text("#fault"))
         self.browser.get_log("browser")  # the 422 itself is logged by the browser
 
@@ -157,6 +175,50 @@ class Dashboard(unittest.TestCase):
         policy = self.server.get("/").headers["content-security-policy"]
         self.assertIn("default-src 'none'", policy)
         self.assertNotIn("unsafe", policy)
+
+    def test_7_arrow_keys_walk_pictures_and_codes(self):
+        from selenium.webdriver.common.keys import Keys
+        self.open()
+        self.browser.execute_script("document.querySelector('.sample').click()")
+        self.wait(lambda: self.find("#result").is_displayed(), "the sample")
+        grid = self.find("#reconstruction canvas.grid")
+        grid.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_DOWN)
+        self.assertTrue(self.text("#cell").startswith("row 1, column 1:"), self.text("#cell"))
+        self.find("#codebook-noun canvas").send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+        code = self.server.get("/v1/codebook/codes/678").json()
+        self.wait(lambda: self.text("#code-words").startswith("678: "), "the second noun")
+        self.assertIn(f"“{code['word']}”", self.text("#code-words"))
+        # What it looks like is what the decoder makes of it: not one colour.
+        colours = self.browser.execute_script(
+            "const c = document.querySelector('#code .look canvas');"
+            "const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+            "return new Set(Array.from({length: d.length / 4}, (_, i) =>"
+            " d[4 * i] << 16 | d[4 * i + 1] << 8 | d[4 * i + 2])).size")
+        self.assertGreater(colours, 16)
+
+    def test_8_words_show_where_they_are_asked_for(self):
+        self.open()
+        self.try_picture()
+        first = "#codebook-noun li button"
+        self.wait(lambda: self.text(first), "a most used code")
+        self.assertRegex(self.text(first), r"^#\d+ ")
+        self.browser.execute_script("document.querySelector('#words').click()")
+        top = self.server.get("/v1/codebook").json()["codebooks"][1]["top"][0]
+        self.assertTrue(self.text(first).startswith(top["word"]), self.text(first))
+
+    def test_9_axe_finds_no_fault(self):
+        script = install_axe()
+        self.open(width=1400)
+        self.try_picture()
+        self.wait(lambda: self.text("#codebook-noun li button"), "a most used code")
+        for theme in ("light", "dark"):
+            if self.find("html").get_attribute("data-theme") != theme:
+                self.find("#theme").click()
+            self.browser.execute_script(script)
+            found = self.browser.execute_async_script(
+                "axe.run().then(arguments[0], (e) => arguments[0]({violations: [String(e)]}))")
+            self.assertEqual([(one["id"], [node["html"] for node in one["nodes"]])
+                              for one in found["violations"]], [], theme)
 
 
 if __name__ == "__main__":

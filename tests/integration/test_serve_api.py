@@ -498,6 +498,26 @@ class Routes(serving.ModelCase):
         self.assertGreater(max(shares), 0.97)
         self.assertLessEqual(max(shares), 1.01)
 
+    def test_statistics_keep_the_last_hour(self):
+        with serving.Server(self.model) as server:
+            server.post("/v1/encode?size=32", self.png, "application/octet-stream")
+            self.assertNotIn("history", server.get("/v1/statistics").json())
+            answer = server.get("/v1/statistics?history=true").json()
+            reading, = answer["history"]  # the first; the next is due ten seconds later
+            self.assertLessEqual(reading["uptime_seconds"], answer["uptime_seconds"])
+            for name in ("requests", "request_seconds"):
+                self.assertLessEqual(set(reading[name]), set(answer[name]))
+            self.assertEqual(server.get("/v1/statistics?history=1").problem(), "bad-parameter")
+
+    def test_most_used_codes_are_of_the_window(self):
+        self.encode(self.png)
+        for window in ("process", "1m"):
+            top = self.server.get(f"/v1/codebook?window={window}").json()["codebooks"][1]["top"]
+            counts = self.server.get(f"/v1/codebook/usage?window={window}").json()["counts"]
+            self.assertEqual([code["count"] for code in top], sorted(counts[12:], reverse=True)[:len(top)])
+        self.assertEqual(len(self.server.get("/v1/codebook/usage?window=training").json()["counts"]), 32)
+        self.assertEqual(self.server.get("/v1/codebook?window=training").problem(), "bad-parameter")
+
     def test_what_has_not_happened_is_counted_as_0(self):
         with serving.Server(self.model) as server:
             page = server.get("/metrics", admin=True).body.decode()

@@ -78,6 +78,7 @@ class OpenApi(serving.ModelCase):
                    "/v1/reconstruct")
         for path, given in (("/v1/model", None), ("/v1/codebook", None), ("/openapi.json", None),
                             ("/v1/statistics", None), ("/v1/codebook/usage", None),
+                            ("/v1/statistics", "/v1/statistics?history=true"),
                             ("/v1/codebook/codes/{id}", "/v1/codebook/codes/3"),
                             ("/v1/codebook/codes/{id}", "/v1/codebook/codes/x"),
                             ("/v1/codebook/usage", "/v1/codebook/usage?window=1s")):
@@ -85,7 +86,8 @@ class OpenApi(serving.ModelCase):
 
     def test_every_parameter_is_taken(self):
         values = {"resize": "contain", "size": "40x20", "words": "true", "quality": "50",
-                  "model_check": "off", "window": "10m", "X-Request-Timeout-Ms": "50000", "grid": "1x1", "id": "4"}
+                  "model_check": "off", "window": "10m", "X-Request-Timeout-Ms": "50000", "grid": "1x1", "id": "4",
+                  "history": "true"}
         for path, methods in self.document["paths"].items():
             for method, operation in methods.items():
                 query, headers, place = "", {}, path
