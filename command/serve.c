@@ -135,6 +135,7 @@ static enum vqct_status start_service(struct server *server, struct vqct_error *
 static struct listener_options listener_settings(struct server *server) {
   const struct serve_options *options = &server->options;
   return (struct listener_options){.limits = {.connections = ADMIN_CONNECTIONS,
+                                              .idle_give_way = true,
                                               .body_bytes = (uint64_t)options->max_body,
                                               .header_time = options->header_timeout,
                                               .body_time = options->body_timeout,
@@ -162,6 +163,7 @@ static enum vqct_status start_listeners(struct server *server, struct vqct_error
   settings.routes = service_api_routes;
   settings.route_count = service_api_route_count;
   settings.limits.connections = fit_connections(server);
+  settings.limits.idle_give_way = false;
   settings.certificate = server->certificate ? &server->certificate : NULL;
   settings.tls_priority = server->options.tls_priority;
   status = listener_start(&server->api, &server->loop, &settings, error);

@@ -6,7 +6,7 @@
 #include <gnutls/gnutls.h>
 #include <microhttpd.h>
 
-#define LINGER_TIME 2.0 /* seconds to read and drop what a refused client still sends */
+#define LINGER_TIME 10.0 /* seconds to read and drop what a refused client still sends */
 
 const char *exchange_header(const struct exchange *exchange, const char *name) {
   return MHD_lookup_connection_value(exchange->mhd, MHD_HEADER_KIND, name);
@@ -204,16 +204,16 @@ void exchange_abort(struct exchange *exchange) {
   connection_enter(exchange->connection, CONNECTION_LINGERING, LINGER_TIME);
 }
 
-void connection_refuse(const struct connection *connection) {
+void connection_refuse(const struct connection *connection, enum problem problem,
+                       const char *detail) {
   if (connection->listener->options.certificate)
-    return; /* a TLS client that says nothing is only hung up on */
+    return; /* the session is libmicrohttpd's: such a client is only hung up on */
   struct text body = {0}, head = {0};
-  problem_write(&body, PROBLEM_REQUEST_TIMEOUT,
-                "the headers did not arrive within the time allowed");
+  unsigned status = problem_write(&body, problem, detail);
   text_print(&head,
-             "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/problem+json\r\n"
+             "HTTP/1.1 %u %s\r\nContent-Type: application/problem+json\r\n"
              "Connection: close\r\nContent-Length: %zu\r\n\r\n",
-             body.size);
+             status, MHD_get_reason_phrase_for(status), body.size);
   text_add(&head, body.data, body.size);
   if (!head.failed)
     (void)send(connection->socket, head.data, head.size, MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -90,8 +90,9 @@ void exchange_end(struct exchange *exchange, enum exchange_end end);
  * reads and drops what comes for a moment. */
 void exchange_abort(struct exchange *exchange);
 
-/** Writes a 408 to a connection whose first request's headers did not come in time. */
-void connection_refuse(const struct connection *connection);
+/** Writes a problem to a connection whose request has not been parsed. With TLS nothing is. */
+void connection_refuse(const struct connection *connection, enum problem problem,
+                       const char *detail);
 
 /** Gives exchange->reply to libmicrohttpd; false where it does not take it. */
 bool exchange_send(struct exchange *exchange);

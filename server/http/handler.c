@@ -17,9 +17,15 @@
 
 /* Of a refused body that is read to keep the connection. */
 #define DISCARD_BYTES_MAX ((uint64_t)1 << 20)
-#define LINGER_BYTES_MAX  ((uint64_t)16 << 20) /* of an aborted body that are read and dropped */
-#define KEY_BYTES_MAX     1024                 /* of a key in a header */
-#define FIRST_BODY_BYTES  ((uint64_t)1 << 20)  /* room made for a body before it has come */
+/* Of an aborted body that are read and dropped: all of a declared one of moderate size, since many
+ * clients read the answer only when they have sent everything. */
+#define LINGER_BYTES_MAX ((uint64_t)16 << 20)
+#define LINGER_WHOLE_MAX ((uint64_t)128 << 20)
+/* Of a request's headers, as libmicrohttpd keeps them: beyond, it has no room for the answer's. */
+#define HEAD_BYTES_MAX   (LISTENER_MEMORY_BYTES - ((uint64_t)4 << 10))
+#define PARAMETERS_MAX   512  /* in a target: more fill its memory before we are asked */
+#define KEY_BYTES_MAX    1024 /* of a key in a header */
+#define FIRST_BODY_BYTES ((uint64_t)1 << 20) /* room made for a body before it has come */
 
 /* ---- who asks -------------------------------------------------------------------------------- */
 
@@ -245,12 +251,27 @@ static struct exchange *exchange_new(struct listener *listener, struct connectio
   return exchange;
 }
 
+void *handler_target(void *context, const char *target, struct MHD_Connection *mhd) {
+  (void)context;
+  struct connection *connection =
+      MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+  unsigned parameters = 1;
+  for (const char *at = target; (at = strchr(at, '&')); at++)
+    parameters++;
+  if (connection && parameters > PARAMETERS_MAX) {
+    connection_refuse(connection, PROBLEM_TARGET_TOO_LONG, "it has too many parameters");
+    connection->refused = true;
+  }
+  return NULL;
+}
+
 static enum MHD_Result take_headers(struct listener *listener, struct MHD_Connection *mhd,
                                     const char *url, const char *method, const char *version,
                                     void **state) {
   struct connection *connection =
       MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
-  struct exchange *exchange = connection ? exchange_new(listener, connection, mhd) : NULL;
+  bool wanted = connection && !connection->refused;
+  struct exchange *exchange = wanted ? exchange_new(listener, connection, mhd) : NULL;
   if (!exchange)
     return MHD_NO;
   *state = exchange;
@@ -260,6 +281,11 @@ static enum MHD_Result take_headers(struct listener *listener, struct MHD_Connec
   connection_enter(connection, CONNECTION_BODY, listener->options.limits.body_time);
   if (framing.fault) {
     reply_problem(&exchange->reply, PROBLEM_BAD_REQUEST, "%s", framing.fault);
+    return refuse(exchange, framing.length, true);
+  }
+  if (framing.bytes > HEAD_BYTES_MAX) {
+    reply_problem(&exchange->reply, PROBLEM_HEADERS_TOO_LARGE, "%llu bytes are too many",
+                  (unsigned long long)framing.bytes);
     return refuse(exchange, framing.length, true);
   }
   set_origin(exchange);
@@ -314,6 +340,13 @@ static enum MHD_Result take_end(struct exchange *exchange) {
   return exchange_send(exchange) ? MHD_YES : MHD_NO;
 }
 
+static enum MHD_Result linger(struct exchange *exchange, size_t size) {
+  bool whole = exchange->declared && exchange->declared <= LINGER_WHOLE_MAX;
+  exchange->dropped += size;
+  return size && exchange->dropped <= (whole ? LINGER_WHOLE_MAX : LINGER_BYTES_MAX) ? MHD_YES
+                                                                                    : MHD_NO;
+}
+
 enum MHD_Result handler_access(void *context, struct MHD_Connection *mhd, const char *url,
                                const char *method, const char *version, const char *data,
                                size_t *size, void **state) {
@@ -335,8 +368,7 @@ enum MHD_Result handler_access(void *context, struct MHD_Connection *mhd, const 
   case STAGE_READY:
     return exchange_send(exchange) ? MHD_YES : MHD_NO;
   case STAGE_ABORTED:
-    exchange->dropped += came;
-    return came && exchange->dropped <= LINGER_BYTES_MAX ? MHD_YES : MHD_NO;
+    return linger(exchange, came);
   case STAGE_SUSPENDED:
   case STAGE_WRITING:
     break;
@@ -344,6 +376,8 @@ enum MHD_Result handler_access(void *context, struct MHD_Connection *mhd, const 
   return MHD_YES;
 }
 
+/* A coded zero byte or slash stays as it is, and so names nothing here: text would end at the one,
+ * and a proxy that has rules for paths does not take the other for the end of a segment. */
 size_t handler_unescape(void *context, struct MHD_Connection *mhd, char *text) {
   (void)context;
   (void)mhd;
@@ -352,6 +386,8 @@ size_t handler_unescape(void *context, struct MHD_Connection *mhd, char *text) {
     char digits[3] = {in[0] == '%' ? in[1] : '\0', in[1] ? in[2] : '\0', '\0'};
     bool coded = isxdigit((unsigned char)digits[0]) && isxdigit((unsigned char)digits[1]);
     char decoded = coded ? (char)strtoul(digits, NULL, 16) : '\0';
+    if (decoded == '/')
+      decoded = '\0';
     *out = decoded ? decoded : *in;
     in += decoded ? 3 : 1;
   }

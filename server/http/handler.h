@@ -4,6 +4,9 @@
 
 #include <microhttpd.h>
 
+/** Called with a request's target before anything of it is parsed; gives no state. */
+void *handler_target(void *context, const char *target, struct MHD_Connection *mhd);
+
 /** The access handler; context is the listener. */
 enum MHD_Result handler_access(void *context, struct MHD_Connection *mhd, const char *url,
                                const char *method, const char *version, const char *data,
@@ -13,8 +16,7 @@ enum MHD_Result handler_access(void *context, struct MHD_Connection *mhd, const 
 void handler_completed(void *context, struct MHD_Connection *mhd, void **state,
                        enum MHD_RequestTerminationCode code);
 
-/** Decodes %XX in place and returns the length, but leaves %00 as it is: a zero byte would cut the
- * text short and make it pass for another. */
+/** Decodes %XX in place and returns the length, but leaves %00 and %2F as they are. */
 size_t handler_unescape(void *context, struct MHD_Connection *mhd, char *text);
 
 #endif

@@ -11,8 +11,12 @@
 struct census {
   unsigned hosts, lengths, encodings;
   const char *length, *encoding;
+  uint64_t bytes;
   const char *fault;
 };
+
+/* What one value takes of a connection's memory beside its text, rounded up. */
+#define VALUE_BYTES 72
 
 static bool is_token(const char *name, size_t size) {
   static const char others[] = "!#$%&'*+-.^_`|~";
@@ -36,8 +40,10 @@ static bool is_folded(const char *name, size_t name_size, const char *value) {
 
 static enum MHD_Result take(void *context, enum MHD_ValueKind kind, const char *name,
                             size_t name_size, const char *value, size_t value_size) {
-  (void)kind;
   struct census *census = context;
+  census->bytes += name_size + value_size + VALUE_BYTES;
+  if (kind != MHD_HEADER_KIND)
+    return MHD_YES;
   if (!is_token(name, name_size))
     census->fault = "a header's name holds characters that are not allowed";
   else if (!value || strlen(value) != value_size)
@@ -75,9 +81,10 @@ static bool parse_length(const char *text, uint64_t *length) {
 
 struct headers_framing headers_check(struct MHD_Connection *connection, const char *version) {
   struct census census = {0};
-  struct headers_framing framing = {HEADERS_NO_BODY, NULL};
+  struct headers_framing framing = {.length = HEADERS_NO_BODY};
   bool old = !strcmp(version, "HTTP/1.0");
-  MHD_get_connection_values_n(connection, MHD_HEADER_KIND, take, &census);
+  MHD_get_connection_values_n(connection, MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND, take, &census);
+  framing.bytes = census.bytes;
   if (census.fault)
     framing.fault = census.fault;
   else if (census.hosts > 1 || (!census.hosts && !old))

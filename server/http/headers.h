@@ -13,6 +13,7 @@ struct MHD_Connection;
 /** What the headers say about the body. */
 struct headers_framing {
   uint64_t length;   /* bytes, or HEADERS_NO_BODY, or HEADERS_CHUNKED */
+  uint64_t bytes;    /* that libmicrohttpd keeps for headers and query parameters */
   const char *fault; /* one phrase; NULL: the headers are sound */
 };
 

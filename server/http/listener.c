@@ -11,8 +11,6 @@
 #include "exchange.h"
 #include "handler.h"
 
-#define MEMORY_BYTES                                                                               \
-  ((size_t)64 << 10)     /* of one connection: uploads like it, small requests bear it */
 #define SWEEP_PERIOD 50  /* milliseconds between looks at the deadlines */
 #define SURPLUS_MIN  64  /* connections over the limit that are still answered 503 */
 #define ACCEPTS_MAX  256 /* runs to accept who waits at the end */
@@ -50,7 +48,8 @@ static void connection_expire(struct connection *connection) {
   switch (connection->state) {
   case CONNECTION_WAITING:
     if (!connection->requests && !connection->listener->closed)
-      connection_refuse(connection);
+      connection_refuse(connection, PROBLEM_REQUEST_TIMEOUT,
+                        "the headers did not arrive within the time allowed");
     shutdown(connection->socket, SHUT_RDWR);
     break;
   case CONNECTION_BODY:
@@ -100,8 +99,9 @@ static enum vqct_status start_daemon(struct listener *listener, struct vqct_erro
   listener->daemon = MHD_start_daemon(
       flags, 0, NULL, NULL, handler_access, listener, MHD_OPTION_LISTEN_SOCKET, listener->socket,
       MHD_OPTION_CONNECTION_LIMIT, listener_most(options->limits.connections),
-      MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_BYTES, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-      listener, MHD_OPTION_NOTIFY_COMPLETED, handler_completed, listener,
+      MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LISTENER_MEMORY_BYTES,
+      MHD_OPTION_NOTIFY_CONNECTION, on_connection, listener, MHD_OPTION_NOTIFY_COMPLETED,
+      handler_completed, listener, MHD_OPTION_URI_LOG_CALLBACK, handler_target, listener,
       MHD_OPTION_UNESCAPE_CALLBACK, handler_unescape, NULL, MHD_OPTION_ARRAY,
       options->certificate ? tls : &tls[3], MHD_OPTION_END);
   if (!listener->daemon)
@@ -164,18 +164,11 @@ void listener_close(struct listener *listener) {
       hurry(connection);
 }
 
-/* Whether a connection that waits has no request under way: neither bytes that libmicrohttpd has
- * not read yet, nor a first request that a client which just connected is about to send. */
-static bool is_idle(const struct connection *connection) {
-  char byte;
-  return connection->state == CONNECTION_WAITING && connection->requests &&
-         recv(connection->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
-}
-
+/* A client that just connected is about to send its first request. */
 bool listener_drain(struct listener *listener) {
   for (struct connection *connection = listener->connections; connection;
        connection = connection->next)
-    if (is_idle(connection))
+    if (connection->requests && connection_is_idle(connection))
       shutdown(connection->socket, SHUT_RDWR);
   listener_wake(listener);
   return listener->connection_count == 0;

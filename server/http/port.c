@@ -59,20 +59,33 @@ static void read_peer(const struct sockaddr *address, struct connection *connect
     connection->peer[0] = '\0';
 }
 
-/* Half a handshake makes libmicrohttpd ask for processor time again and again: of those that have
- * not come to a request so many may be, and the oldest gives way. */
-static void bound_handshakes(struct listener *listener) {
+/* Half a handshake makes libmicrohttpd ask for processor time again and again, so their number is
+ * bounded. */
+static bool is_shaking_hands(const struct connection *connection) {
+  return !connection->requests;
+}
+
+bool connection_is_idle(const struct connection *connection) {
+  char byte;
+  return connection->state == CONNECTION_WAITING &&
+         recv(connection->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+}
+
+/* Of the connections of a kind the oldest gives way where there are `most` already. */
+static bool give_way(struct listener *listener, bool (*kind)(const struct connection *),
+                     unsigned most) {
   struct connection *oldest = NULL;
   unsigned count = 0;
   for (struct connection *one = listener->connections; one; one = one->next)
-    if (!one->requests && !one->closing) {
+    if (!one->closing && kind(one)) {
       count++;
       oldest = one;
     }
-  if (count < HANDSHAKES_MAX)
-    return;
+  if (!oldest || count < most)
+    return false;
   oldest->closing = true;
   shutdown(oldest->socket, SHUT_RDWR);
+  return true;
 }
 
 struct connection *connection_open(struct listener *listener, int socket,
@@ -83,14 +96,15 @@ struct connection *connection_open(struct listener *listener, int socket,
   const struct http_limits *limits = &listener->options.limits;
   connection->listener = listener;
   connection->socket = socket;
-  connection->surplus = listener->connection_count >= limits->connections;
+  connection->surplus = listener->connection_count >= limits->connections &&
+                        !(limits->idle_give_way && give_way(listener, connection_is_idle, 1));
   read_peer(address, connection);
   double patience = limits->header_time;
   if (connection->surplus && patience > SURPLUS_TIME)
     patience = SURPLUS_TIME;
   connection_enter(connection, CONNECTION_WAITING, patience);
   if (listener->options.certificate)
-    bound_handshakes(listener);
+    give_way(listener, is_shaking_hands, HANDSHAKES_MAX);
   connection->next = listener->connections;
   if (connection->next)
     connection->next->previous = connection;

@@ -35,9 +35,13 @@ struct route {
   void (*handle)(void *context, struct exchange *exchange);
 };
 
+/** Memory of one connection in bytes: uploads like it, small requests bear it. */
+#define LISTENER_MEMORY_BYTES (64u << 10)
+
 /** Limits on what a client may do; durations in seconds. */
 struct http_limits {
   unsigned connections;
+  bool idle_give_way; /* a connection over the limit takes the place of the oldest idle one */
   uint64_t body_bytes;
   double header_time, body_time, idle_time, write_time;
   double request_time, request_time_max; /* by default; the most that a client may ask for */
@@ -82,6 +86,7 @@ struct connection {
   uint64_t deadline; /* uv_hrtime() */
   uint64_t requests; /* begun on it */
   bool closing;      /* shut, as it was the oldest without a request */
+  bool refused;      /* answered by hand before it was parsed */
   bool surplus;      /* over the limit: to be turned away */
   char peer[64];     /* address */
   uv_poll_t *watch;  /* on the socket while suspended, to see the client leave */
@@ -121,6 +126,10 @@ void connection_close(struct connection *connection);
 
 /** Sets what a connection does now and how long it may, in seconds. */
 void connection_enter(struct connection *connection, enum connection_state state, double seconds);
+
+/** Whether a connection waits for a request of which no byte has come that libmicrohttpd has not
+ * read yet. */
+bool connection_is_idle(const struct connection *connection);
 
 /** Watches a suspended connection's socket for the client leaving; and stops that. */
 void connection_watch(struct connection *connection, connection_left *left);

@@ -35,7 +35,7 @@ bool reply_has_header(const struct reply *reply, const char *name) {
   return false;
 }
 
-void problem_write(struct text *text, enum problem problem, const char *detail) {
+unsigned problem_write(struct text *text, enum problem problem, const char *detail) {
   text_print(text, "{\"type\":\"" PROBLEM_TYPE_PREFIX "%s\",\"title\":\"%s\",\"status\":%u",
              problems[problem].type, problems[problem].title, problems[problem].status);
   if (*detail) {
@@ -43,6 +43,7 @@ void problem_write(struct text *text, enum problem problem, const char *detail) 
     text_add_json(text, detail);
   }
   text_add(text, "}", 1);
+  return problems[problem].status;
 }
 
 void reply_problem(struct reply *reply, enum problem problem, const char *format, ...) {

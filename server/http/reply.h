@@ -25,10 +25,12 @@
   X(BODY_TOO_LARGE, 413, "body-too-large", "The body is larger than allowed")                      \
   X(UNSUPPORTED_MEDIA_TYPE, 415, "unsupported-media-type",                                         \
     "Bodies of this content type are not read here")                                               \
+  X(TARGET_TOO_LONG, 414, "target-too-long", "The address asked for is too long")                  \
   X(BAD_IMAGE, 422, "bad-image", "A picture cannot be decoded")                                    \
   X(IMAGE_TOO_LARGE, 422, "image-too-large", "A picture has more pixels than allowed")             \
   X(BAD_TOKENS, 422, "bad-tokens", "Tokens are out of range or of the wrong shape")                \
   X(QUEUE_FULL, 429, "queue-full", "The server has all the work it takes on; try again later")     \
+  X(HEADERS_TOO_LARGE, 431, "headers-too-large", "The headers are larger than allowed")            \
   X(INTERNAL, 500, "internal", "The server failed")                                                \
   X(OUT_OF_MEMORY, 503, "out-of-memory", "The server is short of memory; try again later")         \
   X(DRAINING, 503, "draining", "The server is shutting down")                                      \
@@ -72,8 +74,8 @@ bool reply_has_header(const struct reply *reply, const char *name);
 void reply_problem(struct reply *reply, enum problem problem, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/** Writes {"type", "title", "status", "detail"} of a problem. */
-void problem_write(struct text *text, enum problem problem, const char *detail);
+/** Writes {"type", "title", "status", "detail"} of a problem; returns the status. */
+unsigned problem_write(struct text *text, enum problem problem, const char *detail);
 
 /** Frees what the reply holds and clears it. */
 void reply_free(struct reply *reply);

@@ -35,6 +35,13 @@ def answers(port, path):
         return False
 
 
+def end(replica):
+    """Kills a replica that still runs, and forgets its log."""
+    replica.process.kill()
+    replica.process.wait()
+    replica.log_file.close()
+
+
 class Child:
     """A program that runs until the end of the test."""
 
@@ -150,10 +157,13 @@ class Load:
         for thread in self.threads:
             thread.join(serving.PATIENCE)
 
+    def ask(self, link, body):
+        link.request("POST", self.path, body, {"Content-Type": "image/jpeg"})
+
     def send(self, link, body):
         start, status, replica = time.monotonic(), 0, None
         try:
-            link.request("POST", self.path, body, {"Content-Type": "image/jpeg"})
+            self.ask(link, body)
             reply = link.getresponse()
             reply.read()
             status, replica = reply.status, reply.headers["X-Replica"]

@@ -52,18 +52,12 @@ class Cluster(unittest.TestCase):
             replica = serving.Server(cls.model, "--threads", "1", "--queue-images",
                                      str(QUEUE_IMAGES),
                                      drain_delay=f"{cluster.DRAIN_DELAY}s")
-            cls.addClassCleanup(cls.end, replica)
+            cls.addClassCleanup(cluster.end, replica)
             cls.replicas.append(replica)
         cls.balancer = cluster.Balancer(cls.folder.name, cls.replicas)
         cls.addClassCleanup(cls.balancer.stop)
         cls.prometheus = cluster.Prometheus(cls.folder.name, cls.replicas)
         cls.addClassCleanup(cls.prometheus.stop)
-
-    @staticmethod
-    def end(replica):
-        replica.process.kill()
-        replica.process.wait()
-        replica.log_file.close()
 
     def wait_for(self, expected):
         """The first time at which each expression has the value that is expected of it: a scrape

@@ -1,4 +1,5 @@
 """Hostile and broken clients, one by one: each gets its answer, and the server goes on."""
+import http.client
 import os
 import resource
 import socket
@@ -103,6 +104,12 @@ class Hostile(serving.ModelCase):
                 (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200), 408),
                 (b"\r\n" * 50, 408), (b"GET\r\n\r\n", None), (b"\xff" * 1000 + b"\r\n\r\n", None),
                 (b"GET /v1/model\r\n\r\n", 400), (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
+                (b"GET /v1%2fmodel HTTP/1.1\r\n" + HOST + b"\r\n", 404),
+                (b"GET http://x/v1%2Fmodel HTTP/1.1\r\n" + HOST + b"\r\n", 404),
+                (b"GET /v1/model?" + b"a=1&" * 600 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 414),
+                (b"GET /v1/model?" + b"a=1&" * 1000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 414),
+                (b"GET / HTTP/1.1\r\n" + HOST + b"A: " + b"b" * 64000 + b"\r\n\r\n", 431),
+                (b"GET / HTTP/1.1\r\n" + HOST + b"A: " + b"b" * 65000 + b"\r\n\r\n", 431),
                 (b"GET /v1/model HTTP/9.9\r\n\r\n", 505), (b"GET /%00 HTTP/1.1\r\n" + HOST + b"\r\n", 404),
                 # These may be closed before all of it was sent.
                 (b"GET " + b"/a" * 50000 + b" HTTP/1.1\r\n", 414, None),
@@ -143,6 +150,16 @@ class Hostile(serving.ModelCase):
         answer = self.server.raw(POST + b"Content-Length: 5000000000\r\nExpect: 100-continue\r\n"
                                  b"\r\n")
         self.assertEqual(answer.status, 413)
+
+    def test_a_client_that_sends_all_before_it_reads(self):
+        for size in (33 << 20, 100 << 20):
+            connection = http.client.HTTPConnection("127.0.0.1", self.server.port,
+                                                    timeout=serving.PATIENCE)
+            connection.request("POST", "/v1/encode", bytes(size), {"Content-Type": "image/png"})
+            answer = connection.getresponse()
+            self.assertEqual(answer.status, 413)
+            self.assertIn(b"body-too-large", answer.read())
+            connection.close()
 
     def test_chunks_without_end(self):
         with self.server.connect() as link:
@@ -247,6 +264,20 @@ class Hostile(serving.ModelCase):
                 lambda: self.server.post("/v1/encode?size=32", self.png).status == 200, "room")
         finally:
             for link in links:
+                link.close()
+
+    def test_idle_connections_to_the_second_port_give_way(self):
+        held = []
+        try:
+            for _ in range(300):
+                held.append(link := self.server.connect(admin=True))
+                link.sendall(b"GET /livez HTTP/1.1\r\n" + HOST + b"\r\n")
+                self.assertEqual(serving.read_answer(link).status, 200)  # and now idle, for 30 s
+            held += [self.server.connect(admin=True) for _ in range(300)]
+            for _ in range(10):
+                self.assertEqual(self.server.get("/livez", admin=True).status, 200)
+        finally:
+            for link in held:
                 link.close()
 
     def test_connections_over_the_limit_are_told(self):

@@ -529,6 +529,64 @@ class Reloading(LoadCase):
             self.assertEqual(server.wait_for_log("reload")["level"], "error")
             self.assertEqual(answers(), before)
 
+    def test_series_of_a_codebook_that_is_gone_are_cleared(self):
+        path, other = self.path("words"), self.path("plain")
+        shutil.copy(self.model, path)
+        serving.make_model(other, quantizer="plain", adjectives=0)
+        with serving.Server(path) as server:
+            def codebooks():
+                """Those of every series that has one."""
+                text = server.get("/metrics", admin=True).body.decode()
+                return {name: set(re.findall(rf'^{name}\{{codebook="(\w+)"', text, re.M))
+                        for name in re.findall(r"^# TYPE (vqct_codebook_\w+)", text, re.M)}
+            server.post("/v1/encode?size=32", self.png)
+            before = codebooks()
+            self.assertEqual(before["vqct_codebook_usage_ratio"], {"adjective", "noun"})
+            shutil.copy(other, path)
+            server.process.send_signal(signal.SIGHUP)
+            self.assertEqual(server.wait_for_log("reload")["level"], "info")
+            server.post("/v1/encode?size=32", self.png)
+            after = codebooks()
+            self.assertEqual(after.keys(), before.keys())
+            name, = after["vqct_codebook_codes"]
+            self.assertNotIn(name, {"adjective", "noun"})
+            self.assertLessEqual(set().union(*after.values()), {name})
+
+    def test_reloads_while_the_model_is_overwritten_in_place(self):
+        path, other = self.path("rewritten"), self.path("rewritten-other")
+        serving.make_model(other, seed=9)
+        shutil.copy(self.model, path)
+        with open(self.model, "rb") as file:
+            texts = [file.read()]
+        with open(other, "rb") as file:
+            texts.append(file.read())
+        stop = threading.Event()
+
+        def overwrite():
+            turn = 0
+            while not stop.is_set():
+                with open(path, "r+b") as file:
+                    file.truncate(0)
+                    file.write(texts[turn % 2])
+                turn += 1
+        with serving.Server(path) as server:
+            known = {self.checksum(server)}
+            writer = threading.Thread(target=overwrite)
+            writer.start()
+            try:
+                for count in range(1, 41):
+                    server.process.send_signal(signal.SIGHUP)
+                    server.wait_for_log("reload", count)
+                    self.assertEqual(server.post("/v1/encode?size=32", self.png).status, 200)
+            finally:
+                stop.set()
+                writer.join()
+            with open(path, "wb") as file:
+                file.write(texts[1])
+            server.process.send_signal(signal.SIGHUP)
+            self.assertEqual(server.wait_for_log("reload", 41)["level"], "info")
+            self.assertNotIn(self.checksum(server), known)
+
     def test_the_same_model_keeps_its_counters(self):
         with serving.Server(self.model) as server:
             server.post("/v1/encode?size=32", self.png)
