@@ -266,7 +266,7 @@ bench-peers: ## measure beside ONNX Runtime and PyTorch
 BUILD_DEBS := build-essential pkg-config libmicrohttpd-dev libgnutls28-dev libuv1-dev libjansson-dev \
               libpng-dev libjpeg-dev zlib1g-dev libssl-dev libarchive-dev libzip-dev libyaml-dev
 TEST_DEBS  := check python3-torch python3-numpy python3-pil python3-jsonschema python3-yaml curl openssl \
-              prometheus haproxy groff-base graphviz openmpi-bin libopenmpi-dev systemd
+              libopenblas0-pthread prometheus haproxy groff-base graphviz openmpi-bin libopenmpi-dev systemd
 # Ubuntu's Chromium is a snap, which a build cannot install: there the browser's test says it is skipped.
 BROWSER_DEBS := $(if $(filter debian,$(shell . /etc/os-release && echo $$ID)),chromium chromium-driver python3-selenium)
 # Node.js from elsewhere brings npm along, and Debian's npm conflicts with it.

@@ -3,15 +3,16 @@
  * with fewer vectors than dimensions only a small matrix is left. */
 #include "frechet.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "blas.h"
 #include "error.h"
 #include "size.h"
-#include "symmetric.h"
 
-#define TASK_ROWS ((size_t)8) /* that share one walk through the other factor */
+#define TASK_ROWS ((size_t)128) /* fixed, so that sums do not depend on the team */
 
 enum vqct_status moments_init(struct moments *moments, size_t dimension, struct vqct_error *error) {
   size_t squared;
@@ -21,7 +22,7 @@ enum vqct_status moments_init(struct moments *moments, size_t dimension, struct 
     moments->scatter = calloc(squared, sizeof *moments->scatter);
   }
   if (moments->mean && moments->scatter)
-    return VQCT_OK;
+    return blas_open(error);
   moments_free(moments);
   return error_set(error, VQCT_MEMORY, "no memory for the covariance of %zu features", dimension);
 }
@@ -45,59 +46,75 @@ void moments_add(struct moments *moments, const float *x) {
     moments->mean[i] += ((double)x[i] - moments->mean[i]) / count;
 }
 
-/* S L and then L^T (S L), rows by rows. */
+/* S L and then L^T (S L), of which a task computes some columns or rows. */
 struct sandwich {
   const double *s; /* n,n, lower triangle */
   const double *l; /* n,n of which n,rank count */
   double *product; /* n,rank: S L */
-  double *result;  /* rank,rank, lower triangle */
+  double *result;  /* rank,rank */
   size_t n, rank;
 };
 
-static void product_rows(void *argument, size_t task, unsigned worker) {
+static void product_columns(void *argument, size_t task, unsigned worker) {
   (void)worker;
   const struct sandwich *job = argument;
-  size_t n = job->n, first = task * TASK_ROWS, end = first + TASK_ROWS < n ? first + TASK_ROWS : n;
-  memset(job->product + first * job->rank, 0, (end - first) * job->rank * sizeof(double));
-  for (size_t k = 0; k < n; k++)
-    for (size_t i = first; i < end; i++) {
-      double factor = k > i ? job->s[k * n + i] : job->s[i * n + k];
-      for (size_t j = 0; j < job->rank; j++)
-        job->product[i * job->rank + j] += factor * job->l[k * n + j];
-    }
+  size_t n = job->n, rank = job->rank, first = task * TASK_ROWS;
+  blas_multiply_symmetric(&(struct blas_product){.columns = size_least(rank - first, TASK_ROWS),
+                                                 .depth = n,
+                                                 .a = job->s,
+                                                 .b = job->l + first,
+                                                 .c = job->product + first,
+                                                 .a_stride = n,
+                                                 .b_stride = n,
+                                                 .c_stride = rank});
 }
 
 static void result_rows(void *argument, size_t task, unsigned worker) {
   (void)worker;
   const struct sandwich *job = argument;
-  size_t rank = job->rank, first = task * TASK_ROWS;
-  size_t end = first + TASK_ROWS < rank ? first + TASK_ROWS : rank;
-  memset(job->result + first * rank, 0, (end - first) * rank * sizeof(double));
-  for (size_t k = 0; k < job->n; k++)
-    for (size_t i = first; i < end; i++)
-      for (size_t j = 0; j <= i; j++)
-        job->result[i * rank + j] += job->l[k * job->n + i] * job->product[k * rank + j];
+  size_t n = job->n, rank = job->rank, first = task * TASK_ROWS;
+  size_t rows = size_least(rank - first, TASK_ROWS);
+  blas_multiply(&(struct blas_product){.rows = rows,
+                                       .columns = first + rows, /* up to the diagonal */
+                                       .depth = n,
+                                       .a = job->l + first,
+                                       .b = job->product,
+                                       .c = job->result + first * rank,
+                                       .a_stride = n,
+                                       .b_stride = rank,
+                                       .c_stride = rank});
 }
 
-static size_t tasks_for(size_t rows) {
-  return (rows + TASK_ROWS - 1) / TASK_ROWS;
+static bool all_finite(const double *a, size_t n) {
+  int finite = 1;
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j <= i; j++)
+      finite &= isfinite(a[i * n + j]) != 0;
+  return finite;
 }
 
-/* The trace of (A B)^(1/2) of two scatters. buffer: 3 n^2 + 3 n numbers. */
-static bool root_trace(const double *a, const double *b, size_t n, double *buffer,
-                       struct pool *pool, double *trace) {
-  double *factor = buffer, *values = buffer + 3 * n * n, *scratch = values + n;
-  struct sandwich job = {
-      .s = b, .l = factor, .product = factor + n * n, .result = factor + 2 * n * n, .n = n};
-  symmetric_factor(a, n, factor, values, &job.rank);
-  pool_run(pool, tasks_for(n), product_rows, &job);
-  pool_run(pool, tasks_for(job.rank), result_rows, &job);
-  if (!symmetric_eigenvalues(job.result, job.rank, values, scratch))
-    return false;
+/* The trace of (A B)^(1/2) of two scatters. buffer: 3 n^2 + n numbers. */
+static enum vqct_status root_trace(const double *a, const double *b, size_t n, double *buffer,
+                                   struct pool *pool, double *trace) {
+  double *copy = buffer, *factor = buffer + n * n, *values = buffer + 3 * n * n, largest = 0;
+  if (!all_finite(a, n) || !all_finite(b, n))
+    return VQCT_NOT_FINITE;
+  memcpy(copy, a, n * n * sizeof *copy);
+  for (size_t i = 0; i < n; i++)
+    largest = fmax(largest, a[i * n + i]);
+  struct sandwich job = {.s = b, .l = factor, .product = copy, .result = factor + n * n, .n = n};
+  enum vqct_status status =
+      blas_factor(copy, n, (double)n * DBL_EPSILON * largest, factor, &job.rank);
+  if (status != VQCT_OK)
+    return status;
+  size_t tasks = (job.rank + TASK_ROWS - 1) / TASK_ROWS;
+  pool_run(pool, tasks, product_columns, &job);
+  pool_run(pool, tasks, result_rows, &job);
+  status = blas_eigenvalues(job.result, job.rank, values);
   *trace = 0;
-  for (size_t i = 0; i < job.rank; i++) /* rounding may bring one below 0 */
+  for (size_t i = 0; status == VQCT_OK && i < job.rank; i++) /* rounding may bring one below 0 */
     *trace += sqrt(fmax(values[i], 0));
-  return true;
+  return status;
 }
 
 enum vqct_status frechet_distance(const struct moments *first, const struct moments *second,
@@ -112,15 +129,17 @@ enum vqct_status frechet_distance(const struct moments *first, const struct mome
     return error_set(error, VQCT_MEMORY, "no memory for the distance of %zu features", n);
   double scale_first = 1 / (double)(first->count - 1);
   double scale_second = 1 / (double)(second->count - 1);
-  bool found = root_trace(first->scatter, second->scatter, n, buffer, pool, &trace);
+  enum vqct_status status = root_trace(first->scatter, second->scatter, n, buffer, pool, &trace);
   free(buffer);
+  if (status == VQCT_MEMORY)
+    return error_set(error, VQCT_MEMORY, "no memory for the distance of %zu features", n);
   for (size_t i = 0; i < n; i++) {
     double apart = first->mean[i] - second->mean[i];
     sum += apart * apart + first->scatter[i * n + i] * scale_first +
            second->scatter[i * n + i] * scale_second;
   }
   *distance = sum - 2 * trace * sqrt(scale_first * scale_second);
-  return found && isfinite(*distance)
+  return status == VQCT_OK && isfinite(*distance)
              ? VQCT_OK
              : error_set(error, VQCT_NOT_FINITE, "the features' distance is not a number");
 }

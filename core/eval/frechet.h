@@ -23,7 +23,8 @@ struct moments {
   double *scatter; /* d,d: sum of (x - mean)(x - mean)^T; the lower triangle alone */
 };
 
-/** No vectors yet. Takes 8 d^2 bytes from malloc, which moments_free gives back. Errors: MEMORY. */
+/** No vectors yet. Takes 8 d^2 bytes from malloc, which moments_free gives back. Errors: MEMORY,
+ * UNAVAILABLE (OpenBLAS, as blas_open has it). */
 enum vqct_status moments_init(struct moments *moments, size_t dimension, struct vqct_error *error);
 
 /** Frees the blocks; cleared memory is allowed. */
