@@ -127,8 +127,9 @@ class Cluster(unittest.TestCase):
         picture = serving.photo()
         for replica in self.replicas:
             self.assertEqual(replica.post("/v1/reconstruct?size=64", picture).status, 200)
-        # Two scrapes that know of the refusals, for rates.
-        serving.wait_until(lambda: self.prometheus.query("rate(vqct_refused_total[1m])"), "a rate")
+        # Two scrapes that know of the refusals, for rates: the series begins with the first of them.
+        refusals = 'rate(vqct_http_requests_total{code="429"}[1m])'
+        serving.wait_until(lambda: self.prometheus.query(refusals), "a rate")
         self.wait_for({"sum(up)": 6})
         for dashboard in dashboards.load_all():
             for panel, expression in dashboards.queries(dashboard):
