@@ -258,7 +258,10 @@ static enum vqct_status choose_config(const struct importing *im) {
                      "%s: the configuration has %d adjectives and %d nouns, the prior %zu and %zu",
                      request->path, config->adjectives, config->nouns, request->prior->adjectives,
                      request->prior->nouns);
-  enum vqct_status status = model_config_check(config, im->error);
+  enum vqct_status status = import_infer_distance(request, &im->entries, config, im->error);
+  if (status)
+    return status;
+  status = model_config_check(config, im->error);
   return status ? error_prefix(im->error, "%s", request->path) : VQCT_OK;
 }
 

@@ -67,4 +67,11 @@ enum vqct_status import_infer(const struct import_request *request,
                               const struct import_entries *entries, struct model_config *config,
                               struct vqct_error *error);
 
+/** Sets how codes are chosen, from the family, its own configuration, the request, and `dot` in a
+ * given configuration, whose default counts as not told. Errors: MODEL (nothing tells), INVALID
+ * (they contradict one another). */
+enum vqct_status import_infer_distance(const struct import_request *request,
+                                       const struct import_entries *entries,
+                                       struct model_config *config, struct vqct_error *error);
+
 #endif

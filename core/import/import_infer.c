@@ -80,8 +80,8 @@ static void infer_level_lists(const struct import_entries *entries, struct model
     memcpy(config->decoder_multipliers, own.decoder_multipliers, sizeof own.decoder_multipliers);
 }
 
-/* How a plain codebook is used. Taming's names alone do not tell: IBQ has the very same. */
-static enum vqct_status infer_distance(const struct import_request *request,
+/* Taming's names alone do not tell how codes are chosen: IBQ has the very same. */
+enum vqct_status import_infer_distance(const struct import_request *request,
                                        const struct import_entries *entries,
                                        struct model_config *config, struct vqct_error *error) {
   enum import_family family = entries->family;
@@ -89,6 +89,13 @@ static enum vqct_status infer_distance(const struct import_request *request,
   bool dot = family == IMPORT_GUMBEL || family == IMPORT_SHOWO || (taming && entries->dot);
   bool untold = taming && !entries->euclidean && !entries->dot;
   enum import_distance asked = request->distance;
+  if (config->distance == DISTANCE_DOT) { /* only a given configuration says so here */
+    if (asked == IMPORT_EUCLIDEAN)
+      return error_set(error, VQCT_INVALID,
+                       "%s: --distance is euclidean, but the configuration's is dot",
+                       request->path);
+    asked = IMPORT_DOT;
+  }
   if (untold && asked == IMPORT_UNTOLD)
     return error_set(error, VQCT_MODEL,
                      "%s: nothing in it tells how codes are chosen: give --distance euclidean "
@@ -115,7 +122,7 @@ static enum vqct_status infer_quantizer(const struct import_request *request,
     config->adjective_k = request->adjective_k;
     config->adjectives = request->prior ? (int)request->prior->adjectives : 0;
     config->nouns = request->prior ? (int)request->prior->nouns : 0;
-    return VQCT_OK;
+    return import_infer_distance(request, entries, config, error);
   }
   if (!codes)
     return error_set(error, VQCT_MODEL, "%s: %s%s is missing; taken as %s", request->path,
@@ -128,7 +135,7 @@ static enum vqct_status infer_quantizer(const struct import_request *request,
   config->adjective_k = 1;
   config->nouns = size_of(codes, 0);
   config->l2_normalize = entries->family == IMPORT_LLAMAGEN || entries->family == IMPORT_JANUS;
-  return infer_distance(request, entries, config, error);
+  return import_infer_distance(request, entries, config, error);
 }
 
 /* What the sizes are read from must be there. */
@@ -144,8 +151,8 @@ static enum vqct_status check_present(const struct import_request *request,
                        entries->prefix, first[i], import_family_name(entries->family));
   if (entries->decoder && !import_entry_find(entries, "decoder.up.0.block.0.conv2.weight"))
     return error_set(error, VQCT_MODEL,
-                     "%s: decoder.up.0.block.0.conv2.weight is missing; taken as %s", request->path,
-                     import_family_name(entries->family));
+                     "%s: %sdecoder.up.0.block.0.conv2.weight is missing; taken as %s",
+                     request->path, entries->prefix, import_family_name(entries->family));
   for (size_t i = 0; i < entries->count; i++)
     if (strncmp(entries->entry[i].name, "quantize.", 9) == 0)
       return VQCT_OK;

@@ -54,7 +54,11 @@ static enum vqct_status part_open(const char *path, struct part *part, struct vq
   if (status)
     return status;
   bool torch = torch_file_begins(file.data, file.size);
+  bool safetensors = file.size < 9 || file.data[8] == '{'; /* after the length of its header */
   mapped_file_close(&file);
+  if (!torch && !safetensors)
+    return error_set(error, VQCT_MODEL,
+                     "%s: neither a safetensors file nor one that torch.save made", path);
   return torch ? torch_file_open(path, &part->torch, error)
                : safetensors_open(path, &part->safetensors, error);
 }

@@ -200,12 +200,13 @@ static enum vqct_status extend_top(struct unpickler *u, size_t count, enum pickl
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
-/* The call of what lies below its arguments. An ordered dictionary is one, whatever it is made of
- * comes later. */
+/* The call of what lies below its arguments. An ordered dictionary, or one with a default, is a
+ * dictionary: whatever it is made of comes later. */
 static enum vqct_status call(struct unpickler *u) {
   const struct pickle_value *callee = peek(u, 1);
   if (callee && callee->kind == PICKLE_GLOBAL &&
-      strcmp(callee->text, "collections OrderedDict") == 0) {
+      (strcmp(callee->text, "collections OrderedDict") == 0 ||
+       strcmp(callee->text, "collections defaultdict") == 0)) {
     u->depth -= 2;
     return push_new(u, PICKLE_DICT);
   }

@@ -24,7 +24,8 @@
   X(F32, 4)                                                                                        \
   X(I64, 8)                                                                                        \
   X(U64, 8)                                                                                        \
-  X(F64, 8)
+  X(F64, 8)                                                                                        \
+  X(C64, 8)
 
 enum tensor_type {
 #define TENSOR_TYPE_ENUM(name, size) TENSOR_##name,

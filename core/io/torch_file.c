@@ -257,6 +257,18 @@ static enum vqct_status sort_tensors(struct torch_file *file) {
   return status;
 }
 
+/* Whole modules are common: what they are called helps to find out how to save their tensors. */
+static enum vqct_status check_root(const char *name, const struct pickle_value *root,
+                                   struct vqct_error *error) {
+  if (root->kind == PICKLE_DICT)
+    return VQCT_OK;
+  bool object = root->kind == PICKLE_CALL && root->item[0]->kind == PICKLE_GLOBAL;
+  return error_set(error, VQCT_MODEL,
+                   "%s: what was saved is not a dictionary but %.200s: save the module's "
+                   "state_dict()",
+                   name, object ? root->item[0]->text : "something else");
+}
+
 static enum vqct_status read_file(struct torch_file *file, const void *data, size_t size,
                                   struct vqct_error *error) {
   void *bytes = NULL;
@@ -271,8 +283,8 @@ static enum vqct_status read_file(struct torch_file *file, const void *data, siz
   if (!status)
     status = pickle_read(file->name, bytes, length, &file->pickle, error);
   free(bytes);
-  if (!status && file->pickle.root->kind != PICKLE_DICT)
-    status = error_set(error, VQCT_MODEL, "%s: what was saved is not a dictionary", file->name);
+  if (!status)
+    status = check_root(file->name, file->pickle.root, error);
   if (!status)
     status = list_tensors(file);
   return status ? status : sort_tensors(file);

@@ -8,11 +8,12 @@ static const struct {
   const char *global;
   enum tensor_type type;
 } storage_types[] = {
-    {"torch FloatStorage", TENSOR_F32},     {"torch HalfStorage", TENSOR_F16},
-    {"torch BFloat16Storage", TENSOR_BF16}, {"torch DoubleStorage", TENSOR_F64},
-    {"torch LongStorage", TENSOR_I64},      {"torch IntStorage", TENSOR_I32},
-    {"torch ShortStorage", TENSOR_I16},     {"torch CharStorage", TENSOR_I8},
-    {"torch ByteStorage", TENSOR_U8},       {"torch BoolStorage", TENSOR_BOOL},
+    {"torch FloatStorage", TENSOR_F32},        {"torch HalfStorage", TENSOR_F16},
+    {"torch BFloat16Storage", TENSOR_BF16},    {"torch DoubleStorage", TENSOR_F64},
+    {"torch LongStorage", TENSOR_I64},         {"torch IntStorage", TENSOR_I32},
+    {"torch ShortStorage", TENSOR_I16},        {"torch CharStorage", TENSOR_I8},
+    {"torch ByteStorage", TENSOR_U8},          {"torch BoolStorage", TENSOR_BOOL},
+    {"torch ComplexFloatStorage", TENSOR_C64},
 };
 
 static enum vqct_status fault(const char *name, const char *what, struct vqct_error *error) {

@@ -91,10 +91,9 @@ static enum vqct_status read_words(struct converting *c) {
 
 /* ---- vectors --------------------------------------------------------------------------------- */
 
-static enum vqct_status read_vector(struct converting *c, const struct pickle_value *vectors,
+static enum vqct_status read_vector(struct converting *c, const struct pickle_value *value,
                                     size_t row, float **embeddings) {
   struct prior *prior = c->prior;
-  const struct pickle_value *value = pickle_find(vectors, prior->word[row]);
   float *values = NULL;
   size_t count = 0;
   if (!value)
@@ -117,19 +116,45 @@ static enum vqct_status read_vector(struct converting *c, const struct pickle_va
   return status;
 }
 
-static enum vqct_status read_vectors(struct converting *c) {
-  const struct pickle_value *adjectives = find_dict(c, "adj_code_book_vec"), *nouns;
-  float *embeddings = NULL;
-  if (!adjectives || !(nouns = find_dict(c, "noun_code_book_vec")))
+/* The vectors of the rows from `first` up to `end`. The table of their words makes the time
+ * proportional to the file. */
+static enum vqct_status read_part(struct converting *c, const char *key, size_t first, size_t end,
+                                  float **embeddings) {
+  const struct pickle_value *vectors = find_dict(c, key), **value;
+  struct word_table words = {0};
+  enum vqct_status status = VQCT_OK;
+  uint32_t id;
+  if (!vectors)
     return VQCT_MODEL;
-  for (size_t row = 0; row < c->prior->words; row++) {
-    const struct pickle_value *vectors = row < c->prior->adjectives ? adjectives : nouns;
-    enum vqct_status status = read_vector(c, vectors, row, &embeddings);
-    if (status)
-      return status;
+  value = calloc(vectors->count / 2 + 1, sizeof *value);
+  if (!value)
+    return exhausted(c);
+  for (size_t i = 0; !status && i < vectors->count; i += 2) {
+    const struct pickle_value *word = vectors->item[i];
+    if (word->kind != PICKLE_TEXT || strlen(word->text) != word->count)
+      continue;
+    if (word_table_add(&words, word->text, word->count, &id))
+      value[id] = vectors->item[i + 1];
+    else
+      status = exhausted(c);
   }
+  for (size_t row = first; !status && row < end; row++) {
+    id = word_table_find(&words, c->prior->word[row], strlen(c->prior->word[row]));
+    status = read_vector(c, id == WORD_NONE ? NULL : value[id], row, embeddings);
+  }
+  word_table_free(&words);
+  free(value);
+  return status;
+}
+
+static enum vqct_status read_vectors(struct converting *c) {
+  const struct prior *prior = c->prior;
+  float *embeddings = NULL;
+  enum vqct_status status = read_part(c, "adj_code_book_vec", 0, prior->adjectives, &embeddings);
+  if (!status)
+    status = read_part(c, "noun_code_book_vec", prior->adjectives, prior->words, &embeddings);
   c->prior->embeddings = embeddings;
-  return VQCT_OK;
+  return status;
 }
 
 /* ---- edges ----------------------------------------------------------------------------------- */

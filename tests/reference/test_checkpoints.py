@@ -65,6 +65,35 @@ class Checkpoints(imports.Checkpoint):
         self.assertIn("found under state_dict.; 1 of other parts were left", out)
         self.same()
 
+    def test_what_was_saved(self):
+        """Dictionaries with defaults are read, numbers that other parts need are passed over, and
+        what holds no dictionary of tensors is named."""
+        self.import_file(self.saved({"state_dict": collections.defaultdict(int, self.tensors),
+                                     "angles": torch.ones(2, dtype=torch.complex64)}), *NEAREST)
+        self.same()
+        for value, message in ((Unknown(), f"what was saved is not a dictionary but {__name__} Unknown"),
+                               ([self.tensors], "not a dictionary but something else")):
+            self.assertIn(message, run("import", self.saved(value), "-o", self.model)[2])
+        with open(self.path("file.ckpt"), "wb") as file:
+            file.write(b"version https://git-lfs.github.com/spec/v1\n")
+        self.assertIn("neither a safetensors file nor one that torch.save made",
+                      run("import", self.path("file.ckpt"), "-o", self.model)[2])
+
+    def test_distance_of_a_configuration(self):
+        """What is asked for and what a configuration says must agree, and neither is lost."""
+        with open(self.path("config"), "w") as file:
+            json.dump(BASE, file)
+        options = ("--config", self.path("config"))
+        tensors = imports.state(self.module)
+        self.import_ok(tensors, *options, "--distance", "dot")
+        self.assertEqual(self.architecture().get("distance"), "dot")
+        with open(self.path("config"), "w") as file:
+            json.dump({**BASE, "distance": "dot"}, file)
+        self.import_ok(tensors, *options)
+        self.assertEqual(self.architecture().get("distance"), "dot")
+        self.assertIn("the configuration's is dot",
+                      self.refused_again(tensors, 2, *options, *NEAREST))
+
     def test_index_and_folder(self):
         names = sorted(self.tensors)
         folder = self.path("folder")

@@ -214,7 +214,10 @@ class Import(Checkpoint):
         self.assertIn("groups 32 does not divide channels 12", err)
         with open(self.path("config"), "w") as file:
             json.dump({**config, "name": "other"}, file)
-        self.import_ok(state(module), "--config", self.path("config"))
+        code, _, err = run("import", self.source, "-o", self.model, "--config", self.path("config"))
+        self.assertEqual(code, 5)  # euclidean is its default, so it does not tell
+        self.assertIn("give --distance euclidean", err)
+        self.import_ok(state(module), "--config", self.path("config"), *NEAREST)
         self.assertEqual(self.architecture(), config)
         self.compare(config, module, codebook)
 

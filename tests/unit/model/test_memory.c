@@ -75,7 +75,8 @@ static enum vqct_status import(struct vqct_error *error) {
   struct arena arena;
   struct import import;
   struct exec exec = {.arena = &arena};
-  struct import_request request = {.path = checkpoint, .name = "m", .config = &config};
+  struct import_request request = {
+      .path = checkpoint, .name = "m", .config = &config, .distance = IMPORT_EUCLIDEAN};
   arena_init(&arena, 0);
   enum vqct_status status = import_read(&request, &exec, &import, error);
   import_free(&import);
