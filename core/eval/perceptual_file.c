@@ -71,11 +71,9 @@ static enum vqct_status read_convolution(const struct network_file *from, const 
   snprintf(tensor, sizeof tensor, "%s.bias", name.text);
   if (status == VQCT_OK)
     status = network_file_read(from, tensor, 1, dims, &convolution->bias);
-  /* Features of two nearly equal pictures are compared, and their rounding errors stay. */
-  const struct conv_use use = {.precise = true};
   if (status == VQCT_OK)
-    status = conv_new(shape, convolution->weight, convolution->bias, &use, &convolution->conv,
-                      from->error);
+    status =
+        conv_new(shape, convolution->weight, convolution->bias, &convolution->conv, from->error);
   return status;
 }
 

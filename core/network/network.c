@@ -149,24 +149,22 @@ static enum vqct_status build_chains(struct chain_builder *b, struct vqct_error 
 
 /* ---- weights --------------------------------------------------------------------------------- */
 
-static enum vqct_status pack_layer(struct block_layer *layer, bool upsample, const float *weight,
+static enum vqct_status pack_layer(struct block_layer *layer, const float *weight,
                                    const float *bias, struct pool *pool, struct vqct_error *error) {
-  const struct conv_use use = {.upsample = upsample};
   if (!layer->conv)
-    return conv_new(&layer->shape, weight, bias, &use, &layer->conv, error);
+    return conv_new(&layer->shape, weight, bias, &layer->conv, error);
   conv_update(layer->conv, weight, bias, pool);
   return VQCT_OK;
 }
 
-static enum vqct_status load_layer(struct block_layer *layer, bool upsample,
-                                   const struct parameter_source *source, struct pool *pool,
-                                   struct vqct_error *error) {
+static enum vqct_status load_layer(struct block_layer *layer, const struct parameter_source *source,
+                                   struct pool *pool, struct vqct_error *error) {
   const float *weight = NULL, *bias = NULL;
   enum vqct_status status = source->get(source->context, layer->weight, &weight, error);
   if (status == VQCT_OK)
     status = source->get(source->context, layer->bias, &bias, error);
   if (status == VQCT_OK)
-    status = pack_layer(layer, upsample, weight, bias, pool, error);
+    status = pack_layer(layer, weight, bias, pool, error);
   if (source->release && weight)
     source->release(source->context, layer->weight);
   if (source->release && bias)
@@ -199,7 +197,7 @@ static enum vqct_status load_norm(struct norm *norm, const struct parameter_sour
     return status;
   status = load_vector(norm->bias, channels, &norm->beta, source, error);
   for (int i = 0; norm->spatial && i < SPATIAL_LAYERS && status == VQCT_OK; i++)
-    status = load_layer(&norm->layer[i], false, source, pool, error);
+    status = load_layer(&norm->layer[i], source, pool, error);
   return status;
 }
 
@@ -211,7 +209,7 @@ static enum vqct_status load_chain(const struct chain *chain, const struct param
     for (int j = 0; j < block->norms && status == VQCT_OK; j++)
       status = load_norm(&block->norm[j], source, pool, error);
     for (int j = 0; j < block->layers && status == VQCT_OK; j++)
-      status = load_layer(&block->layer[j], block->upsample, source, pool, error);
+      status = load_layer(&block->layer[j], source, pool, error);
   }
   return status;
 }

@@ -92,13 +92,12 @@ static void bench(const struct bench_case *c, int batch, bool backward, const st
   int full = c->size * (c->upsample ? 2 : 1), side = conv_output_size(&c->shape, full);
   size_t taps = (size_t)(c->shape.kernel * c->shape.kernel), n = (size_t)batch;
   size_t pixels = (size_t)(side * side), groups = out % 32 ? 1 : 32;
-  const struct conv_use use = {.upsample = c->upsample};
   struct bench b = {.c = c, .weight = floats(rng, out * in * taps)};
   float *x = floats(rng, n * (size_t)(c->size * c->size) * in), *y = floats(rng, n * pixels * out);
   float *residual = floats(rng, n * pixels * out);
   float *scale = floats(rng, n * in), *shift = floats(rng, n * in), *bias = floats(rng, out);
   double *sums = calloc(2 * n * groups, sizeof *sums);
-  if (!sums || conv_new(&c->shape, b.weight, bias, &use, &b.conv, NULL) != VQCT_OK)
+  if (!sums || conv_new(&c->shape, b.weight, bias, &b.conv, NULL) != VQCT_OK)
     exit(8);
   b.input = (struct conv_input){.x = x,
                                 .images = batch,

@@ -3,10 +3,7 @@
  * channels multiplies all 36 by the transformed weights and transforms the result back. */
 #include "winograd.h"
 
-#define BLOCK_TILES_MAX 32
-#define BLOCK_TILES_MIN 8
-/* Transformed, a block's tiles leave room in the second cache for a panel's weights and output. */
-#define BLOCK_FLOATS ((size_t)128 << 10)
+#define BLOCK_TILES  32 /* transformed, they about fill the second cache */
 #define BLOCK_ACROSS 8  /* tiles side by side: a square has the least border to gather twice */
 #define CACHE_LINE   16 /* floats */
 
@@ -22,13 +19,12 @@ static struct workspace workspace_of(const struct filter_job *job) {
   const struct simd *simd = job->filter->simd;
   struct tile_reader reader = filter_tile_reader(job);
   size_t tiles = (size_t)(job->split.block_rows * job->split.block_columns);
-  size_t points = job->filter->winograd->points;
   struct workspace w = {.input_row = simd_round(simd, job->filter->in_channels)};
   w.input_step = tiles * w.input_row + TILES_GAP;
   w.output_step = tiles * simd->panel + TILES_GAP;
   w.input = tiles_scratch(&reader, job->split.block_rows, job->split.block_columns);
-  w.output = w.input + points * w.input_step;
-  w.end = w.output + points * w.output_step;
+  w.output = w.input + WINOGRAD_POINTS * w.input_step;
+  w.end = w.output + WINOGRAD_POINTS * w.output_step;
   return w;
 }
 
@@ -36,9 +32,8 @@ static void multiply_points(const struct filter *filter, size_t tiles, size_t pa
                             const struct workspace *w) {
   size_t vectors = simd_panel_vectors(filter->simd, filter->out_channels, panel);
   size_t width = vectors * filter->simd->lanes;
-  const float *weights =
-      filter_panel(filter, panel, filter->winograd->points * filter->in_channels);
-  for (size_t point = 0; point < filter->winograd->points; point++) {
+  const float *weights = filter_panel(filter, panel, WINOGRAD_POINTS * filter->in_channels);
+  for (size_t point = 0; point < WINOGRAD_POINTS; point++) {
     struct product product = {
         .runs = 1,
         .rows = tiles,
@@ -60,10 +55,9 @@ static void multiply_points(const struct filter *filter, size_t tiles, size_t pa
  */
 static void prefetch_output(const struct filter_job *job, const struct filter_task *task,
                             size_t panel) {
-  const int tile = job->filter->winograd->tile;
-  int row = task->row * tile, column = task->column * tile;
-  int rows = task->rows * tile, rows_left = job->target->rows - row;
-  int columns = task->columns * tile, columns_left = job->target->columns - column;
+  int row = task->row * WINOGRAD_TILE, column = task->column * WINOGRAD_TILE;
+  int rows = task->rows * WINOGRAD_TILE, rows_left = job->target->rows - row;
+  int columns = task->columns * WINOGRAD_TILE, columns_left = job->target->columns - column;
   struct epilogue e;
   filter_epilogue(job, task, panel, row, column, rows < rows_left ? rows : rows_left,
                   columns < columns_left ? columns : columns_left, &e);
@@ -79,9 +73,8 @@ static void prefetch_output(const struct filter_job *job, const struct filter_ta
 
 static void winograd_task(void *argument, size_t number, unsigned worker) {
   const struct filter_job *job = argument;
-  const int tile = job->filter->winograd->tile;
-  struct filter_task task = filter_task_at(job, number, tiles_in(job->target->rows, tile),
-                                           tiles_in(job->target->columns, tile));
+  struct filter_task task =
+      filter_task_at(job, number, tiles_in(job->target->rows), tiles_in(job->target->columns));
   struct workspace w = workspace_of(job);
   w.pixels = job->scratch + worker * job->worker_floats;
   struct tile_reader reader = filter_tile_reader(job);
@@ -95,21 +88,11 @@ static void winograd_task(void *argument, size_t number, unsigned worker) {
   }
 }
 
-static int block_tiles(const struct filter *filter) {
-  size_t tiles = BLOCK_FLOATS / (filter->winograd->points * filter->in_channels);
-  return tiles < BLOCK_TILES_MIN   ? BLOCK_TILES_MIN
-         : tiles > BLOCK_TILES_MAX ? BLOCK_TILES_MAX
-                                   : (int)tiles;
-}
-
 enum vqct_status winograd_run(const struct filter *filter, const struct conv_input *input,
                               const struct filter_target *target, const struct exec *exec) {
-  struct conv_input read = *input;
-  read.upsample = input->upsample && !filter->upsampled;
-  struct filter_job job = {.filter = filter, .input = &read, .target = target};
-  const int tile = filter->winograd->tile;
-  filter_split(filter, tiles_in(target->rows, tile), tiles_in(target->columns, tile),
-               block_tiles(filter), BLOCK_ACROSS, &job.split);
+  struct filter_job job = {.filter = filter, .input = input, .target = target};
+  filter_split(filter, tiles_in(target->rows), tiles_in(target->columns), BLOCK_TILES, BLOCK_ACROSS,
+               &job.split);
   job.worker_floats = simd_round(filter->simd, workspace_of(&job).end);
   return filter_job_run(&job, winograd_task, exec);
 }

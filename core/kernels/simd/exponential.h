@@ -4,6 +4,10 @@
 
 #include "vector.h"
 
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
 /* Minimum and maximum of x and a bound that keep a NaN in x. */
 ALWAYS_INLINE vector at_least(vector x, float bound) {
 #if defined(SIMD_ISA_avx512)

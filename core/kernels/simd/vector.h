@@ -6,12 +6,6 @@
 #include <stddef.h>
 #include <string.h>
 
-#if defined(__SSE2__)
-#include <immintrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
-#endif
-
 #include "simd.h"
 
 /* LANES: numbers in a vector. ROWS: rows of the product's inner block, as many as leave room in the
@@ -54,19 +48,6 @@ ALWAYS_INLINE vector broadcast(float value) {
   return value - (vector){0};
 }
 
-/** a * b + c, rounded once where the instruction set can. */
-ALWAYS_INLINE vector multiply_add(vector a, vector b, vector c) {
-#if defined(SIMD_ISA_avx512)
-  return (vector)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
-#elif defined(SIMD_ISA_avx2)
-  return (vector)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
-#elif defined(__aarch64__)
-  return (vector)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
-#else
-  return a * b + c;
-#endif
-}
-
 /** The first `count` numbers, and zeros. */
 ALWAYS_INLINE vector load_some(const float *from, size_t count) {
   if (count >= LANES)
@@ -91,7 +72,9 @@ void SIMD_NAME(prologue)(const struct prologue *);
 void SIMD_NAME(norm_sums)(const struct norm_sums *);
 void SIMD_NAME(norm_input)(const struct norm_input *);
 void SIMD_NAME(epilogue)(const float *, size_t, const struct epilogue *);
-extern const struct winograd SIMD_NAME(winograd)[WINOGRAD_KINDS];
+void SIMD_NAME(winograd_input)(const float *, size_t, size_t, size_t, float *, size_t);
+void SIMD_NAME(winograd_output)(const float *, size_t, const struct epilogue *);
+void SIMD_NAME(winograd_weight)(const float *, size_t, size_t, float *, size_t);
 void SIMD_NAME(winograd_weight_gradient)(const float *, size_t, size_t, float *, size_t);
 void SIMD_NAME(winograd_gradient)(const float *, size_t, size_t, size_t, float *, size_t);
 

@@ -40,7 +40,7 @@ static double conv_value(struct subject *subject) {
   size_t count = conv_case_outputs(c);
   struct conv *conv;
   ck_assert_int_eq(
-      conv_new(&c->shape, subject->block[1].values, subject->block[2].values, NULL, &conv, NULL),
+      conv_new(&c->shape, subject->block[1].values, subject->block[2].values, &conv, NULL),
       VQCT_OK);
   struct conv_input input = conv_case_input(subject);
   struct conv_output output = {.y = take(subject, count)};
