@@ -58,11 +58,23 @@ def coded(image, form, limit):
     return Image.open(best).convert("RGB"), best.tell()
 
 
+def sheet(path, originals, rebuilt):
+    """Six pictures a row at their own size, each above its reconstruction."""
+    rows = math.ceil(len(originals) / 6)
+    paper = Image.new("RGB", (6 * (SIDE + 4) - 4, rows * 2 * (SIDE + 4) - 4), "white")
+    for i, (original, image) in enumerate(zip(originals, rebuilt)):
+        x, y = i % 6 * (SIDE + 4), i // 6 * 2 * (SIDE + 4)
+        paper.paste(original, (x, y))
+        paper.paste(image, (x, y + SIDE + 2))
+    paper.save(path, quality=80, optimize=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model")
     parser.add_argument("perceptual")
     parser.add_argument("pictures", nargs="+")
+    parser.add_argument("--sheet", help="a JPEG file of the pictures and what comes back")
     options = parser.parse_args()
     weights = {name: torch.from_numpy(value).double()
                for name, value in read_safetensors(options.perceptual)[0].items()}
@@ -81,8 +93,10 @@ def main():
         positions = np.load(tokens).shape[-2:]
         bits = math.prod(positions) * sum(math.log2(book["count"]) for book in books)
         limit = int(bits / 8)
-        for original, name in zip(originals, sorted(os.listdir(out))):
-            ours = Image.open(os.path.join(out, name)).convert("RGB")
+        rebuilt = [Image.open(os.path.join(out, name)).convert("RGB") for name in sorted(os.listdir(out))]
+        if options.sheet:
+            sheet(options.sheet, originals, rebuilt)
+        for original, ours in zip(originals, rebuilt):
             for label, (image, size) in (("vqct", (ours, limit)), ("JPEG", coded(original, "JPEG", limit)),
                                          ("WebP", coded(original, "WEBP", limit))):
                 distance = torch_lpips.lpips("squeeze", weights, tensor(original), tensor(image))[0].item()
