@@ -161,7 +161,7 @@ class ModelCommands(CommandCase):
                 (data[:length // 2], MODEL, ["truncated"]),
                 (data[:-1], MODEL, ["tensor", "outside the file"]),
                 (data + b"x", MODEL, ["1 bytes after the last tensor"]),
-                (b"\x89PNG" + data, MODEL, ["neither a safetensors file"]),
+                (b"\x89PNG" + data, MODEL, ["not a safetensors file"]),
                 (changed(drop), MODEL, ['"quant_conv.bias" is missing']),
                 (changed(config), MODEL, ["configuration: name"]),
                 (changed(shape), MODEL, ['"decoder.conv_in.weight" has shape [12, 16, 3, 3]']),
