@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "size.h"
+#include "utf8.h"
 
 bool text_reserve(struct text *text, size_t size) {
   size_t needed;
@@ -56,31 +57,17 @@ void text_print(struct text *text, const char *format, ...) {
   va_end(args);
 }
 
-/* Bytes of the UTF-8 sequence at c, or 0 where there is none. */
-static size_t utf8_length(const unsigned char *c) {
-  size_t length = c[0] < 0x80                   ? 1
-                  : c[0] >= 0xc2 && c[0] < 0xe0 ? 2
-                  : c[0] >= 0xe0 && c[0] < 0xf0 ? 3
-                  : c[0] >= 0xf0 && c[0] < 0xf5 ? 4
-                                                : 0;
-  for (size_t i = 1; i < length; i++)
-    if ((c[i] & 0xc0) != 0x80)
-      return 0;
-  bool overlong = (c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xf0 && c[1] < 0x90);
-  bool outside = (c[0] == 0xed && c[1] >= 0xa0) || (c[0] == 0xf4 && c[1] >= 0x90);
-  return overlong || outside ? 0 : length;
-}
-
 void text_add_json(struct text *text, const char *string) {
   text_add(text, "\"", 1);
-  for (const unsigned char *c = (const unsigned char *)string; *c;) {
-    size_t length = utf8_length(c);
+  for (const char *c = string; *c;) {
+    unsigned char first = (unsigned char)*c;
+    size_t length = utf8_valid_bytes(c);
     if (!length)
       text_add(text, "?", 1);
     else if (*c == '"' || *c == '\\')
       text_print(text, "\\%c", *c);
-    else if (*c < 0x20 || *c == 0x7f)
-      text_print(text, "\\u%04x", *c);
+    else if (first < 0x20 || first == 0x7f)
+      text_print(text, "\\u%04x", first);
     else
       text_add(text, c, length);
     c += length ? length : 1;

@@ -43,6 +43,14 @@ bool utf8_is_valid(const char *text, size_t length) {
   return true;
 }
 
+size_t utf8_valid_bytes(const char *text) {
+  size_t bytes = utf8_character_bytes((unsigned char)*text);
+  for (size_t i = 1; i < bytes; i++)
+    if (!text[i])
+      return 0;
+  return bytes && utf8_is_valid(text, bytes) ? bytes : 0;
+}
+
 bool utf8_is_printable(const char *text, size_t length) {
   for (size_t i = 0; i < length; i++)
     if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
@@ -99,15 +107,6 @@ size_t utf8_lower(char *text, size_t length) {
   return to;
 }
 
-/* Bytes of the well-formed character at `text`, which a zero byte ends; 0 where none is there. */
-static size_t valid_bytes(const char *text) {
-  size_t bytes = utf8_character_bytes((unsigned char)*text);
-  for (size_t i = 1; i < bytes; i++)
-    if (!text[i])
-      return 0;
-  return bytes && utf8_is_valid(text, bytes) ? bytes : 0;
-}
-
 static bool is_control(const char *text, size_t bytes) {
   unsigned char first = (unsigned char)text[0];
   return bytes == 1 ? first < 0x20 || first == 0x7f
@@ -119,7 +118,7 @@ char *utf8_escape(const char *text, bool controls) {
   size_t length = strlen(text);
   char *escaped = length < SIZE_MAX / 4 ? malloc(4 * length + 1) : NULL, *to = escaped;
   while (escaped && *text) {
-    size_t bytes = valid_bytes(text);
+    size_t bytes = utf8_valid_bytes(text);
     if (bytes && !(controls && is_control(text, bytes))) {
       memcpy(to, text, bytes);
       to += bytes;

@@ -16,6 +16,10 @@ bool utf8_is_valid(const char *text, size_t length);
 /** Whether they are such UTF-8 without ASCII control characters, which a terminal can be given. */
 bool utf8_is_printable(const char *text, size_t length);
 
+/** Bytes of the well-formed character at the beginning of a text that a zero byte ends, 1 to 4; 0
+ * where none is there. */
+size_t utf8_valid_bytes(const char *text);
+
 /** A copy, from malloc, of a text in which each byte that is not part of well-formed UTF-8 is \xHH,
  * and with `controls` each byte of a control character too (ASCII's, DEL, U+0080 to U+009F): what a
  * terminal can be given. NULL where memory fails. */
