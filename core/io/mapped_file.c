@@ -12,49 +12,44 @@
 
 #include "error.h"
 
-enum vqct_status mapped_file_of(int descriptor, const char *name, struct mapped_file *file,
-                                struct vqct_error *error) {
+/* The size of a regular file. */
+static enum vqct_status find_size(int descriptor, const char *name, size_t *size,
+                                  struct vqct_error *error) {
   struct stat facts;
-  *file = (struct mapped_file){0};
   if (fstat(descriptor, &facts) != 0)
     return error_set(error, VQCT_READ, "%s: %s", name, strerror(errno));
   if (!S_ISREG(facts.st_mode))
     return error_set(error, VQCT_READ, "%s: not a regular file", name);
-  if (facts.st_size == 0)
-    return VQCT_OK;
-  void *data = mmap(NULL, (size_t)facts.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-  if (data == MAP_FAILED)
-    return error_set(error, VQCT_READ, "%s: %s", name, strerror(errno));
-  file->data = data;
-  file->size = (size_t)facts.st_size;
+  *size = (size_t)facts.st_size;
   return VQCT_OK;
 }
 
-enum vqct_status mapped_file_open(const char *path, struct mapped_file *file,
+/* Takes an open file's bytes into a record that is empty. */
+typedef enum vqct_status take_bytes(int descriptor, const char *name, struct mapped_file *file,
+                                    struct vqct_error *error);
+
+static enum vqct_status map_bytes(int descriptor, const char *name, struct mapped_file *file,
                                   struct vqct_error *error) {
-  *file = (struct mapped_file){0};
-  /* Not blocking, or opening a named pipe would wait for a writer. */
-  int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (descriptor < 0)
-    return error_set(error, VQCT_READ, "%s: %s", path, strerror(errno));
-  enum vqct_status status = mapped_file_of(descriptor, path, file, error);
-  close(descriptor);
-  return status;
+  size_t size;
+  enum vqct_status status = find_size(descriptor, name, &size, error);
+  if (status != VQCT_OK || !size)
+    return status;
+  void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+  if (data == MAP_FAILED)
+    return error_set(error, VQCT_READ, "%s: %s", name, strerror(errno));
+  *file = (struct mapped_file){data, size, false};
+  return VQCT_OK;
 }
 
-static enum vqct_status read_copy(int descriptor, const char *path, struct mapped_file *file,
-                                  struct vqct_error *error) {
-  struct stat facts;
-  if (fstat(descriptor, &facts) != 0)
-    return error_set(error, VQCT_READ, "%s: %s", path, strerror(errno));
-  if (!S_ISREG(facts.st_mode))
-    return error_set(error, VQCT_READ, "%s: not a regular file", path);
-  size_t size = (size_t)facts.st_size;
-  if (!size)
-    return VQCT_OK;
+static enum vqct_status copy_bytes(int descriptor, const char *name, struct mapped_file *file,
+                                   struct vqct_error *error) {
+  size_t size;
+  enum vqct_status status = find_size(descriptor, name, &size, error);
+  if (status != VQCT_OK || !size)
+    return status;
   void *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (data == MAP_FAILED)
-    return error_set(error, VQCT_MEMORY, "%s: no memory for its %zu bytes", path, size);
+    return error_set(error, VQCT_MEMORY, "%s: no memory for its %zu bytes", name, size);
   *file = (struct mapped_file){data, size, true};
   for (size_t done = 0; done < size;) {
     ssize_t got = pread(descriptor, (char *)data + done, size - done, (off_t)done);
@@ -63,7 +58,7 @@ static enum vqct_status read_copy(int descriptor, const char *path, struct mappe
     if (got <= 0) {
       int fault = errno;
       mapped_file_close(file);
-      return error_set(error, VQCT_READ, "%s: %s", path,
+      return error_set(error, VQCT_READ, "%s: %s", name,
                        got ? strerror(fault) : "it was shortened while it was read");
     }
     done += (size_t)got;
@@ -71,15 +66,32 @@ static enum vqct_status read_copy(int descriptor, const char *path, struct mappe
   return VQCT_OK;
 }
 
-enum vqct_status mapped_file_copy(const char *path, struct mapped_file *file,
+static enum vqct_status open_path(const char *path, take_bytes *take, struct mapped_file *file,
                                   struct vqct_error *error) {
   *file = (struct mapped_file){0};
+  /* Not blocking, or opening a named pipe would wait for a writer. */
   int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0)
     return error_set(error, VQCT_READ, "%s: %s", path, strerror(errno));
-  enum vqct_status status = read_copy(descriptor, path, file, error);
+  enum vqct_status status = take(descriptor, path, file, error);
   close(descriptor);
   return status;
+}
+
+enum vqct_status mapped_file_of(int descriptor, const char *name, struct mapped_file *file,
+                                struct vqct_error *error) {
+  *file = (struct mapped_file){0};
+  return map_bytes(descriptor, name, file, error);
+}
+
+enum vqct_status mapped_file_open(const char *path, struct mapped_file *file,
+                                  struct vqct_error *error) {
+  return open_path(path, map_bytes, file, error);
+}
+
+enum vqct_status mapped_file_copy(const char *path, struct mapped_file *file,
+                                  struct vqct_error *error) {
+  return open_path(path, copy_bytes, file, error);
 }
 
 void mapped_file_drop(const struct mapped_file *file, const void *data, size_t size) {
