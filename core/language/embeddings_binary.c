@@ -35,17 +35,21 @@ static enum vqct_status refill(struct binary *b, bool *some, struct vqct_error *
   return status;
 }
 
+/* Brings bytes to hand in the middle of a row, where the file must not end. */
+static enum vqct_status refill_row(struct binary *b, struct vqct_error *error) {
+  bool some;
+  enum vqct_status status = refill(b, &some, error);
+  return status != VQCT_OK || some ? status : damaged(b, "the file ends", error);
+}
+
 /* The word before a blank; newlines before it are the row before's. */
 static enum vqct_status read_word(struct binary *b, char *word, size_t *length,
                                   struct vqct_error *error) {
   *length = 0;
   for (;;) {
-    bool some;
-    enum vqct_status status = refill(b, &some, error);
+    enum vqct_status status = refill_row(b, error);
     if (status != VQCT_OK)
       return status;
-    if (!some)
-      return damaged(b, "the file ends", error);
     char c = *b->next++;
     if (c == ' ')
       return VQCT_OK;
@@ -60,12 +64,9 @@ static enum vqct_status read_word(struct binary *b, char *word, size_t *length,
 static enum vqct_status read_numbers(struct binary *b, struct vqct_error *error) {
   size_t wanted = 4 * b->store->result->dimension;
   for (size_t got = 0; got < wanted;) {
-    bool some;
-    enum vqct_status status = refill(b, &some, error);
+    enum vqct_status status = refill_row(b, error);
     if (status != VQCT_OK)
       return status;
-    if (!some)
-      return damaged(b, "the file ends", error);
     size_t size = (size_t)(b->end - b->next);
     size = size < wanted - got ? size : wanted - got;
     memcpy(b->numbers + got, b->next, size);
