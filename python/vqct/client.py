@@ -13,7 +13,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from .errors import Error, InvalidError, ReadError, UnavailableError, of_status
+from . import _files
+from .errors import Error, InvalidError, UnavailableError, of_status
 
 ImageFile = Union[bytes, str, "os.PathLike[str]"]
 """The bytes of a picture's file, or the path of one."""
@@ -42,7 +43,7 @@ class Client:
     def encode(self, images: Union[ImageFile, Sequence[ImageFile]],
                size: Union[None, int, Tuple[int, int]] = None, resize: str = "cover") -> np.ndarray:
         """Tokens N,P,h,w of picture files (N = 1 for one). size: (height, width) or a side."""
-        files = [_file(one) for one in _as_list(images)]
+        files = [_files.read(one) for one in _files.as_list(images)]
         query = {"resize": resize}
         if size is not None:
             height, width = (size, size) if isinstance(size, int) else size
@@ -96,21 +97,6 @@ class Client:
                 raise fault
             time.sleep(wait)
             pause = min(2 * pause, 5.0)
-
-
-def _as_list(images: Any) -> List[ImageFile]:
-    single = isinstance(images, (bytes, bytearray, memoryview, str, os.PathLike))
-    return [images] if single else list(images)
-
-
-def _file(image: ImageFile) -> bytes:
-    if isinstance(image, (bytes, bytearray, memoryview)):
-        return bytes(image)
-    try:
-        with open(image, "rb") as file:
-            return file.read()
-    except OSError as fault:
-        raise ReadError(f"{os.fspath(image)}: {fault.strerror}") from fault
 
 
 def _multipart(files: Sequence[bytes]) -> Tuple[bytes, str]:

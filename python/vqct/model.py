@@ -15,8 +15,8 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from . import _library
-from .errors import InvalidError, ReadError
+from . import _files, _library
+from .errors import InvalidError
 
 Picture = Union[np.ndarray, bytes, str, "os.PathLike[str]", Any]
 """uint8 H,W,C or H,W; the bytes of a picture's file; the path of one; or a PIL.Image."""
@@ -182,7 +182,7 @@ class Model:
         if isinstance(images, np.ndarray) and images.ndim == 4:
             pictures = self._from_batch(images)
         else:
-            pictures = [self._pixels(one, size, resize) for one in _as_sequence(images)]
+            pictures = [self._pixels(one, size, resize) for one in self._as_list(images)]
             size = None
         if size is not None:
             pictures = [self._pixels(one, size, resize) for one in pictures]
@@ -191,6 +191,10 @@ class Model:
         if not len(pictures):
             raise InvalidError("no pictures")
         return self._encode(pictures)
+
+    @staticmethod
+    def _as_list(images: Any) -> List[Picture]:
+        return [images] if hasattr(images, "convert") else _files.as_list(images, np.ndarray)
 
     def _from_batch(self, images: np.ndarray) -> Sequence[np.ndarray]:
         if images.dtype != np.uint8:
@@ -240,14 +244,8 @@ class Model:
 
     def _load(self, picture: Picture, stack: contextlib.ExitStack) -> Tuple[_library.Image, Any]:
         """A picture as the library's record, and what holds its pixels."""
-        if isinstance(picture, (str, os.PathLike)):
-            try:
-                with open(picture, "rb") as file:
-                    picture = file.read()
-            except OSError as fault:
-                raise ReadError(f"{os.fspath(picture)}: {fault.strerror}") from fault
-        if isinstance(picture, (bytes, bytearray, memoryview)):
-            data, limits = bytes(picture), _library.Limits(*_library.DEFAULT_LIMITS)
+        if isinstance(picture, (*_files.BYTES, str, os.PathLike)):
+            data, limits = _files.read(picture), _library.Limits(*_library.DEFAULT_LIMITS)
             return _step(stack, "vqct_image_decode", data, len(data), limits), None
         if hasattr(picture, "convert"):  # a PIL.Image
             picture = np.asarray(picture.convert("L" if self.info.channels == 1 else "RGB"))
@@ -283,11 +281,6 @@ class Model:
             _library.call("vqct_decode", session, _rows(numbers), count, rows, columns,
                           _rows(pixels))
         return pixels if array.ndim == 4 else pixels[0]
-
-
-def _as_sequence(images: Any) -> Sequence[Picture]:
-    one = isinstance(images, (np.ndarray, bytes, bytearray, memoryview, str, os.PathLike))
-    return [images] if one or hasattr(images, "convert") else list(images)
 
 
 def _step(stack: contextlib.ExitStack, function: str, source: Any, *arguments: Any) -> Any:
