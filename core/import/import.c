@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "checkpoint.h"
 #include "error.h"
 #include "import_gumbel.h"
 #include "import_hints.h"
 #include "model_names.h"
 #include "prior_edges.h"
 #include "size.h"
+#include "tensor_files.h"
 #include "transfer.h"
 
 /* What import_read works with. */
@@ -20,7 +20,7 @@ struct importing {
   const struct import_request *request;
   const struct exec *exec;
   struct import *import;
-  const struct checkpoint *checkpoint;
+  const struct tensor_files *files;
   struct import_entries entries;
   size_t issue_room;
   bool exhausted;          /* an issue could not be kept */
@@ -80,7 +80,7 @@ static void take(struct importing *im, const char *name, int dims, const size_t 
     add_issue(im, "wrong type: %.100s is %s, not F16, BF16, F32 or F64", entry->tensor->name,
               tensor_type_name(entry->tensor->type));
   else if (!im->damage)
-    im->damage = checkpoint_read(im->checkpoint, entry->index, values, im->error);
+    im->damage = tensor_files_read(im->files, entry->index, values, im->error);
 }
 
 /* Numbers of a Gumbel VQGAN's quantizer: z and e of a row are those of the file. */
@@ -304,13 +304,13 @@ static enum vqct_status report(struct importing *im) {
 
 static enum vqct_status read_entries(struct importing *im) {
   const struct import_source source = {.path = im->request->path,
-                                       .tensors = checkpoint_tensors(im->checkpoint),
+                                       .tensors = tensor_files_tensors(im->files),
                                        .prefix = im->request->prefix,
                                        .averages = im->request->averages};
   enum vqct_status status = import_entries_init(&source, &im->entries, im->error);
   const char *hints = im->request->source_config;
   if (!hints)
-    hints = checkpoint_config(im->checkpoint);
+    hints = tensor_files_config(im->files);
   if (!status && hints)
     status = import_hints_read(hints, &im->entries, im->error);
   if (status)
@@ -336,16 +336,16 @@ done:
 enum vqct_status import_read(const struct import_request *request, const struct exec *exec,
                              struct import *import, struct vqct_error *error) {
   struct importing im = {.request = request, .exec = exec, .import = import, .error = error};
-  struct checkpoint *checkpoint;
+  struct tensor_files *files;
   *import = (struct import){0};
-  enum vqct_status status = checkpoint_open(request->path, &checkpoint, error);
+  enum vqct_status status = tensor_files_open(request->path, &files, error);
   if (status)
     return status;
-  im.checkpoint = checkpoint;
-  status = checkpoint_metadata(checkpoint, MODEL_FORMAT_KEY)
+  im.files = files;
+  status = tensor_files_metadata(files, MODEL_FORMAT_KEY)
                ? error_set(error, VQCT_INVALID, "%s: it is a vqct model already", request->path)
                : read_entries(&im);
-  checkpoint_close(checkpoint);
+  tensor_files_close(files);
   if (status)
     return status;
   import->content = (struct model_content){.config = &import->config,

@@ -1,4 +1,4 @@
-#include "checkpoint.h"
+#include "tensor_files.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -28,7 +28,7 @@ struct origin {
   size_t index;
 };
 
-struct checkpoint {
+struct tensor_files {
   char path[PATH_BYTES];   /* of the file or index */
   char config[PATH_BYTES]; /* "" where there is none */
   struct part *part;
@@ -76,44 +76,44 @@ static struct tensor_table part_tensors(const struct part *part) {
 
 /* ---- an index and its shards ----------------------------------------------------------------- */
 
-static struct part *part_named(const struct checkpoint *checkpoint, const char *name) {
-  for (size_t i = 0; i < checkpoint->parts; i++)
-    if (strcmp(checkpoint->part[i].name, name) == 0)
-      return &checkpoint->part[i];
+static struct part *part_named(const struct tensor_files *files, const char *name) {
+  for (size_t i = 0; i < files->parts; i++)
+    if (strcmp(files->part[i].name, name) == 0)
+      return &files->part[i];
   return NULL;
 }
 
 /* Opens the shard of a name, beside the index, unless it is open. */
-static enum vqct_status open_shard(struct checkpoint *checkpoint, const char *name,
+static enum vqct_status open_shard(struct tensor_files *files, const char *name,
                                    struct vqct_error *error) {
-  const char *slash = strrchr(checkpoint->path, '/');
+  const char *slash = strrchr(files->path, '/');
   char path[PATH_BYTES];
-  if (part_named(checkpoint, name))
+  if (part_named(files, name))
     return VQCT_OK;
-  if (!*name || strchr(name, '/') || checkpoint->parts == PARTS_MAX ||
-      !join_path(path, checkpoint->path, slash ? (size_t)(slash - checkpoint->path) + 1 : 0, name))
+  if (!*name || strchr(name, '/') || files->parts == PARTS_MAX ||
+      !join_path(path, files->path, slash ? (size_t)(slash - files->path) + 1 : 0, name))
     return error_set(error, VQCT_MODEL, "%s: \"%.100s\" is no file beside it, or one too many",
-                     checkpoint->path, name);
-  struct part *part = &checkpoint->part[checkpoint->parts];
+                     files->path, name);
+  struct part *part = &files->part[files->parts];
   part->name = strdup(name);
   if (!part->name)
-    return exhausted(checkpoint->path, error);
-  checkpoint->parts++;
+    return exhausted(files->path, error);
+  files->parts++;
   return part_open(path, part, error);
 }
 
-static enum vqct_status open_shards(struct checkpoint *checkpoint, const json_t *map,
+static enum vqct_status open_shards(struct tensor_files *files, const json_t *map,
                                     struct vqct_error *error) {
   const char *tensor;
   json_t *file;
   enum vqct_status status = VQCT_OK;
   if (!json_is_object(map))
-    return error_set(error, VQCT_MODEL, "%s: it has no object weight_map", checkpoint->path);
+    return error_set(error, VQCT_MODEL, "%s: it has no object weight_map", files->path);
   json_object_foreach((json_t *)(uintptr_t)map, tensor, file) {
     if (!json_is_string(file))
       return error_set(error, VQCT_MODEL, "%s: weight_map: \"%.100s\" is not a file's name",
-                       checkpoint->path, tensor);
-    status = open_shard(checkpoint, json_string_value(file), error);
+                       files->path, tensor);
+    status = open_shard(files, json_string_value(file), error);
     if (status)
       return status;
   }
@@ -121,19 +121,19 @@ static enum vqct_status open_shards(struct checkpoint *checkpoint, const json_t 
 }
 
 /* Every tensor must be in the shard that the index says. */
-static enum vqct_status check_map(const struct checkpoint *checkpoint, const json_t *map,
+static enum vqct_status check_map(const struct tensor_files *files, const json_t *map,
                                   struct vqct_error *error) {
   size_t listed = json_object_size(map);
-  for (size_t i = 0; i < checkpoint->count; i++) {
-    const char *name = checkpoint->tensor[i].name;
+  for (size_t i = 0; i < files->count; i++) {
+    const char *name = files->tensor[i].name;
     const char *file = json_string_value(json_object_get(map, name));
-    if (file && strcmp(file, checkpoint->origin[i].part->name) != 0)
+    if (file && strcmp(file, files->origin[i].part->name) != 0)
       return error_set(error, VQCT_MODEL, "%s: tensor \"%.100s\" is in %.100s, not in %.100s",
-                       checkpoint->path, name, checkpoint->origin[i].part->name, file);
+                       files->path, name, files->origin[i].part->name, file);
     listed -= file ? 1 : 0;
   }
   return listed ? error_set(error, VQCT_MODEL, "%s: %zu of its tensors are in no shard",
-                            checkpoint->path, listed)
+                            files->path, listed)
                 : VQCT_OK;
 }
 
@@ -148,41 +148,41 @@ static int compare_names(const void *a, const void *b) {
   return strcmp(((const struct listed *)a)->tensor.name, ((const struct listed *)b)->tensor.name);
 }
 
-static enum vqct_status list_tensors(struct checkpoint *checkpoint, struct vqct_error *error) {
+static enum vqct_status list_tensors(struct tensor_files *files, struct vqct_error *error) {
   size_t count = 0, next = 0;
-  for (size_t i = 0; i < checkpoint->parts; i++)
-    count += part_tensors(&checkpoint->part[i]).count;
+  for (size_t i = 0; i < files->parts; i++)
+    count += part_tensors(&files->part[i]).count;
   struct listed *all = calloc(count + 1, sizeof *all);
-  checkpoint->tensor = calloc(count + 1, sizeof *checkpoint->tensor);
-  checkpoint->origin = calloc(count + 1, sizeof *checkpoint->origin);
+  files->tensor = calloc(count + 1, sizeof *files->tensor);
+  files->origin = calloc(count + 1, sizeof *files->origin);
   enum vqct_status status = VQCT_OK;
-  if (!all || !checkpoint->tensor || !checkpoint->origin) {
-    status = exhausted(checkpoint->path, error);
+  if (!all || !files->tensor || !files->origin) {
+    status = exhausted(files->path, error);
     goto done;
   }
-  for (size_t i = 0; i < checkpoint->parts; i++) {
-    struct tensor_table table = part_tensors(&checkpoint->part[i]);
+  for (size_t i = 0; i < files->parts; i++) {
+    struct tensor_table table = part_tensors(&files->part[i]);
     for (size_t j = 0; j < table.count; j++)
-      all[next++] = (struct listed){table.tensor[j], {&checkpoint->part[i], j}};
+      all[next++] = (struct listed){table.tensor[j], {&files->part[i], j}};
   }
   qsort(all, count, sizeof *all, compare_names);
   for (size_t i = 0; i < count; i++) {
-    checkpoint->tensor[i] = all[i].tensor;
-    checkpoint->origin[i] = all[i].origin;
+    files->tensor[i] = all[i].tensor;
+    files->origin[i] = all[i].origin;
     if (i && strcmp(all[i - 1].tensor.name, all[i].tensor.name) == 0)
-      status = error_set(error, VQCT_MODEL, "%s: tensor \"%.100s\" is in two shards",
-                         checkpoint->path, all[i].tensor.name);
+      status = error_set(error, VQCT_MODEL, "%s: tensor \"%.100s\" is in two shards", files->path,
+                         all[i].tensor.name);
   }
-  checkpoint->count = count;
+  files->count = count;
 done:
   free(all);
   return status;
 }
 
-static enum vqct_status open_index(struct checkpoint *checkpoint, struct vqct_error *error) {
+static enum vqct_status open_index(struct tensor_files *files, struct vqct_error *error) {
   struct mapped_file file;
   json_error_t fault;
-  enum vqct_status status = mapped_file_open(checkpoint->path, &file, error);
+  enum vqct_status status = mapped_file_open(files->path, &file, error);
   if (status)
     return status;
   json_t *root =
@@ -191,29 +191,29 @@ static enum vqct_status open_index(struct checkpoint *checkpoint, struct vqct_er
           : NULL;
   mapped_file_close(&file);
   const json_t *map = json_object_get(root, "weight_map");
-  checkpoint->part = calloc(PARTS_MAX, sizeof *checkpoint->part);
+  files->part = calloc(PARTS_MAX, sizeof *files->part);
   if (!root)
-    status = error_set(error, VQCT_MODEL, "%s: not JSON of 1 byte to %zu MiB", checkpoint->path,
+    status = error_set(error, VQCT_MODEL, "%s: not JSON of 1 byte to %zu MiB", files->path,
                        INDEX_MAX >> 20);
-  else if (!checkpoint->part)
-    status = exhausted(checkpoint->path, error);
+  else if (!files->part)
+    status = exhausted(files->path, error);
   if (!status)
-    status = open_shards(checkpoint, map, error);
+    status = open_shards(files, map, error);
   if (!status)
-    status = list_tensors(checkpoint, error);
+    status = list_tensors(files, error);
   if (!status)
-    status = check_map(checkpoint, map, error);
+    status = check_map(files, map, error);
   json_decref(root);
   return status;
 }
 
-static enum vqct_status open_file(struct checkpoint *checkpoint, struct vqct_error *error) {
-  checkpoint->part = calloc(1, sizeof *checkpoint->part);
-  if (!checkpoint->part)
-    return exhausted(checkpoint->path, error);
-  checkpoint->parts = 1;
-  enum vqct_status status = part_open(checkpoint->path, checkpoint->part, error);
-  return status ? status : list_tensors(checkpoint, error);
+static enum vqct_status open_file(struct tensor_files *files, struct vqct_error *error) {
+  files->part = calloc(1, sizeof *files->part);
+  if (!files->part)
+    return exhausted(files->path, error);
+  files->parts = 1;
+  enum vqct_status status = part_open(files->path, files->part, error);
+  return status ? status : list_tensors(files, error);
 }
 
 /* ---- a folder -------------------------------------------------------------------------------- */
@@ -224,9 +224,9 @@ static bool is_there(const char *path, bool folder) {
 }
 
 /* The checkpoint in a folder, in place of the folder's path. */
-static enum vqct_status look_into_folder(struct checkpoint *checkpoint, const char *folder,
+static enum vqct_status look_into_folder(struct tensor_files *files, const char *folder,
                                          struct vqct_error *error) {
-  static const char *const files[] = {"/model.safetensors.index.json",
+  static const char *const names[] = {"/model.safetensors.index.json",
                                       "/diffusion_pytorch_model.safetensors.index.json",
                                       "/model.safetensors",
                                       "/diffusion_pytorch_model.safetensors",
@@ -234,11 +234,10 @@ static enum vqct_status look_into_folder(struct checkpoint *checkpoint, const ch
                                       "/pytorch_model.bin",
                                       "/diffusion_pytorch_model.bin"};
   size_t length = strlen(folder);
-  if (!join_path(checkpoint->config, folder, length, "/config.json") ||
-      !is_there(checkpoint->config, false))
-    checkpoint->config[0] = '\0';
-  for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-    if (join_path(checkpoint->path, folder, length, files[i]) && is_there(checkpoint->path, false))
+  if (!join_path(files->config, folder, length, "/config.json") || !is_there(files->config, false))
+    files->config[0] = '\0';
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (join_path(files->path, folder, length, names[i]) && is_there(files->path, false))
       return VQCT_OK;
   return error_set(error, VQCT_READ,
                    "%s: the folder has no model.safetensors, diffusion_pytorch_model.safetensors, "
@@ -246,62 +245,62 @@ static enum vqct_status look_into_folder(struct checkpoint *checkpoint, const ch
                    folder);
 }
 
-enum vqct_status checkpoint_open(const char *path, struct checkpoint **result,
-                                 struct vqct_error *error) {
+enum vqct_status tensor_files_open(const char *path, struct tensor_files **result,
+                                   struct vqct_error *error) {
   static const char index_end[] = ".index.json";
   enum vqct_status status = VQCT_OK;
   *result = NULL;
-  struct checkpoint *checkpoint = calloc(1, sizeof *checkpoint);
-  if (!checkpoint)
+  struct tensor_files *files = calloc(1, sizeof *files);
+  if (!files)
     return exhausted(path, error);
-  if (!join_path(checkpoint->path, path, strlen(path), ""))
+  if (!join_path(files->path, path, strlen(path), ""))
     status = error_set(error, VQCT_READ, "%.100s...: the path is too long", path);
   else if (is_there(path, true))
-    status = look_into_folder(checkpoint, path, error);
-  size_t length = strlen(checkpoint->path), tail = sizeof index_end - 1;
+    status = look_into_folder(files, path, error);
+  size_t length = strlen(files->path), tail = sizeof index_end - 1;
   if (!status)
-    status = length > tail && strcmp(checkpoint->path + length - tail, index_end) == 0
-                 ? open_index(checkpoint, error)
-                 : open_file(checkpoint, error);
+    status = length > tail && strcmp(files->path + length - tail, index_end) == 0
+                 ? open_index(files, error)
+                 : open_file(files, error);
   if (status)
-    checkpoint_close(checkpoint);
+    tensor_files_close(files);
   else
-    *result = checkpoint;
+    *result = files;
   return status;
 }
 
-void checkpoint_close(struct checkpoint *checkpoint) {
-  if (!checkpoint)
+void tensor_files_close(struct tensor_files *files) {
+  if (!files)
     return;
-  for (size_t i = 0; i < checkpoint->parts; i++) {
-    safetensors_close(checkpoint->part[i].safetensors);
-    torch_file_close(checkpoint->part[i].torch);
-    free(checkpoint->part[i].name);
+  for (size_t i = 0; i < files->parts; i++) {
+    safetensors_close(files->part[i].safetensors);
+    torch_file_close(files->part[i].torch);
+    free(files->part[i].name);
   }
-  free(checkpoint->part);
-  free(checkpoint->tensor);
-  free(checkpoint->origin);
-  free(checkpoint);
+  free(files->part);
+  free(files->tensor);
+  free(files->origin);
+  free(files);
 }
 
-struct tensor_table checkpoint_tensors(const struct checkpoint *checkpoint) {
-  return (struct tensor_table){checkpoint->tensor, checkpoint->count};
+struct tensor_table tensor_files_tensors(const struct tensor_files *files) {
+  return (struct tensor_table){files->tensor, files->count};
 }
 
-enum vqct_status checkpoint_read(const struct checkpoint *checkpoint, size_t index, float *values,
-                                 struct vqct_error *error) {
-  const struct origin *origin = &checkpoint->origin[index];
+enum vqct_status tensor_files_read(const struct tensor_files *files, size_t index, float *values,
+                                   struct vqct_error *error) {
+  const struct origin *origin = &files->origin[index];
   if (origin->part->torch)
     return torch_file_read(origin->part->torch, origin->index, values, error);
-  tensor_to_float(&checkpoint->tensor[index], values);
+  tensor_to_float(&files->tensor[index], values);
   return VQCT_OK;
 }
 
-const char *checkpoint_metadata(const struct checkpoint *checkpoint, const char *key) {
-  const struct safetensors *file = checkpoint->parts == 1 ? checkpoint->part->safetensors : NULL;
+const char *tensor_files_metadata(const struct tensor_files *files, const char *key) {
+  const struct safetensors *file = files->parts == 1 ? files->part->safetensors : NULL;
   return file ? safetensors_metadata(file, key) : NULL;
 }
 
-const char *checkpoint_config(const struct checkpoint *checkpoint) {
-  return checkpoint->config[0] ? checkpoint->config : NULL;
+const char *tensor_files_config(const struct tensor_files *files) {
+  return files->config[0] ? files->config : NULL;
 }
