@@ -1,11 +1,11 @@
-/* What pulls vectors and codes together, and the way of gradients around the choice of a code.
+/* What pulls vectors and codes together.
  *
  * For each part of the channels (adjectives, nouns, or all of a plain codebook), over T positions
  * and d channels, with z the encoder's vectors and zq the chosen values:
  *     released:   mean((sg[zq] - z)^2) + beta * mean((zq - sg[z])^2)
  *     corrected:  beta * mean((sg[zq] - z)^2) + mean((zq - sg[z])^2)
  * summed over the parts. sg stops the gradient. The first term moves the encoder (commitment), the
- * second one the codes. The decoder's gradient passes to z unchanged (straight-through).
+ * second one the codes.
  */
 #ifndef TRAIN_CODEBOOK_LOSS_H
 #define TRAIN_CODEBOOK_LOSS_H

@@ -11,6 +11,7 @@
 #include "codebook_loss.h"
 #include "discriminator.h"
 #include "ema_codebook.h"
+#include "estimator.h"
 #include "loss.h"
 #include "network.h"
 #include "network_parameters.h"
@@ -27,6 +28,7 @@ struct trainer_settings {
   double dropout;   /* in the transfer */
   struct codebook_loss_settings codebook;
   double codebook_weight;
+  struct estimator_settings estimator;
   enum vqct_train_pixel pixel;
   double pixel_weight, perceptual_weight;
   uint64_t adversarial_start; /* step of the first adversarial loss; UINT64_MAX: never */

@@ -1,8 +1,8 @@
 /* A step of training, in the order of its data:
  *
  *   transfer -> codebook                                  (once a step)
- *   x -> encoder -> z -> quantizer -> zq -> decoder -> y  (tapes kept)
- *   losses of y -> dy -> decoder -> dzq -> + codebook loss -> dz -> encoder
+ *   x -> encoder -> z -> quantizer -> zq -> estimator -> decoder -> y  (tapes kept)
+ *   losses of y -> dy -> decoder -> estimator -> + codebook loss -> dz -> encoder
  *   discriminator judges x and y and learns from both
  *   dcodes -> transfer                                    (once a step)
  *
@@ -24,8 +24,10 @@ struct micro_batch {
   struct trainer *t;
   struct vqct_train_losses *losses;
   struct vqct_error *error;
-  float scale; /* of its losses in the step: 1 / parts */
-  struct activation x, z, zq, y;
+  float scale;                     /* of its losses in the step: 1 / parts */
+  uint64_t number;                 /* among all of the run, those of other processes too */
+  struct activation x, z, read, y; /* read: what the decoder reads */
+  float *zq;                       /* the chosen values, of the shape of z */
   struct block_tape *encoder, *decoder;
   uint32_t *tokens;
   size_t positions;
@@ -59,6 +61,33 @@ static void count_tokens(struct trainer *t, const uint32_t *tokens, size_t posit
   t->counted += positions;
 }
 
+static struct quantized quantized(const struct micro_batch *b) {
+  return (struct quantized){&b->t->quantizer, b->z.data, b->zq, b->tokens, b->positions, b->number};
+}
+
+/* Tokens of z, their values, and what the decoder reads of them. */
+static enum vqct_status choose_codes(struct micro_batch *b) {
+  struct trainer *t = b->t;
+  b->positions = (size_t)(b->z.images * b->z.height * b->z.width);
+  b->read = b->z;
+  b->read.data = take(b, size_of(&b->z));
+  b->zq = take(b, size_of(&b->z));
+  b->tokens = arena_alloc(&t->arena, t->quantizer.planes * b->positions * sizeof *b->tokens);
+  if (!b->read.data || !b->zq || !b->tokens)
+    return no_memory(b);
+  enum vqct_status status =
+      quantizer_encode(&t->quantizer, b->z.data, b->positions, b->tokens, &t->exec, b->error);
+  if (status != VQCT_OK)
+    return error_prefix(b->error, "step %llu, encoder's output", (unsigned long long)t->step);
+  status = quantizer_decode(&t->quantizer, b->tokens, b->positions, b->zq, b->error);
+  if (status != VQCT_OK)
+    return status;
+  const struct quantized choice = quantized(b);
+  estimator_forward(&t->settings.estimator, &choice, b->read.data, &t->exec);
+  count_tokens(t, b->tokens, b->positions);
+  return VQCT_OK;
+}
+
 static enum vqct_status forward(struct micro_batch *b) {
   struct trainer *t = b->t;
   const struct exec *exec = &t->exec;
@@ -70,23 +99,10 @@ static enum vqct_status forward(struct micro_batch *b) {
   enum vqct_status status = chain_forward(encoder, &b->x, &b->z, b->encoder, exec, b->error);
   if (status != VQCT_OK)
     return status;
-  b->positions = (size_t)(b->z.images * b->z.height * b->z.width);
-  b->zq = b->z;
-  b->zq.data = take(b, size_of(&b->z));
-  b->tokens = arena_alloc(exec->arena, t->quantizer.planes * b->positions * sizeof *b->tokens);
-  if (!b->zq.data || !b->tokens)
-    return no_memory(b);
-  status = quantizer_encode(&t->quantizer, b->z.data, b->positions, b->tokens, exec, b->error);
-  if (status != VQCT_OK)
-    return error_prefix(b->error, "step %llu, encoder's output", (unsigned long long)t->step);
-  status = quantizer_decode(&t->quantizer, b->tokens, b->positions, b->zq.data, b->error);
+  status = choose_codes(b);
   if (status != VQCT_OK)
     return status;
-  status = chain_forward(decoder, &b->zq, &b->y, b->decoder, exec, b->error);
-  if (status != VQCT_OK)
-    return status;
-  count_tokens(t, b->tokens, b->positions);
-  return VQCT_OK;
+  return chain_forward(decoder, &b->read, &b->y, b->decoder, exec, b->error);
 }
 
 /* ---- losses of the picture ------------------------------------------------------------------- */
@@ -216,9 +232,12 @@ static enum vqct_status backward(const struct micro_batch *b) {
       chain_backward(&t->network->decoder, b->decoder, &parameters, b->dy, dz, &t->exec, b->error);
   if (status != VQCT_OK)
     return status;
-  status = codebook_loss(&t->quantizer, &t->settings.codebook, b->z.data, b->zq.data, b->tokens,
-                         b->positions, (float)weight * b->scale, &loss, dz,
-                         t->transfer ? t->dcodes : NULL, &t->exec);
+  float *dcodes = t->transfer ? t->dcodes : NULL;
+  const struct quantized choice = quantized(b);
+  if (estimator_backward(&t->settings.estimator, &choice, dz, dcodes, &t->exec) != VQCT_OK)
+    return no_memory(b);
+  status = codebook_loss(&t->quantizer, &t->settings.codebook, b->z.data, b->zq, b->tokens,
+                         b->positions, (float)weight * b->scale, &loss, dz, dcodes, &t->exec);
   if (status != VQCT_OK)
     return no_memory(b);
   b->losses->codebook += loss * (double)b->scale;
@@ -241,9 +260,11 @@ static enum vqct_status begin_step(struct trainer *t, struct vqct_error *error) 
   return VQCT_OK;
 }
 
-/* One micro-batch there and back; number: of it in the whole run. */
+/* One micro-batch there and back; number: of it in the whole run of this process. */
 static enum vqct_status pass_through(struct micro_batch *b, uint64_t number) {
   struct trainer *t = b->t;
+  b->number =
+      t->reduction ? number * (uint64_t)t->reduction->ranks + (uint64_t)t->reduction->rank : number;
   enum vqct_status status = forward(b);
   if (status != VQCT_OK)
     return status;

@@ -38,6 +38,14 @@ extern "C" {
   X(VQCT_BETA_RELEASED, "released")                                                                \
   X(VQCT_BETA_CORRECTED, "corrected")
 
+/** How gradients pass the choice of a code: to the vector unchanged; turned and stretched as the
+ * vector had to be to become its code; or along the quantisation error with a little noise, so that
+ * the codes learn from the reconstruction and the codebook loss is left out. */
+#define VQCT_TRAIN_ESTIMATOR_MAP(X)                                                                \
+  X(VQCT_ESTIMATOR_STRAIGHT, "straight")                                                           \
+  X(VQCT_ESTIMATOR_ROTATION, "rotation")                                                           \
+  X(VQCT_ESTIMATOR_DIVEQ, "diveq")
+
 /** Mean absolute or mean squared difference of pixels. */
 #define VQCT_TRAIN_PIXEL_MAP(X)                                                                    \
   X(VQCT_PIXEL_L1, "l1")                                                                           \
@@ -47,6 +55,7 @@ extern "C" {
 enum vqct_train_codes { VQCT_TRAIN_CODES_MAP(VQCT_TRAIN_ENUMERATOR) };
 enum vqct_train_parts { VQCT_TRAIN_PARTS_MAP(VQCT_TRAIN_ENUMERATOR) };
 enum vqct_train_beta { VQCT_TRAIN_BETA_MAP(VQCT_TRAIN_ENUMERATOR) };
+enum vqct_train_estimator { VQCT_TRAIN_ESTIMATOR_MAP(VQCT_TRAIN_ENUMERATOR) };
 enum vqct_train_pixel { VQCT_TRAIN_PIXEL_MAP(VQCT_TRAIN_ENUMERATOR) };
 #undef VQCT_TRAIN_ENUMERATOR
 
@@ -90,7 +99,14 @@ enum vqct_train_pixel { VQCT_TRAIN_PIXEL_MAP(VQCT_TRAIN_ENUMERATOR) };
          "WHERE",                                                                                  \
          "released: before the codes' side, as the published code has it; corrected: before the "  \
          "commitment")                                                                             \
-  NUMBER(codebook_weight, "codebook-weight", 1, 0, 1e6, "WEIGHT", "of the codebook loss")          \
+  NUMBER(codebook_weight, "codebook-weight", 1, 0, 1e6, "WEIGHT",                                  \
+         "of the codebook loss (diveq: only reported)")                                            \
+  CHOICE(estimator, "estimator", vqct_train_estimator, VQCT_TRAIN_ESTIMATOR_MAP, "straight",       \
+         "KIND",                                                                                   \
+         "of gradients through the choice of a code: straight (through), rotation, or diveq, in "  \
+         "which the codes learn from the reconstruction")                                          \
+  NUMBER(diveq_noise, "diveq-noise", 0.001, 0, 100, "VARIANCE",                                    \
+         "of the noise on the direction of the quantisation error in estimator diveq")             \
   NUMBER(ema_decay, "ema-decay", 0.99, 0, 0.999999, "DECAY", "of codes of kind ema")               \
   NUMBER(ema_threshold, "ema-threshold", 0.01, 0, 1e6, "COUNT",                                    \
          "choices a step, averaged, below which a code of kind ema restarts")                      \

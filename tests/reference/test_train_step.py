@@ -24,11 +24,16 @@ torch.set_num_threads(1)  # the tensors are small; waiting threads would only be
 
 GCN, MLP, FIXED, FREE, SIMVQ, EMA = range(6)
 RELEASED, CORRECTED = 0, 1
+STRAIGHT, ROTATION, DIVEQ = range(3)
 NEVER = 2 ** 64 - 1
 
 
 class CodebookLoss(ctypes.Structure):
     _fields_ = [("beta", ctypes.c_double), ("placement", ctypes.c_int)]
+
+
+class Estimator(ctypes.Structure):
+    _fields_ = [("kind", ctypes.c_int), ("noise", ctypes.c_double), ("seed", ctypes.c_uint64)]
 
 
 class Ema(ctypes.Structure):
@@ -39,8 +44,9 @@ class Ema(ctypes.Structure):
 class TrainerSettings(ctypes.Structure):
     _fields_ = [("codes", ctypes.c_int), ("standardize", ctypes.c_bool),
                 ("dropout", ctypes.c_double), ("codebook", CodebookLoss),
-                ("codebook_weight", ctypes.c_double), ("pixel", ctypes.c_int),
-                ("pixel_weight", ctypes.c_double), ("perceptual_weight", ctypes.c_double),
+                ("codebook_weight", ctypes.c_double), ("estimator", Estimator),
+                ("pixel", ctypes.c_int), ("pixel_weight", ctypes.c_double),
+                ("perceptual_weight", ctypes.c_double),
                 ("adversarial_start", ctypes.c_uint64), ("adversarial_weight", ctypes.c_double),
                 ("discriminator", Settings), ("generator_optimizer", OptimizerSettings),
                 ("discriminator_optimizer", OptimizerSettings), ("ema", Ema),
@@ -60,12 +66,13 @@ class Extra(ctypes.Structure):
                 ("new_discriminator", ctypes.c_bool), ("new_average", ctypes.c_bool)]
 
 
-def settings(codes, beta, adversarial_start, codebook_weight=1.0, clip=0.0, seed=3):
+def settings(codes, beta, adversarial_start, codebook_weight=1.0, clip=0.0, seed=3,
+             estimator=STRAIGHT):
     adam = OptimizerSettings(1e-3, 0, 0, 0, 0.5, 0.9, 1e-8, clip, 0.9)
     judge = OptimizerSettings(5e-4, 0, 0, 0, 0.5, 0.9, 1e-8, 0, 0)
-    return TrainerSettings(codes, True, 0, CodebookLoss(0.25, beta), codebook_weight, 0, 1.5, 0.7,
-                           adversarial_start, 0.8, Settings(3, 6, 2), adam, judge,
-                           Ema(0.9, 0.05, 7), seed)
+    return TrainerSettings(codes, True, 0, CodebookLoss(0.25, beta), codebook_weight,
+                           Estimator(estimator, 0, seed), 0, 1.5, 0.7, adversarial_start, 0.8,
+                           Settings(3, 6, 2), adam, judge, Ema(0.9, 0.05, 7), seed)
 
 
 class Ours:
@@ -112,6 +119,26 @@ class Ours:
     def close(self):
         LIB.trainer_free(self.handle)
         LIB.parameter_list_free(ctypes.byref(self.list))
+
+
+def estimate(kind, d, z, zq):
+    """What the decoder reads, after the papers of the estimators (DiVeQ without its noise)."""
+    read = []
+    for v, e in zip(z.split(d, 1), zq.split(d, 1)):
+        if kind == STRAIGHT:
+            read.append(v + (e - v).detach())
+        elif kind == ROTATION:
+            e = e.detach()
+            length, chosen = v.norm(dim=1, keepdim=True).detach(), e.norm(dim=1, keepdim=True)
+            unit, target = v.detach() / length, e / chosen
+            r = F.normalize(unit + target, dim=1)
+            turned = v - 2 * (v * r).sum(1, keepdim=True) * r + \
+                2 * (v * unit).sum(1, keepdim=True) * target
+            read.append(chosen / length * turned)
+        else:
+            error = (e - v).norm(dim=1, keepdim=True)
+            read.append(v + error * ((e - v) / error).detach())
+    return torch.cat(read, 1)
 
 
 class Theirs:
@@ -190,7 +217,7 @@ class Theirs:
             z = self.network.encode(x)
             tokens, _, _ = quantize(self.config, codes.detach(), z.detach())
             zq = code_values(self.config, codes, tokens)
-            y = self.network.decode(z + (zq - z).detach())
+            y = self.network.decode(estimate(self.chosen.estimator.kind, d, z, zq))
             pixel = (x - y).abs().mean()
             perceptual = torch_lpips.lpips("squeeze", self.lpips, x, y).mean()
             released = self.chosen.codebook.placement == RELEASED
@@ -246,10 +273,10 @@ BATCHES = 5
 
 
 class Step(unittest.TestCase):
-    def check(self, config, codes, beta, start, parts, clip=0.0):
+    def check(self, config, codes, beta, start, parts, clip=0.0, **others):
         graph = random_graph(config["adjectives"], config["nouns"], 10, 60, 2) \
             if codes == GCN else None
-        chosen = settings(codes, beta, start, clip=clip)
+        chosen = settings(codes, beta, start, clip=clip, **others)
         weights = torch_lpips.random_weights("squeeze", 5)
         lpips, errors = ctypes.c_void_p(), []
         with tempfile.TemporaryDirectory() as folder, Team() as team:
@@ -368,6 +395,13 @@ class Step(unittest.TestCase):
 
     def test_free_adversarial_later(self):
         self.check(dict(TINY, middle_attention=False), FREE, RELEASED, 1, 1)
+
+    def test_rotation(self):
+        self.check(dict(TINY, adjective_k=2), GCN, CORRECTED, NEVER, 1, estimator=ROTATION)
+
+    def test_diveq(self):
+        self.check(dict(TINY, adjective_k=2), GCN, CORRECTED, 0, 2, estimator=DIVEQ,
+                   codebook_weight=0.0)
 
     def test_small_preset(self):
         self.check(dict(F8_SMALL, channels=16, adjectives=12, nouns=30), GCN, CORRECTED, 0, 1)

@@ -222,6 +222,8 @@ static const struct {
     {"beta", 0.5, VQCT_CODES_FREE},
     {"beta-placement", VQCT_BETA_CORRECTED, VQCT_CODES_FREE},
     {"codebook-weight", 2, VQCT_CODES_FREE},
+    {"estimator", VQCT_ESTIMATOR_ROTATION, VQCT_CODES_FREE},
+    {"estimator", VQCT_ESTIMATOR_DIVEQ, VQCT_CODES_FREE},
     {"ema-decay", 0.9, VQCT_CODES_EMA},
     {"ema-threshold", 2, VQCT_CODES_EMA},
     {"pixel", VQCT_PIXEL_L2, VQCT_CODES_FREE},
