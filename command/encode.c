@@ -1,4 +1,6 @@
-/* `vqct encode`: pictures to a file of tokens. */
+/* `vqct encode`: pictures to a file of tokens. Pictures are decoded ahead in their order (feed.h);
+ * those of one size are encoded together, and what is written keeps that order, failures included,
+ * so that a run which goes on writes what one that never stopped would have. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,14 +8,14 @@
 #include <jansson.h>
 #include <zlib.h>
 
-#include "collect.h"
 #include "command.h"
 #include "cpu.h"
 #include "error.h"
-#include "feed.h"
 #include "options.h"
+#include "pass.h"
 #include "progress.h"
 #include "signals.h"
+#include "token_formats.h"
 #include "token_writer.h"
 
 #define DECODERS_MAX 8 /* threads: more pictures a second than any network takes */
@@ -60,11 +62,8 @@ static const struct option_table table = {
 /* All that one encoding holds. */
 struct encoding {
   struct settings settings;
-  struct vqct_model *model;
-  const struct vqct_model_info *info;
-  struct vqct_session *session;
-  struct pictures *pictures;
-  struct feed *feed;
+  struct pass pass;
+  const struct token_format *format;
   struct token_writer *writer;
   struct progress progress;
   size_t shard, shards;
@@ -92,41 +91,41 @@ static enum vqct_status read_shard(struct encoding *encoding, struct vqct_error 
 }
 
 static size_t shard_pictures(const struct encoding *encoding) {
-  size_t all = pictures_count(encoding->pictures);
+  size_t all = pictures_count(encoding->pass.pictures);
   return encoding->shard < all ? (all - encoding->shard + encoding->shards - 1) / encoding->shards
                                : 0;
 }
 
 static bool is_wide(const struct encoding *encoding) {
   return encoding->settings.number == NUMBER_UINT32 ||
-         (encoding->settings.number == NUMBER_AUTO && encoding->info->codes > UINT16_MAX + 1U);
+         (encoding->settings.number == NUMBER_AUTO && encoding->pass.info->codes > UINT16_MAX + 1U);
 }
 
 /* The sidecar's first line: what the tokens are, and all that a run must share with an interrupted
  * one to go on with it, down to the list of its pictures, their sizes and times of change. */
 static char *describe(const struct encoding *encoding) {
   static const char *const modes[] = {"cover", "contain", "none"};
-  const struct preparation *p = &encoding->settings.preparation;
+  const struct preparation *p = &encoding->pass.preparation;
   uLong names = crc32(0, NULL, 0), changes = names;
-  for (size_t i = 0; i < pictures_count(encoding->pictures); i++) {
-    const char *name = pictures_name(encoding->pictures, i);
-    uint64_t stamp = pictures_stamp(encoding->pictures, i);
+  for (size_t i = 0; i < pictures_count(encoding->pass.pictures); i++) {
+    const char *name = pictures_name(encoding->pass.pictures, i);
+    uint64_t stamp = pictures_stamp(encoding->pass.pictures, i);
     names = crc32_z(names, (const Bytef *)name, strlen(name) + 1);
     changes = crc32_z(changes, (const Bytef *)&stamp, sizeof stamp);
   }
   json_t *planes = json_array();
-  for (uint32_t i = 0; i < encoding->info->planes; i++)
+  for (uint32_t i = 0; i < encoding->pass.info->planes; i++)
     json_array_append_new(planes,
-                          json_pack("{s:s, s:I, s:I}", "name", encoding->info->plane[i].name,
-                                    "first", (json_int_t)encoding->info->plane[i].first, "count",
-                                    (json_int_t)encoding->info->plane[i].count));
+                          json_pack("{s:s, s:I, s:I}", "name", encoding->pass.info->plane[i].name,
+                                    "first", (json_int_t)encoding->pass.info->plane[i].first,
+                                    "count", (json_int_t)encoding->pass.info->plane[i].count));
   json_t *record = json_pack(
       "{s:s, s:s, s:s, s:I, s:o?, s:s, s:I, s:I, s:[I, I], s:{s:I, s:I, s:I}}", "tokens",
-      is_wide(encoding) ? "uint32" : "uint16", "model", encoding->info->name, "checksum",
-      encoding->info->checksum, "downsampling", (json_int_t)encoding->info->downsampling, "planes",
-      planes, "resize", modes[p->resize], "width", (json_int_t)p->width, "height",
+      is_wide(encoding) ? "uint32" : "uint16", "model", encoding->pass.info->name, "checksum",
+      encoding->pass.info->checksum, "downsampling", (json_int_t)encoding->pass.info->downsampling,
+      "planes", planes, "resize", modes[p->resize], "width", (json_int_t)p->width, "height",
       (json_int_t)p->height, "shard", (json_int_t)encoding->shard, (json_int_t)encoding->shards,
-      "pictures", "count", (json_int_t)pictures_count(encoding->pictures), "crc32",
+      "pictures", "count", (json_int_t)pictures_count(encoding->pass.pictures), "crc32",
       (json_int_t)names, "changes", (json_int_t)changes);
   char *line = record ? json_dumps(record, JSON_ENSURE_ASCII) : NULL;
   json_decref(record);
@@ -134,81 +133,70 @@ static char *describe(const struct encoding *encoding) {
 }
 
 static enum vqct_status check_numbers(const struct encoding *encoding, struct vqct_error *error) {
-  size_t length = strlen(encoding->settings.output);
-  bool array = length > 4 && !strcmp(encoding->settings.output + length - 4, ".npy");
-  if (array && encoding->settings.preparation.resize != VQCT_RESIZE_COVER)
+  if (encoding->format->one_size && encoding->pass.preparation.resize != VQCT_RESIZE_COVER)
     return error_set(error, VQCT_INVALID,
-                     "an .npy file holds pictures of one size only: use --resize cover, or a .bin");
-  if (encoding->settings.number == NUMBER_UINT16 && encoding->info->codes > UINT16_MAX + 1U)
+                     "an %s file holds pictures of one size only: use --resize cover, or a .bin",
+                     encoding->format->suffix);
+  if (encoding->settings.number == NUMBER_UINT16 && encoding->pass.info->codes > UINT16_MAX + 1U)
     return error_set(error, VQCT_INVALID, "--numbers uint16: the model has %u codes",
-                     encoding->info->codes);
+                     encoding->pass.info->codes);
+  return VQCT_OK;
+}
+
+static enum vqct_status reserve_batch(struct encoding *encoding, size_t batch,
+                                      struct vqct_error *error) {
+  encoding->batch = batch;
+  encoding->item = calloc(batch, sizeof *encoding->item);
+  encoding->pixels = calloc(batch, sizeof *encoding->pixels);
+  encoding->tokens = calloc(batch, sizeof *encoding->tokens);
+  if (!encoding->item || !encoding->pixels || !encoding->tokens)
+    return error_set(error, VQCT_MEMORY, "no memory for %zu pictures", batch);
   return VQCT_OK;
 }
 
 static enum vqct_status open_writer(struct encoding *encoding, struct vqct_error *error) {
-  const struct preparation *p = &encoding->settings.preparation;
+  const struct vqct_model_info *info = encoding->pass.info;
+  const struct preparation *p = &encoding->pass.preparation;
+  const struct token_output output = {.path = encoding->settings.output,
+                                      .planes = info->planes,
+                                      .wide = is_wide(encoding),
+                                      .grid_height = (size_t)p->height / info->downsampling,
+                                      .grid_width = (size_t)p->width / info->downsampling};
   char *description = describe(encoding);
   if (!description)
     return error_set(error, VQCT_MEMORY, "no memory to write tokens");
-  struct token_writer_settings settings = {
-      .path = encoding->settings.output,
-      .description = description,
-      .planes = encoding->info->planes,
-      .wide = is_wide(encoding),
-      .grid_height = (size_t)p->height / encoding->info->downsampling,
-      .grid_width = (size_t)p->width / encoding->info->downsampling};
-  enum vqct_status status =
-      token_writer_open(&settings, &encoding->writer, &encoding->start, error);
+  enum vqct_status status = token_writer_open(encoding->format, &output, description,
+                                              &encoding->writer, &encoding->start, error);
   free(description);
   encoding->done = encoding->start.done;
   return status;
 }
 
-static enum vqct_status open_feed(struct encoding *encoding, struct vqct_error *error) {
+static enum vqct_status start_reading(struct encoding *encoding, struct vqct_error *error) {
   unsigned processors = cpu_count();
-  struct feed_settings settings = {.pictures = encoding->pictures,
-                                   .preparation = encoding->settings.preparation,
-                                   .model = encoding->info,
-                                   .first = encoding->shard + encoding->done * encoding->shards,
-                                   .step = encoding->shards,
-                                   .threads = processors < DECODERS_MAX ? processors : DECODERS_MAX,
-                                   .ahead = 2 * encoding->batch};
-  return feed_new(&settings, &encoding->feed, error);
+  const struct feed_settings which = {.first = encoding->shard + encoding->done * encoding->shards,
+                                      .step = encoding->shards,
+                                      .threads =
+                                          processors < DECODERS_MAX ? processors : DECODERS_MAX,
+                                      .ahead = 2 * encoding->batch};
+  return pass_read(&encoding->pass, &which, error);
 }
 
 static enum vqct_status prepare(struct encoding *encoding, char **operands, int count,
                                 struct vqct_error *error) {
-  struct settings *settings = &encoding->settings;
+  const struct settings *settings = &encoding->settings;
+  unsigned threads = settings->threads ? (unsigned)settings->threads : cpu_count();
+  size_t batch = settings->batch ? (size_t)settings->batch : threads;
+  enum vqct_status status;
   if (!settings->output)
     return error_set(error, VQCT_INVALID, "--output FILE is missing");
-  enum vqct_status status = read_shard(encoding, error);
-  if (status == VQCT_OK)
-    status = pictures_open((const char *const *)operands + 1, (size_t)count - 1,
-                           PICTURES_BAD_LISTED, &signals_stopping, &encoding->pictures, error);
-  if (status == VQCT_OK)
-    status = vqct_model_open(operands[0], &encoding->model, error);
-  if (status != VQCT_OK)
+  if ((status = token_format_of(settings->output, &encoding->format, error)) ||
+      (status = read_shard(encoding, error)) ||
+      (status = pass_open(&encoding->pass, operands, count, threads, error)) ||
+      (status = check_numbers(encoding, error)) ||
+      (status = reserve_batch(encoding, batch, error)) || (status = open_writer(encoding, error)))
     return status;
-  encoding->info = vqct_model_info(encoding->model);
-  unsigned threads = settings->threads ? (unsigned)settings->threads : cpu_count();
-  encoding->batch = settings->batch ? (size_t)settings->batch : threads;
-  status = preparation_check(&settings->preparation, encoding->info, error);
-  if (status == VQCT_OK)
-    status = check_numbers(encoding, error);
-  if (status == VQCT_OK)
-    status = vqct_session_new(encoding->model, threads, &encoding->session, error);
-  if (status == VQCT_OK)
-    vqct_session_stop_when(encoding->session, signals_stopping.asked, NULL);
-  encoding->item = calloc(encoding->batch, sizeof *encoding->item);
-  encoding->pixels = calloc(encoding->batch, sizeof *encoding->pixels);
-  encoding->tokens = calloc(encoding->batch, sizeof *encoding->tokens);
-  if (status == VQCT_OK && !(encoding->item && encoding->pixels && encoding->tokens))
-    status = error_set(error, VQCT_MEMORY, "no memory for %zu pictures", encoding->batch);
-  if (status == VQCT_OK)
-    status = open_writer(encoding, error);
-  if (status == VQCT_OK)
-    status = open_feed(encoding, error);
-  return status;
+  return start_reading(encoding, error);
 }
 
 /* Room for `count` tokens of every picture of a batch. */
@@ -232,44 +220,55 @@ static enum vqct_status write_failure(struct encoding *encoding, size_t index, c
     fprintf(stderr, "vqct encode: %s\n", message);
   }
   encoding->done++;
-  return token_writer_fail(encoding->writer, pictures_name(encoding->pictures, index), message,
+  return token_writer_fail(encoding->writer, pictures_name(encoding->pass.pictures, index), message,
                            error);
 }
 
 /* Pictures of a size that the session does not compute fail, and the others go on. */
 static enum vqct_status refuse_batch(struct encoding *encoding, struct vqct_error *error) {
   const struct vqct_error fault = *error;
-  enum vqct_status status = VQCT_OK;
-  for (size_t i = 0; i < encoding->filled && status == VQCT_OK; i++) {
+  for (size_t i = 0; i < encoding->filled; i++) {
     size_t index = encoding->item[i].index;
     struct vqct_error named = fault;
-    error_prefix(&named, "%s", pictures_name(encoding->pictures, index));
-    status = write_failure(encoding, index, named.message, error);
+    error_prefix(&named, "%s", pictures_name(encoding->pass.pictures, index));
+    enum vqct_status status = write_failure(encoding, index, named.message, error);
+    if (status != VQCT_OK)
+      return status;
   }
-  return status;
+  return VQCT_OK;
+}
+
+static enum vqct_status write_batch(struct encoding *encoding, size_t height, size_t width,
+                                    struct vqct_error *error) {
+  for (size_t i = 0; i < encoding->filled; i++) {
+    const struct token_picture picture = {
+        .name = pictures_name(encoding->pass.pictures, encoding->item[i].index),
+        .tokens = encoding->tokens[i],
+        .height = height,
+        .width = width};
+    enum vqct_status status = token_writer_add(encoding->writer, &picture, error);
+    if (status != VQCT_OK)
+      return status;
+    encoding->done++;
+  }
+  return VQCT_OK;
 }
 
 static enum vqct_status encode_batch(struct encoding *encoding, struct vqct_error *error) {
   const struct vqct_image *first = &encoding->item[0].image;
-  uint32_t factor = encoding->info->downsampling;
+  uint32_t factor = encoding->pass.info->downsampling;
   size_t height = first->height / factor, width = first->width / factor;
   enum vqct_status status =
-      reserve_tokens(encoding, encoding->info->planes * height * width, error);
+      reserve_tokens(encoding, encoding->pass.info->planes * height * width, error);
   if (status != VQCT_OK)
     return status;
   for (size_t i = 0; i < encoding->filled; i++)
     encoding->pixels[i] = encoding->item[i].image.pixels;
-  status = vqct_encode(encoding->session, encoding->pixels, encoding->filled, first->height,
+  status = vqct_encode(encoding->pass.session, encoding->pixels, encoding->filled, first->height,
                        first->width, encoding->tokens, error);
   if (status == VQCT_LIMIT)
     return refuse_batch(encoding, error);
-  for (size_t i = 0; i < encoding->filled && status == VQCT_OK; i++) {
-    status = token_writer_add(encoding->writer,
-                              pictures_name(encoding->pictures, encoding->item[i].index),
-                              encoding->tokens[i], height, width, error);
-    encoding->done += status == VQCT_OK;
-  }
-  return status;
+  return status == VQCT_OK ? write_batch(encoding, height, width, error) : status;
 }
 
 /* Encodes and writes the batch in hand. */
@@ -324,35 +323,44 @@ static void tell_end(const struct encoding *encoding) {
   size_t done = encoding->done - encoding->start.done;
   printf("%zu pictures, %llu tokens, %zu failed, ", totals.pictures,
          (unsigned long long)totals.tokens, totals.failed);
-  print_passed(encoding->pictures);
+  print_passed(encoding->pass.pictures);
   printf("; %.1f s, %.1f pictures/s\n", seconds, seconds > 0 ? (double)done / seconds : 0);
 }
 
-static enum vqct_status encode_all(struct encoding *encoding, struct vqct_error *error) {
-  enum vqct_status status = VQCT_OK;
+static bool is_of_batch(const struct encoding *encoding, const struct vqct_image *image) {
+  const struct vqct_image *first = &encoding->item[0].image;
+  return !encoding->filled || (first->width == image->width && first->height == image->height);
+}
+
+/* Takes one picture. */
+static enum vqct_status encode_item(struct encoding *encoding, const struct feed_item *item,
+                                    struct vqct_error *error) {
+  if (item->error.status != VQCT_OK)
+    return leave_out(encoding, item, error);
+  enum vqct_status status = is_of_batch(encoding, &item->image) ? VQCT_OK : flush(encoding, error);
+  encoding->item[encoding->filled++] = *item;
+  return status == VQCT_OK && encoding->filled == encoding->batch ? flush(encoding, error) : status;
+}
+
+static enum vqct_status encode_items(struct encoding *encoding, struct vqct_error *error) {
   struct feed_item item;
+  while (!signals_stop() && feed_next(encoding->pass.feed, &item)) {
+    enum vqct_status status = encode_item(encoding, &item, error);
+    if (status != VQCT_OK)
+      return status;
+  }
+  return signals_stop() ? VQCT_OK : flush(encoding, error);
+}
+
+static enum vqct_status encode_all(struct encoding *encoding, struct vqct_error *error) {
   tell_start(encoding);
   progress_start(&encoding->progress, "encode", shard_pictures(encoding), encoding->done);
-  while (status == VQCT_OK && !signals_stop() && feed_next(encoding->feed, &item)) {
-    const struct vqct_image *first = &encoding->item[0].image;
-    if (item.error.status != VQCT_OK) {
-      status = leave_out(encoding, &item, error);
-      continue;
-    }
-    if (encoding->filled &&
-        (first->width != item.image.width || first->height != item.image.height))
-      status = flush(encoding, error);
-    encoding->item[encoding->filled++] = item;
-    if (status == VQCT_OK && encoding->filled == encoding->batch)
-      status = flush(encoding, error);
-  }
-  if (status == VQCT_OK && !signals_stop())
-    status = flush(encoding, error);
+  enum vqct_status status = encode_items(encoding, error);
   progress_clear(&encoding->progress);
-  if (status == VQCT_INTERRUPTED || (status == VQCT_OK && signals_stop()))
-    status = error_set(error, VQCT_INTERRUPTED,
-                       "stopped after %zu of %zu pictures; the same command goes on from there",
-                       encoding->done, shard_pictures(encoding));
+  if (signals_ended(status))
+    return error_set(error, VQCT_INTERRUPTED,
+                     "stopped after %zu of %zu pictures; the same command goes on from there",
+                     encoding->done, shard_pictures(encoding));
   return status;
 }
 
@@ -367,7 +375,6 @@ static enum vqct_status tell_what_is_kept(const struct encoding *encoding,
 }
 
 static void release(struct encoding *encoding, enum vqct_status status) {
-  feed_free(encoding->feed);
   for (size_t i = 0; i < encoding->filled; i++)
     vqct_image_free(&encoding->item[i].image);
   for (size_t i = 0; encoding->tokens && i < encoding->batch; i++)
@@ -376,30 +383,32 @@ static void release(struct encoding *encoding, enum vqct_status status) {
   free(encoding->pixels);
   free(encoding->tokens);
   token_writer_close(encoding->writer, status == VQCT_INTERRUPTED || encoding->done);
-  vqct_session_free(encoding->session);
-  vqct_model_close(encoding->model);
-  pictures_close(encoding->pictures);
+  pass_close(&encoding->pass);
+}
+
+static enum vqct_status run_to_end(struct encoding *encoding, const struct options_found *found,
+                                   struct vqct_error *error) {
+  enum vqct_status status;
+  if ((status = prepare(encoding, found->operands, found->operand_count, error)) ||
+      (status = encode_all(encoding, error)) ||
+      (status = token_writer_commit(encoding->writer, encoding->pass.pictures, error)))
+    return status != VQCT_INTERRUPTED && encoding->done ? tell_what_is_kept(encoding, error)
+                                                        : status;
+  tell_end(encoding);
+  size_t failed = token_writer_totals(encoding->writer).failed;
+  if (failed)
+    return error_set(error, VQCT_PARTIAL, "%zu of %zu pictures failed and are named in the .jsonl",
+                     failed, shard_pictures(encoding));
+  return VQCT_OK;
 }
 
 static enum vqct_status encode(const void *values, const struct options_found *found,
                                struct arena *arena, struct vqct_error *error) {
   struct encoding encoding = {.settings = *(const struct settings *)values};
   (void)arena;
+  encoding.pass.preparation = encoding.settings.preparation;
   signals_catch();
-  enum vqct_status status = prepare(&encoding, found->operands, found->operand_count, error);
-  if (status == VQCT_OK)
-    status = encode_all(&encoding, error);
-  if (status == VQCT_OK)
-    status = token_writer_commit(encoding.writer, encoding.pictures, error);
-  if (status == VQCT_OK)
-    tell_end(&encoding);
-  else if (status != VQCT_INTERRUPTED && encoding.done)
-    status = tell_what_is_kept(&encoding, error);
-  size_t failed = status == VQCT_OK ? token_writer_totals(encoding.writer).failed : 0;
-  if (failed)
-    status =
-        error_set(error, VQCT_PARTIAL, "%zu of %zu pictures failed and are named in the .jsonl",
-                  failed, shard_pictures(&encoding));
+  enum vqct_status status = run_to_end(&encoding, found, error);
   release(&encoding, status);
   return status;
 }

@@ -6,13 +6,12 @@
 #include <string.h>
 
 #include "atomic_file.h"
-#include "collect.h"
 #include "command.h"
 #include "cpu.h"
 #include "error.h"
 #include "evaluation.h"
-#include "feed.h"
 #include "fit.h"
+#include "pass.h"
 #include "progress.h"
 #include "sheet.h"
 #include "signals.h"
@@ -57,11 +56,7 @@ static const struct option_table table = {
 struct eval {
   struct settings settings;
   struct arena *arena;
-  struct vqct_model *model;
-  const struct vqct_model_info *info;
-  struct vqct_session *session;
-  struct pictures *pictures;
-  struct feed *feed;
+  struct pass pass;
   struct perceptual *perceptual;
   struct features *features;
   struct feature_sums feature_sums;
@@ -87,58 +82,71 @@ static enum vqct_status compare(struct eval *eval, const struct vqct_image *orig
                                 const struct vqct_image *made, struct vqct_error *error) {
   struct vqct_image pair[2] = {{0}, {0}};
   struct exec exec = {.pool = eval->pool, .arena = eval->arena};
-  enum vqct_status status = copy_in_colour(original, &pair[0], error);
-  if (status == VQCT_OK)
-    status = copy_in_colour(made, &pair[1], error);
-  if (status == VQCT_OK)
-    status = evaluation_add(&eval->sums, &pair[0], &pair[1], eval->perceptual, &exec, error);
-  if (status == VQCT_OK && eval->shown) {
+  enum vqct_status status;
+  if ((status = copy_in_colour(original, &pair[0], error)) ||
+      (status = copy_in_colour(made, &pair[1], error)) ||
+      (status = evaluation_add(&eval->sums, &pair[0], &pair[1], eval->perceptual, &exec, error)))
+    goto done;
+  if (eval->shown) {
     memcpy(eval->shown + eval->shown_count, pair, sizeof pair);
     eval->shown_count += 2;
     return VQCT_OK;
   }
+done:
   vqct_image_free(&pair[0]);
   vqct_image_free(&pair[1]);
   return status;
 }
 
+/* With memory of the arena that the caller gives back. */
 static enum vqct_status measure(struct eval *eval, const struct vqct_image *picture,
                                 struct vqct_error *error) {
-  uint32_t height = picture->height / eval->info->downsampling;
-  uint32_t width = picture->width / eval->info->downsampling;
-  size_t positions = (size_t)height * width;
-  struct arena_mark mark = arena_mark(eval->arena);
-  uint32_t *tokens = arena_alloc(eval->arena, eval->info->planes * positions * sizeof *tokens);
+  const struct vqct_model_info *info = eval->pass.info;
+  size_t positions =
+      (size_t)(picture->height / info->downsampling) * (picture->width / info->downsampling);
+  uint32_t *tokens = arena_alloc(eval->arena, info->planes * positions * sizeof *tokens);
   struct vqct_image made = *picture;
   made.pixels =
       arena_alloc(eval->arena, (size_t)picture->width * picture->height * picture->channels);
-  const uint8_t *pixels = picture->pixels;
-  enum vqct_status status = VQCT_OK;
   if (!tokens || !made.pixels)
-    status = error_set(error, VQCT_MEMORY, "no memory for a picture");
-  if (status == VQCT_OK)
-    status =
-        vqct_encode(eval->session, &pixels, 1, picture->height, picture->width, &tokens, error);
-  const uint32_t *chosen = tokens;
-  if (status == VQCT_OK)
-    status = vqct_decode(eval->session, &chosen, 1, height, width, &made.pixels, error);
-  if (status == VQCT_OK)
-    status = compare(eval, picture, &made, error);
-  if (status == VQCT_OK)
-    evaluation_count(&eval->sums, tokens, eval->info->planes, positions);
-  arena_release(eval->arena, mark);
-  return status;
+    return error_set(error, VQCT_MEMORY, "no memory for a picture");
+  enum vqct_status status;
+  if ((status = pass_there_and_back(&eval->pass, picture, tokens, made.pixels, error)) ||
+      (status = compare(eval, picture, &made, error)))
+    return status;
+  evaluation_count(&eval->sums, tokens, info->planes, positions);
+  return VQCT_OK;
 }
 
 /* A picture that is too small for a measure, or too large, fails alone, as a damaged one does. */
 static enum vqct_status measure_item(struct eval *eval, struct feed_item *item,
                                      struct vqct_error *error) {
+  struct arena_mark mark = arena_mark(eval->arena);
   enum vqct_status status = measure(eval, &item->image, error);
+  arena_release(eval->arena, mark);
   if (status != VQCT_INVALID && status != VQCT_LIMIT)
     return status;
-  error_prefix(error, "%s", pictures_name(eval->pictures, item->index));
+  error_prefix(error, "%s", pictures_name(eval->pass.pictures, item->index));
   item->error = *error;
   return VQCT_OK;
+}
+
+/* Takes the item, and counts it in `seen` unless a signal stopped it. */
+static enum vqct_status take_item(struct eval *eval, struct feed_item *item,
+                                  struct progress *progress, size_t *seen,
+                                  struct vqct_error *error) {
+  enum vqct_status status = VQCT_OK;
+  if (item->error.status == VQCT_OK)
+    status = measure_item(eval, item, error);
+  if (item->error.status != VQCT_OK) {
+    progress_clear(progress);
+    fprintf(stderr, "vqct eval: %s\n", item->error.message);
+    eval->bad++;
+  }
+  vqct_image_free(&item->image);
+  *seen += status != VQCT_INTERRUPTED;
+  progress_set(progress, *seen);
+  return status;
 }
 
 static enum vqct_status measure_all(struct eval *eval, struct vqct_error *error) {
@@ -148,24 +156,14 @@ static enum vqct_status measure_all(struct eval *eval, struct vqct_error *error)
   enum vqct_status status = VQCT_OK;
   progress_start(&progress, "eval", eval->limit, 0);
   while (status == VQCT_OK && !signals_stop() && seen < eval->limit &&
-         feed_next(eval->feed, &item)) {
-    if (item.error.status == VQCT_OK)
-      status = measure_item(eval, &item, error);
-    if (item.error.status != VQCT_OK) {
-      progress_clear(&progress);
-      fprintf(stderr, "vqct eval: %s\n", item.error.message);
-      eval->bad++;
-    }
-    vqct_image_free(&item.image);
-    seen += status != VQCT_INTERRUPTED;
-    progress_set(&progress, seen);
-  }
+         feed_next(eval->pass.feed, &item))
+    status = take_item(eval, &item, &progress, &seen, error);
   progress_clear(&progress);
-  if (status == VQCT_INTERRUPTED || (status == VQCT_OK && signals_stop()))
-    status =
-        error_set(error, VQCT_INTERRUPTED, "stopped after %zu of %zu pictures", seen, eval->limit);
+  if (signals_ended(status))
+    return error_set(error, VQCT_INTERRUPTED, "stopped after %zu of %zu pictures", seen,
+                     eval->limit);
   if (status == VQCT_OK && !eval->sums.pictures)
-    status = error_set(error, VQCT_DATA, "none of %zu pictures can be used", eval->limit);
+    return error_set(error, VQCT_DATA, "none of %zu pictures can be used", eval->limit);
   return status;
 }
 
@@ -179,7 +177,7 @@ static bool is_small(const struct eval *eval) {
 static void print_result(const struct eval *eval, const struct vqct_evaluation *result) {
   printf("%s: %llu pictures, %llu positions\n\n| PSNR, dB | SSIM |%s\n|---|---|%s\n"
          "| %.2f | %.4f |",
-         eval->info->name, (unsigned long long)result->pictures,
+         eval->pass.info->name, (unsigned long long)result->pictures,
          (unsigned long long)result->positions, eval->perceptual ? " LPIPS |" : "",
          eval->perceptual ? "---|" : "", result->psnr, result->ssim);
   if (eval->perceptual)
@@ -211,8 +209,8 @@ static enum vqct_status save_json(const struct eval *eval, const struct vqct_eva
   for (int i = 0; i < result->codebooks; i++)
     json_array_append_new(books, health_json(result->name[i], &result->health[i]));
   json_t *object =
-      json_pack("{s:s, s:s, s:I, s:I, s:I, s:f, s:o}", "model", eval->info->name, "checksum",
-                eval->info->checksum, "pictures", (json_int_t)result->pictures, "failed",
+      json_pack("{s:s, s:s, s:I, s:I, s:I, s:f, s:o}", "model", eval->pass.info->name, "checksum",
+                eval->pass.info->checksum, "pictures", (json_int_t)result->pictures, "failed",
                 (json_int_t)eval->bad, "positions", (json_int_t)result->positions, "ssim",
                 result->ssim, "codebooks", books);
   if (isfinite(result->psnr)) /* JSON has no infinity */
@@ -237,23 +235,23 @@ static enum vqct_status save_json(const struct eval *eval, const struct vqct_eva
 }
 
 static enum vqct_status tell(struct eval *eval, struct vqct_error *error) {
+  const struct settings *settings = &eval->settings;
   struct vqct_evaluation result;
-  enum vqct_status status = VQCT_OK;
-  if (eval->features)
-    status = frechet_distance(&eval->feature_sums.original, &eval->feature_sums.made, eval->pool,
-                              &eval->frechet, error);
-  if (status != VQCT_OK)
+  enum vqct_status status;
+  if (eval->features &&
+      (status = frechet_distance(&eval->feature_sums.original, &eval->feature_sums.made, eval->pool,
+                                 &eval->frechet, error)))
     return error_prefix(error, "--features");
   evaluation_result(&eval->sums, eval->adjectives, eval->nouns, &result);
   print_result(eval, &result);
-  if (eval->settings.json)
-    status = save_json(eval, &result, error);
-  if (status == VQCT_OK && eval->settings.sheet)
-    status = sheet_save(eval->settings.sheet, eval->shown, eval->shown_count,
-                        2 * (size_t)eval->settings.columns, error);
-  if (status == VQCT_OK && eval->bad)
-    status = error_set(error, VQCT_PARTIAL, "%zu of %zu pictures failed", eval->bad, eval->limit);
-  return status;
+  if (settings->json && (status = save_json(eval, &result, error)))
+    return status;
+  if (settings->sheet && (status = sheet_save(settings->sheet, eval->shown, eval->shown_count,
+                                              2 * (size_t)settings->columns, error)))
+    return status;
+  if (eval->bad)
+    return error_set(error, VQCT_PARTIAL, "%zu of %zu pictures failed", eval->bad, eval->limit);
+  return VQCT_OK;
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
@@ -265,78 +263,63 @@ static enum vqct_status prepare_features(struct eval *eval, struct vqct_error *e
   size_t dimension = features_dimension(eval->features);
   eval->feature_sums.network = eval->features;
   eval->sums.features = &eval->feature_sums;
-  status = moments_init(&eval->feature_sums.original, dimension, error);
-  return status == VQCT_OK ? moments_init(&eval->feature_sums.made, dimension, error) : status;
+  if ((status = moments_init(&eval->feature_sums.original, dimension, error)))
+    return status;
+  return moments_init(&eval->feature_sums.made, dimension, error);
 }
 
-static enum vqct_status prepare_measures(struct eval *eval, struct vqct_error *error) {
-  enum vqct_status status = VQCT_OK;
-  if (eval->settings.perceptual)
-    status = perceptual_open(eval->settings.perceptual, &eval->perceptual, error);
-  if (status == VQCT_OK && eval->settings.features)
-    status = prepare_features(eval, error);
-  if (status == VQCT_OK)
-    status = pool_new(eval->settings.threads ? (unsigned)eval->settings.threads : cpu_count(),
-                      &eval->pool, error);
-  for (uint32_t i = 0; i < eval->info->planes; i++) {
-    const struct vqct_plane *plane = &eval->info->plane[i];
+static void count_codes(struct eval *eval) {
+  for (uint32_t i = 0; i < eval->pass.info->planes; i++) {
+    const struct vqct_plane *plane = &eval->pass.info->plane[i];
     bool adjectives = strncmp(plane->name, "adjective", strlen("adjective")) == 0;
     *(adjectives ? &eval->adjectives : &eval->nouns) = (int)plane->count;
   }
-  eval->sums.counts = arena_calloc(eval->arena, eval->info->codes, sizeof *eval->sums.counts);
-  if (eval->settings.sheet)
-    eval->shown = arena_calloc(eval->arena, 2 * eval->limit, sizeof *eval->shown);
-  if (status == VQCT_OK && (!eval->sums.counts || (eval->settings.sheet && !eval->shown)))
-    status = error_set(error, VQCT_MEMORY, "no memory to measure %zu pictures", eval->limit);
-  return status;
 }
 
-static enum vqct_status prepare(struct eval *eval, char **operands, int count,
-                                struct vqct_error *error) {
-  enum vqct_status status =
-      pictures_open((const char *const *)operands + 1, (size_t)count - 1, PICTURES_BAD_LISTED,
-                    &signals_stopping, &eval->pictures, error);
-  if (status == VQCT_OK)
-    status = vqct_model_open(operands[0], &eval->model, error);
+static enum vqct_status prepare_measures(struct eval *eval, struct vqct_error *error) {
+  const struct settings *settings = &eval->settings;
+  enum vqct_status status;
+  if ((settings->perceptual &&
+       (status = perceptual_open(settings->perceptual, &eval->perceptual, error))) ||
+      (settings->features && (status = prepare_features(eval, error))) ||
+      (status = pool_new(settings->threads ? (unsigned)settings->threads : cpu_count(), &eval->pool,
+                         error)))
+    return status;
+  count_codes(eval);
+  eval->sums.counts = arena_calloc(eval->arena, eval->pass.info->codes, sizeof *eval->sums.counts);
+  if (settings->sheet)
+    eval->shown = arena_calloc(eval->arena, 2 * eval->limit, sizeof *eval->shown);
+  if (!eval->sums.counts || (settings->sheet && !eval->shown))
+    return error_set(error, VQCT_MEMORY, "no memory to measure %zu pictures", eval->limit);
+  return VQCT_OK;
+}
+
+static enum vqct_status run_to_end(struct eval *eval, const struct options_found *found,
+                                   struct vqct_error *error) {
+  static const struct feed_settings all = {.step = 1, .threads = 1, .ahead = 2};
+  const struct settings *settings = &eval->settings;
+  enum vqct_status status = pass_open(&eval->pass, found->operands, found->operand_count,
+                                      (unsigned)settings->threads, error);
   if (status != VQCT_OK)
     return status;
-  eval->info = vqct_model_info(eval->model);
-  eval->limit = pictures_count(eval->pictures);
-  if (eval->settings.limit && (uint64_t)eval->settings.limit < eval->limit)
-    eval->limit = (size_t)eval->settings.limit;
-  status = preparation_check(&eval->settings.preparation, eval->info, error);
-  if (status == VQCT_OK)
-    status = prepare_measures(eval, error);
-  if (status == VQCT_OK)
-    status = vqct_session_new(eval->model, (unsigned)eval->settings.threads, &eval->session, error);
-  if (status == VQCT_OK)
-    vqct_session_stop_when(eval->session, signals_stopping.asked, NULL);
-  struct feed_settings feed = {.pictures = eval->pictures,
-                               .preparation = eval->settings.preparation,
-                               .model = eval->info,
-                               .step = 1,
-                               .threads = 1,
-                               .ahead = 2};
-  if (status == VQCT_OK)
-    status = feed_new(&feed, &eval->feed, error);
-  return status;
+  eval->limit = pictures_count(eval->pass.pictures);
+  if (settings->limit && (uint64_t)settings->limit < eval->limit)
+    eval->limit = (size_t)settings->limit;
+  if ((status = prepare_measures(eval, error)) || (status = pass_read(&eval->pass, &all, error)) ||
+      (status = measure_all(eval, error)))
+    return status;
+  return tell(eval, error);
 }
 
 static enum vqct_status eval(const void *values, const struct options_found *found,
                              struct arena *arena, struct vqct_error *error) {
   struct eval eval = {.settings = *(const struct settings *)values, .arena = arena};
+  eval.pass.preparation = eval.settings.preparation;
   signals_catch();
-  enum vqct_status status = prepare(&eval, found->operands, found->operand_count, error);
-  if (status == VQCT_OK)
-    status = measure_all(&eval, error);
-  if (status == VQCT_OK)
-    status = tell(&eval, error);
+  enum vqct_status status = run_to_end(&eval, found, error);
   for (size_t i = 0; i < eval.shown_count; i++)
     vqct_image_free(&eval.shown[i]);
-  feed_free(eval.feed);
-  vqct_session_free(eval.session);
-  vqct_model_close(eval.model);
-  pictures_close(eval.pictures);
+  pass_close(&eval.pass);
   perceptual_free(eval.perceptual);
   features_free(eval.features);
   moments_free(&eval.feature_sums.original);

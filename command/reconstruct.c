@@ -4,12 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collect.h"
 #include "command.h"
-#include "cpu.h"
 #include "error.h"
-#include "feed.h"
 #include "output_folder.h"
+#include "pass.h"
 #include "progress.h"
 #include "signals.h"
 #include "utf8.h"
@@ -41,37 +39,23 @@ static const struct option_table table = {
 /* All that one pass over the pictures holds. */
 struct reconstruction {
   struct settings settings;
-  struct vqct_model *model;
-  const struct vqct_model_info *info;
-  struct vqct_session *session;
-  struct pictures *pictures;
-  struct feed *feed;
+  struct pass pass;
   struct output_folder folder;
   size_t good, bad, similar;   /* similar: pictures large enough for SSIM */
   double decibels, similarity; /* sums; decibels over pictures that differ */
   size_t differing;
 };
 
-static enum vqct_status compute(struct reconstruction *reconstruction,
-                                const struct vqct_image *picture, struct vqct_image *result,
-                                struct vqct_error *error) {
-  uint32_t factor = reconstruction->info->downsampling, height = picture->height / factor;
-  uint32_t width = picture->width / factor;
-  size_t bytes = (size_t)picture->width * picture->height * picture->channels;
-  uint32_t *tokens = malloc((size_t)reconstruction->info->planes * height * width * sizeof *tokens);
-  const uint8_t *pixels = picture->pixels;
+static enum vqct_status compute(const struct pass *pass, const struct vqct_image *picture,
+                                struct vqct_image *result, struct vqct_error *error) {
+  uint32_t factor = pass->info->downsampling;
+  size_t positions = (size_t)(picture->height / factor) * (picture->width / factor);
+  uint32_t *tokens = malloc(pass->info->planes * positions * sizeof *tokens);
   *result = *picture;
-  result->pixels = malloc(bytes);
-  enum vqct_status status = VQCT_OK;
-  if (!tokens || !result->pixels)
-    status = error_set(error, VQCT_MEMORY, "no memory for a picture");
-  if (status == VQCT_OK)
-    status = vqct_encode(reconstruction->session, &pixels, 1, picture->height, picture->width,
-                         &tokens, error);
-  const uint32_t *chosen = tokens;
-  if (status == VQCT_OK)
-    status =
-        vqct_decode(reconstruction->session, &chosen, 1, height, width, &result->pixels, error);
+  result->pixels = malloc((size_t)picture->width * picture->height * picture->channels);
+  enum vqct_status status = tokens && result->pixels
+                                ? pass_there_and_back(pass, picture, tokens, result->pixels, error)
+                                : error_set(error, VQCT_MEMORY, "no memory for a picture");
   free(tokens);
   return status;
 }
@@ -95,7 +79,7 @@ static enum vqct_status join(const struct vqct_image *left, const struct vqct_im
 /* "0007-photo" for the seventh picture "holiday/photo.jpg". */
 static void output_name(const struct reconstruction *reconstruction, size_t index, char *name,
                         size_t room) {
-  const char *path = pictures_name(reconstruction->pictures, index), *base = path;
+  const char *path = pictures_name(reconstruction->pass.pictures, index), *base = path;
   for (const char *c = path; *c; c++)
     if (*c == '/' || *c == ':')
       base = c + 1;
@@ -107,7 +91,7 @@ static void measure(struct reconstruction *reconstruction, size_t index,
                     const struct vqct_image *original, const struct vqct_image *result) {
   double decibels = 0, similarity = 0;
   vqct_image_psnr(original, result, &decibels, NULL);
-  char *name = utf8_escape(pictures_name(reconstruction->pictures, index), true);
+  char *name = utf8_escape(pictures_name(reconstruction->pass.pictures, index), true);
   bool similar = vqct_image_ssim(original, result, &similarity, NULL) == VQCT_OK;
   if (isfinite(decibels)) {
     reconstruction->decibels += decibels;
@@ -127,18 +111,36 @@ static enum vqct_status reconstruct_one(struct reconstruction *reconstruction,
                                         const struct feed_item *item, struct vqct_error *error) {
   struct vqct_image result = {0}, both = {0};
   char name[256];
+  enum vqct_status status;
   output_name(reconstruction, item->index, name, sizeof name - 8);
-  enum vqct_status status = compute(reconstruction, &item->image, &result, error);
-  if (status == VQCT_OK)
-    status = join(&item->image, &result, &both, error);
-  if (status == VQCT_OK)
-    status = output_folder_write(&reconstruction->folder, name, &both, 0, error);
-  if (status == VQCT_OK) {
-    measure(reconstruction, item->index, &item->image, &result);
-    reconstruction->good++;
-  }
+  if ((status = compute(&reconstruction->pass, &item->image, &result, error)) ||
+      (status = join(&item->image, &result, &both, error)) ||
+      (status = output_folder_write(&reconstruction->folder, name, &both, 0, error)))
+    goto done;
+  measure(reconstruction, item->index, &item->image, &result);
+  reconstruction->good++;
+done:
   vqct_image_free(&result);
   vqct_image_free(&both);
+  return status;
+}
+
+/* Takes the item. One that is too large for the session fails alone, as a damaged one does. */
+static enum vqct_status take_item(struct reconstruction *reconstruction, struct feed_item *item,
+                                  struct vqct_error *error) {
+  enum vqct_status status = VQCT_OK;
+  if (item->error.status == VQCT_OK)
+    status = reconstruct_one(reconstruction, item, error);
+  if (status == VQCT_LIMIT) {
+    error_prefix(error, "%s", pictures_name(reconstruction->pass.pictures, item->index));
+    item->error = *error;
+    status = VQCT_OK;
+  }
+  if (item->error.status != VQCT_OK) {
+    fprintf(stderr, "vqct reconstruct: %s\n", item->error.message);
+    reconstruction->bad++;
+  }
+  vqct_image_free(&item->image);
   return status;
 }
 
@@ -157,80 +159,50 @@ static enum vqct_status reconstruct_all(struct reconstruction *reconstruction,
   enum vqct_status status = VQCT_OK;
   struct feed_item item;
   struct progress progress;
+  size_t pictures = pictures_count(reconstruction->pass.pictures);
   printf("%8s  %8s  %s\n", "PSNR/dB", "SSIM", "picture");
-  progress_start(&progress, "reconstruct", pictures_count(reconstruction->pictures), 0);
-  while (status == VQCT_OK && !signals_stop() && feed_next(reconstruction->feed, &item)) {
+  progress_start(&progress, "reconstruct", pictures, 0);
+  while (status == VQCT_OK && !signals_stop() && feed_next(reconstruction->pass.feed, &item)) {
     progress_clear(&progress);
-    if (item.error.status == VQCT_OK)
-      status = reconstruct_one(reconstruction, &item, error);
-    if (status == VQCT_LIMIT) { /* it is too large, and fails alone */
-      error_prefix(error, "%s", pictures_name(reconstruction->pictures, item.index));
-      item.error = *error;
-      status = VQCT_OK;
-    }
-    if (item.error.status != VQCT_OK) {
-      fprintf(stderr, "vqct reconstruct: %s\n", item.error.message);
-      reconstruction->bad++;
-    }
-    vqct_image_free(&item.image);
+    status = take_item(reconstruction, &item, error);
     progress_set(&progress, reconstruction->good + reconstruction->bad);
   }
   progress_clear(&progress);
   print_means(reconstruction);
-  if (status == VQCT_INTERRUPTED || (status == VQCT_OK && signals_stop()))
+  if (signals_ended(status))
     return error_set(error, VQCT_INTERRUPTED, "stopped after %zu of %zu pictures",
-                     reconstruction->good + reconstruction->bad,
-                     pictures_count(reconstruction->pictures));
+                     reconstruction->good + reconstruction->bad, pictures);
   if (status == VQCT_OK && reconstruction->bad)
     return error_set(error, VQCT_PARTIAL, "%zu of %zu pictures failed", reconstruction->bad,
-                     pictures_count(reconstruction->pictures));
+                     pictures);
   return status;
 }
 
-static enum vqct_status prepare(struct reconstruction *reconstruction, char **operands, int count,
-                                struct vqct_error *error) {
-  if (!reconstruction->settings.output)
+static enum vqct_status run_to_end(struct reconstruction *reconstruction,
+                                   const struct options_found *found, struct vqct_error *error) {
+  static const struct feed_settings all = {.step = 1, .threads = 1, .ahead = 2};
+  const struct settings *settings = &reconstruction->settings;
+  struct pass *pass = &reconstruction->pass;
+  enum vqct_status status;
+  if (!settings->output)
     return error_set(error, VQCT_INVALID, "--output DIR is missing");
-  enum vqct_status status =
-      pictures_open((const char *const *)operands + 1, (size_t)count - 1, PICTURES_BAD_LISTED,
-                    &signals_stopping, &reconstruction->pictures, error);
-  if (status == VQCT_OK)
-    status = vqct_model_open(operands[0], &reconstruction->model, error);
-  if (status != VQCT_OK)
+  if ((status = pass_open(pass, found->operands, found->operand_count, (unsigned)settings->threads,
+                          error)) ||
+      (status = output_folder_open(settings->output, &reconstruction->folder, error)) ||
+      (status = pass_read(pass, &all, error)))
     return status;
-  reconstruction->info = vqct_model_info(reconstruction->model);
-  status = preparation_check(&reconstruction->settings.preparation, reconstruction->info, error);
-  if (status == VQCT_OK)
-    status = vqct_session_new(reconstruction->model, (unsigned)reconstruction->settings.threads,
-                              &reconstruction->session, error);
-  if (status == VQCT_OK)
-    vqct_session_stop_when(reconstruction->session, signals_stopping.asked, NULL);
-  if (status == VQCT_OK)
-    status = output_folder_open(reconstruction->settings.output, &reconstruction->folder, error);
-  struct feed_settings feed = {.pictures = reconstruction->pictures,
-                               .preparation = reconstruction->settings.preparation,
-                               .model = reconstruction->info,
-                               .step = 1,
-                               .threads = 1,
-                               .ahead = 2};
-  if (status == VQCT_OK)
-    status = feed_new(&feed, &reconstruction->feed, error);
-  return status;
+  return reconstruct_all(reconstruction, error);
 }
 
 static enum vqct_status reconstruct(const void *values, const struct options_found *found,
                                     struct arena *arena, struct vqct_error *error) {
   struct reconstruction reconstruction = {.settings = *(const struct settings *)values};
   (void)arena;
+  reconstruction.pass.preparation = reconstruction.settings.preparation;
   signals_catch();
-  enum vqct_status status = prepare(&reconstruction, found->operands, found->operand_count, error);
-  if (status == VQCT_OK)
-    status = reconstruct_all(&reconstruction, error);
-  feed_free(reconstruction.feed);
+  enum vqct_status status = run_to_end(&reconstruction, found, error);
+  pass_close(&reconstruction.pass);
   output_folder_close(&reconstruction.folder);
-  vqct_session_free(reconstruction.session);
-  vqct_model_close(reconstruction.model);
-  pictures_close(reconstruction.pictures);
   return status;
 }
 

@@ -21,6 +21,10 @@ bool signals_stop(void) {
   return stop;
 }
 
+bool signals_ended(enum vqct_status status) {
+  return status == VQCT_INTERRUPTED || (status == VQCT_OK && stop);
+}
+
 static bool stopping(void *context) {
   (void)context;
   return stop;

@@ -1,3 +1,6 @@
+/* Files of tokens, opened: a table of where each picture's tokens are, which an array's shape or a
+ * sidecar's lines fill in, and which is all that reading looks at. Nothing of it is believed before
+ * it is compared with the size of the file, and every token with its plane's codes. */
 #include "token_file.h"
 
 #include <stdlib.h>
@@ -221,19 +224,21 @@ static char *sidecar_name(const char *path) {
 }
 
 static enum vqct_status open_raw(struct token_file *file, struct vqct_error *error) {
-  char *name = sidecar_name(file->path);
-  struct byte_stream *sidecar = NULL;
-  if (!name)
-    return error_set(error, VQCT_MEMORY, "%s: memory is exhausted", file->path);
+  struct byte_stream *sidecar;
   enum vqct_status status = mapped_file_open(file->path, &file->mapped, error);
+  if (status != VQCT_OK)
+    return status;
   file->data = file->mapped.data;
   file->size = file->mapped.size;
-  if (status == VQCT_OK)
-    status = byte_stream_open(name, LINE_MAX_BYTES, &sidecar, error);
-  if (status == VQCT_OK)
-    status = read_sidecar(file, sidecar, error);
-  byte_stream_close(sidecar);
+  char *name = sidecar_name(file->path);
+  if (!name)
+    return error_set(error, VQCT_MEMORY, "%s: memory is exhausted", file->path);
+  status = byte_stream_open(name, LINE_MAX_BYTES, &sidecar, error);
   free(name);
+  if (status != VQCT_OK)
+    return status;
+  status = read_sidecar(file, sidecar, error);
+  byte_stream_close(sidecar);
   return status;
 }
 
@@ -262,6 +267,22 @@ static enum vqct_status open_checked_array(struct token_file *file, struct vqct_
   return status == VQCT_OK ? open_array(file, error) : status;
 }
 
+static enum vqct_status open_by_suffix(struct token_file *file, struct vqct_error *error) {
+  const char *suffix = strrchr(file->path, '.');
+  if (suffix && !strcmp(suffix, ".npy"))
+    return open_checked_array(file, error);
+  if (suffix && !strcmp(suffix, ".bin"))
+    return open_raw(file, error);
+  return error_set(error, VQCT_INVALID, "%s: a file of tokens ends in .npy or .bin", file->path);
+}
+
+static enum vqct_status open_and_check(struct token_file *file, struct vqct_error *error) {
+  enum vqct_status status = open_by_suffix(file, error);
+  for (size_t i = 0; i < file->count && status == VQCT_OK; i++)
+    status = check_picture(file, i, error);
+  return status;
+}
+
 enum vqct_status token_file_open(const char *path, const struct vqct_model_info *model,
                                  bool any_model, struct token_file **result,
                                  struct vqct_error *error) {
@@ -272,21 +293,13 @@ enum vqct_status token_file_open(const char *path, const struct vqct_model_info 
   file->path = path;
   file->model = model;
   file->any_model = any_model;
-  const char *suffix = strrchr(path, '.');
-  enum vqct_status status;
-  if (suffix && !strcmp(suffix, ".npy"))
-    status = open_checked_array(file, error);
-  else if (suffix && !strcmp(suffix, ".bin"))
-    status = open_raw(file, error);
-  else
-    status = error_set(error, VQCT_INVALID, "%s: a file of tokens ends in .npy or .bin", path);
-  for (size_t i = 0; i < file->count && status == VQCT_OK; i++)
-    status = check_picture(file, i, error);
-  if (status == VQCT_OK)
-    *result = file;
-  else
+  enum vqct_status status = open_and_check(file, error);
+  if (status != VQCT_OK) {
     token_file_close(file);
-  return status;
+    return status;
+  }
+  *result = file;
+  return VQCT_OK;
 }
 
 void token_file_close(struct token_file *file) {

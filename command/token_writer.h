@@ -1,18 +1,17 @@
-/* Writing tokens: one array file and a sidecar with a line for every picture.
+/* Writing tokens: files of one format (token_format.h) and a sidecar with a line for every picture.
  *
- * The array is NAME.npy of shape N,P,h,w (P planes) or NAME.bin, the same numbers without a header
- * and, if the pictures differ in size, with grids of different size. The sidecar NAME.jsonl begins
- * with a line that describes the run and goes on with one for each picture in their order:
+ * The sidecar NAME.jsonl begins with a line that describes the run and goes on with one for each
+ * picture in their order; the last line has totals:
  *
  *   {"image": "a.jpg", "row": 0, "offset": 0, "grid": [16, 16]}
  *   {"image": "b.jpg", "error": "b.jpg: the file is truncated"}
  *   {"pictures": 1, "tokens": 512, "failed": 1, "passed_over": {"webp": 3}}
  *
- * row counts the pictures that have tokens, offset the bytes before them (in a .npy, after its
- * header). The last line has totals. A name that is not UTF-8 has \\xHH in place of its other
- * bytes, and stands once more as "image_hex". Both files grow as NAME.EXT.part, and a later run
- * with the same description goes on where an interrupted one stopped; they get their names when all
- * is done.
+ * row counts the pictures that have tokens; members between it and grid are the format's, such as
+ * the offset in bytes from the first number. A name that is not UTF-8 has \\xHH in place of its
+ * other bytes, and stands once more as "image_hex". All files grow as NAME.EXT.part, and a later
+ * run with the same description goes on where an interrupted one stopped; they get their names when
+ * all is done.
  */
 #ifndef COMMAND_TOKEN_WRITER_H
 #define COMMAND_TOKEN_WRITER_H
@@ -22,15 +21,8 @@
 #include <stdint.h>
 
 #include "pictures.h"
+#include "token_format.h"
 #include "vqct/status.h"
-
-struct token_writer_settings {
-  const char *path;               /* ends in .npy or .bin */
-  const char *description;        /* the sidecar's first line, JSON without a newline */
-  size_t planes;                  /* P */
-  bool wide;                      /* uint32, else uint16 */
-  size_t grid_height, grid_width; /* .npy: h and w of every picture */
-};
 
 struct token_writer;
 
@@ -46,15 +38,16 @@ struct token_totals {
   uint64_t tokens;
 };
 
-/** Opens the files. Errors: INVALID (suffix), WRITE (also where another process writes the same),
- * MEMORY; *writer is then NULL. */
-enum vqct_status token_writer_open(const struct token_writer_settings *settings,
+/** Opens the files. The output and its description, the sidecar's first line as JSON without a
+ * newline, are the caller's; the output's path outlives the writer. Errors: WRITE (also where
+ * another process writes the same), MEMORY; *writer is then NULL. */
+enum vqct_status token_writer_open(const struct token_format *format,
+                                   const struct token_output *output, const char *description,
                                    struct token_writer **writer, struct token_start *start,
                                    struct vqct_error *error);
 
-/** Adds a picture's tokens, P,height,width. Errors: WRITE, MEMORY. */
-enum vqct_status token_writer_add(struct token_writer *writer, const char *image,
-                                  const uint32_t *tokens, size_t height, size_t width,
+/** Adds a picture. Errors: WRITE, MEMORY. */
+enum vqct_status token_writer_add(struct token_writer *writer, const struct token_picture *picture,
                                   struct vqct_error *error);
 
 /** Adds a picture that failed. Errors: WRITE, MEMORY. */
@@ -63,7 +56,7 @@ enum vqct_status token_writer_fail(struct token_writer *writer, const char *imag
 
 struct token_totals token_writer_totals(const struct token_writer *writer);
 
-/** Adds the closing line, with what was passed over of the pictures, flushes both files and gives
+/** Adds the closing line, with what was passed over of the pictures, flushes all files and gives
  * them their names. Errors: WRITE, MEMORY. */
 enum vqct_status token_writer_commit(struct token_writer *writer, const struct pictures *pictures,
                                      struct vqct_error *error);

@@ -1,0 +1,99 @@
+#include "part_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "error.h"
+
+static enum vqct_status failed(const struct part_file *part, struct vqct_error *error) {
+  return error_set(error, VQCT_WRITE, "%s: %s", part->path, strerror(errno));
+}
+
+enum vqct_status part_file_open(struct part_file *part, char *path, struct vqct_error *error) {
+  struct stat facts;
+  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  size_t room = path ? strlen(path) + sizeof ".part" : 0;
+  *part = (struct part_file){.path = path, .descriptor = -1};
+  part->temporary = path ? malloc(room) : NULL;
+  if (!part->temporary)
+    return error_set(error, VQCT_MEMORY, "no memory to write tokens");
+  snprintf(part->temporary, room, "%s.part", path);
+  if (stat(path, &facts) == 0 && !S_ISREG(facts.st_mode))
+    return error_set(error, VQCT_WRITE, "%s: not a regular file", path);
+  part->descriptor = open(part->temporary, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (part->descriptor < 0)
+    return failed(part, error);
+  if (fcntl(part->descriptor, F_SETLK, &lock) != 0)
+    return errno == EACCES || errno == EAGAIN
+               ? error_set(error, VQCT_WRITE, "%s: another process is writing it", path)
+               : failed(part, error);
+  if (fstat(part->descriptor, &facts) != 0)
+    return failed(part, error);
+  part->fresh = facts.st_size == 0;
+  return VQCT_OK;
+}
+
+enum vqct_status part_file_found(const struct part_file *part, uint64_t *bytes,
+                                 struct vqct_error *error) {
+  struct stat facts;
+  if (fstat(part->descriptor, &facts) != 0)
+    return failed(part, error);
+  *bytes = (uint64_t)facts.st_size;
+  return VQCT_OK;
+}
+
+enum vqct_status part_file_cut(struct part_file *part, uint64_t size, struct vqct_error *error) {
+  if (ftruncate(part->descriptor, (off_t)size) != 0)
+    return failed(part, error);
+  part->size = size;
+  return VQCT_OK;
+}
+
+enum vqct_status part_file_write_at(struct part_file *part, const void *data, size_t size,
+                                    uint64_t offset, struct vqct_error *error) {
+  const char *next = data;
+  while (size > 0) {
+    ssize_t written = pwrite(part->descriptor, next, size, (off_t)offset);
+    if (written < 0 && errno == EINTR)
+      continue;
+    if (written < 0)
+      return failed(part, error);
+    next += written;
+    offset += (uint64_t)written;
+    size -= (size_t)written;
+  }
+  return VQCT_OK;
+}
+
+enum vqct_status part_file_append(struct part_file *part, const void *data, size_t size,
+                                  struct vqct_error *error) {
+  enum vqct_status status = part_file_write_at(part, data, size, part->size, error);
+  if (status != VQCT_OK)
+    return status;
+  part->size += size;
+  return VQCT_OK;
+}
+
+enum vqct_status part_file_finish(struct part_file *part, struct vqct_error *error) {
+  if (fsync(part->descriptor) != 0 || rename(part->temporary, part->path) != 0)
+    return failed(part, error);
+  close(part->descriptor);
+  part->descriptor = -1;
+  return VQCT_OK;
+}
+
+void part_file_close(struct part_file *part, enum part_end end) {
+  if (part->descriptor >= 0) {
+    if (end == PART_REMOVED || (end == PART_AS_FOUND && part->fresh))
+      unlink(part->temporary);
+    close(part->descriptor);
+  }
+  free(part->path);
+  free(part->temporary);
+  *part = (struct part_file)PART_FILE_CLOSED;
+}

@@ -1,0 +1,77 @@
+/* What a kind of file does to hold tokens. token_writer.h keeps the sidecar, whose lines are the
+ * only record of how far a run has come, and drives one format:
+ *
+ *   open    -> finds what an interrupted run left, and changes nothing
+ *   recount -> once for each picture that the sidecar says is there, until one is not whole
+ *   cut     -> drops all that was not recounted; with nothing recounted, begins anew
+ *   append  -> once for each picture; the sidecar's line follows when it has succeeded
+ *   finish  -> completes the files and gives them their names
+ *   close   -> in any case
+ *
+ * So a format keeps no journal of its own: what it must know again of a picture (where it lies, its
+ * key) append adds to the picture's line, and recount reads it there. Files grow under temporary
+ * names (part_file.h), and nothing stands under its own name before it is whole.
+ *
+ * A new format is a file token_format_NAME.c and a row in token_formats.c.
+ */
+#ifndef COMMAND_TOKEN_FORMAT_H
+#define COMMAND_TOKEN_FORMAT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "part_file.h"
+#include "vqct/status.h"
+
+/** What a run writes, alike for all of its pictures. */
+struct token_output {
+  const char *path;               /* outlives the files */
+  size_t planes;                  /* P */
+  bool wide;                      /* uint32, else uint16 */
+  size_t grid_height, grid_width; /* one_size formats: h and w of every picture */
+};
+
+/** The tokens of one picture. */
+struct token_picture {
+  const char *name;       /* as pictures_name has it: bytes, perhaps not UTF-8 */
+  const uint32_t *tokens; /* P,height,width */
+  size_t height, width;
+};
+
+/** The files of one run, which the format defines. */
+struct token_files;
+
+struct token_format {
+  const char *suffix; /* of the path, with its dot */
+  bool one_size;      /* all pictures have the grid of the output */
+
+  /** Opens and locks the files. Errors: WRITE, MEMORY; *files is then NULL, and files are as they
+   * were. */
+  enum vqct_status (*open)(const struct token_output *output, struct token_files **files,
+                           struct vqct_error *error);
+
+  /** Takes a picture of an earlier run: its line of the sidecar, and how many numbers it has. False
+   * where they are not all there. */
+  bool (*recount)(struct token_files *files, const json_t *record, uint64_t numbers);
+
+  /** Errors: WRITE, MEMORY. */
+  enum vqct_status (*cut)(struct token_files *files, struct vqct_error *error);
+
+  /** Writes a picture and adds what recount needs to its record. Errors: WRITE, MEMORY. */
+  enum vqct_status (*append)(struct token_files *files, const struct token_picture *picture,
+                             json_t *record, struct vqct_error *error);
+
+  /** Errors: WRITE, MEMORY. */
+  enum vqct_status (*finish)(struct token_files *files, struct vqct_error *error);
+
+  /** Closes and frees what is not finished as `end` says. NULL is allowed. */
+  void (*close)(struct token_files *files, enum part_end end);
+};
+
+/** NumPy's arrays of shape N,P,h,w, and the same numbers without a header. */
+extern const struct token_format token_format_npy, token_format_bin;
+
+#endif

@@ -1,0 +1,20 @@
+#include "token_formats.h"
+
+#include <string.h>
+
+#include "error.h"
+
+static const struct token_format *const formats[] = {&token_format_npy, &token_format_bin};
+
+enum vqct_status token_format_of(const char *path, const struct token_format **format,
+                                 struct vqct_error *error) {
+  size_t length = strlen(path);
+  for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+    size_t suffix = strlen(formats[i]->suffix);
+    if (length > suffix && !strcmp(path + length - suffix, formats[i]->suffix)) {
+      *format = formats[i];
+      return VQCT_OK;
+    }
+  }
+  return error_set(error, VQCT_INVALID, "%s: the output must end in .npy or .bin", path);
+}

@@ -1,0 +1,11 @@
+/* The formats that tokens are written in. */
+#ifndef COMMAND_TOKEN_FORMATS_H
+#define COMMAND_TOKEN_FORMATS_H
+
+#include "token_format.h"
+
+/** The format that the ending of a path asks for. Errors: INVALID. */
+enum vqct_status token_format_of(const char *path, const struct token_format **format,
+                                 struct vqct_error *error);
+
+#endif
