@@ -1,3 +1,7 @@
+/* A norm never has a pass of its own: its scale and shift go into the input of the convolution that
+ * follows (norm_input.h), and the sums it is made from came with the output of the one before. A
+ * tape keeps what the backward pass reads; without one, a block's inner memory is released at once.
+ */
 #include "blocks.h"
 
 #include "attention.h"

@@ -80,12 +80,15 @@ static enum vqct_status spatial_step(const struct block_pass *pass, const struct
   enum vqct_status status =
       spatial_norm_backward(norm, pass->block->groups, x, pass->codes, swish, da,
                             gradient[SPATIAL_SCALE], gradient[SPATIAL_SHIFT], pass->exec);
-  for (int i = 0; i < SPATIAL_LAYERS && status == VQCT_OK; i++) {
+  if (status != VQCT_OK)
+    return status;
+  for (int i = 0; i < SPATIAL_LAYERS; i++) {
     status = layer_backward(pass, &norm->layer[i], &given, gradient[i], dcodes);
-    if (status == VQCT_OK)
-      add(pass->dcodes, dcodes, codes, pass->exec);
+    if (status != VQCT_OK)
+      return status;
+    add(pass->dcodes, dcodes, codes, pass->exec);
   }
-  return status;
+  return VQCT_OK;
 }
 
 /* From the gradient da of the normalised x to that of x; dx may be da. */
@@ -193,15 +196,17 @@ static enum vqct_status attention_block_backward(const struct block_pass *pass,
   status = attention_backward(tape->query, tape->key, tape->value, dmixed, (size_t)x->images,
                               positions, (size_t)x->channels, gradient, gradient + count,
                               gradient + 2 * count, pass->exec);
-  for (int i = ATTENTION_QUERY; i <= ATTENTION_VALUE && status == VQCT_OK; i++) {
+  if (status != VQCT_OK)
+    return status;
+  for (int i = ATTENTION_QUERY; i <= ATTENTION_VALUE; i++) {
     float *part = i == ATTENTION_QUERY ? da : dmixed; /* dmixed has served by now */
     status = layer_backward(pass, &block->layer[i], &normalised,
                             gradient + (size_t)(i - ATTENTION_QUERY) * count, part);
-    if (status == VQCT_OK && part != da)
+    if (status != VQCT_OK)
+      return status;
+    if (part != da)
       add(da, part, count, pass->exec);
   }
-  if (status != VQCT_OK)
-    return status;
   memcpy(dx, dy, count * sizeof *dx);
   return norm_step(pass, x, &block->norm[0], false, da, dx, true);
 }

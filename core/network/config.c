@@ -1,3 +1,6 @@
+/* Tables name every key with its place in the record, its range and how it is written; checking,
+ * reading and writing JSON all walk them, so a new number is one row. What depends on several keys
+ * (levels, the quantizer) is checked by a function of its own. */
 #include "config.h"
 
 #include <jansson.h>

@@ -1,6 +1,6 @@
 /* A parameter list is in the order of the forward pass and its names are taming's, so each name
  * tells which block it begins: the chains are built from the list alone, and the architecture is
- * written down once, in parameters.c.
+ * written down once, in network_parameters.c.
  */
 #include "network.h"
 
@@ -159,16 +159,19 @@ static enum vqct_status pack_layer(struct block_layer *layer, const float *weigh
 
 static enum vqct_status load_layer(struct block_layer *layer, const struct parameter_source *source,
                                    struct pool *pool, struct vqct_error *error) {
-  const float *weight = NULL, *bias = NULL;
+  const float *weight, *bias;
   enum vqct_status status = source->get(source->context, layer->weight, &weight, error);
-  if (status == VQCT_OK)
-    status = source->get(source->context, layer->bias, &bias, error);
-  if (status == VQCT_OK)
-    status = pack_layer(layer, weight, bias, pool, error);
-  if (source->release && weight)
-    source->release(source->context, layer->weight);
-  if (source->release && bias)
+  if (status != VQCT_OK)
+    return status;
+  status = source->get(source->context, layer->bias, &bias, error);
+  if (status != VQCT_OK)
+    goto release_weight;
+  status = pack_layer(layer, weight, bias, pool, error);
+  if (source->release)
     source->release(source->context, layer->bias);
+release_weight:
+  if (source->release)
+    source->release(source->context, layer->weight);
   return status;
 }
 
@@ -234,17 +237,21 @@ enum vqct_status network_new(const struct model_config *config, const struct par
   network->encoder.block = calloc(list->count, sizeof *network->encoder.block);
   network->decoder.block = calloc(list->count, sizeof *network->decoder.block);
   enum vqct_status status = VQCT_OK;
-  if (!network->encoder.block || !network->decoder.block)
+  if (!network->encoder.block || !network->decoder.block) {
     status = error_set(error, VQCT_MEMORY, "no memory for the network");
+    goto failed;
+  }
   struct chain_builder builder = {.list = list, .network = network};
-  if (status == VQCT_OK)
-    status = build_chains(&builder, error);
-  if (status == VQCT_OK)
-    status = network_load(network, source, NULL, error);
+  status = build_chains(&builder, error);
   if (status != VQCT_OK)
-    network_free(network);
-  else
-    *result = network;
+    goto failed;
+  status = network_load(network, source, NULL, error);
+  if (status != VQCT_OK)
+    goto failed;
+  *result = network;
+  return VQCT_OK;
+failed:
+  network_free(network);
   return status;
 }
 
@@ -308,18 +315,20 @@ static enum vqct_status forward_kept(const struct chain *chain, const struct act
                                      struct activation *y, struct block_tape *tape,
                                      const struct exec *exec, struct vqct_error *error) {
   struct activation input = *x, output = {0};
-  enum vqct_status status = VQCT_OK;
-  for (int i = 0; i < chain->blocks && status == VQCT_OK; i++) {
+  for (int i = 0; i < chain->blocks; i++) {
     const struct block *block = &chain->block[i];
+    int groups = block->statistics ? block->groups : 0;
     block_output_shape(block, &input, &output);
-    status =
-        activation_allocate(&output, block->statistics ? block->groups : 0, exec->arena, error);
-    if (status == VQCT_OK)
-      status = forward_block(block, &input, x, &output, &tape[i], exec, error);
+    enum vqct_status status = activation_allocate(&output, groups, exec->arena, error);
+    if (status != VQCT_OK)
+      return status;
+    status = forward_block(block, &input, x, &output, &tape[i], exec, error);
+    if (status != VQCT_OK)
+      return status;
     input = output;
   }
   *y = output;
-  return status;
+  return VQCT_OK;
 }
 
 /* The shape of the largest activation that a chain writes for x. */

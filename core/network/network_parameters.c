@@ -1,3 +1,5 @@
+/* The architecture of the taming family, written down once: which weights there are, in the order
+ * of the forward pass. network.c builds its chains from this list by the names. */
 #include "network_parameters.h"
 
 #include <math.h>

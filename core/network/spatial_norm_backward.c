@@ -1,3 +1,6 @@
+/* All positions of a block share the scale and shift of one code, so their gradients are summed
+ * there. A task is a row of codes with the rows of x under it: no two tasks write one code's sums.
+ */
 #include "spatial_norm_backward.h"
 
 #include <math.h>
@@ -63,20 +66,23 @@ enum vqct_status spatial_norm_backward(const struct norm *norm, int groups,
   float *scale = arena_alloc(exec->arena, 2 * images * channels * sizeof *scale);
   float *by = arena_alloc(exec->arena, images * rows * columns * channels * sizeof *by);
   struct conv_output output = {.y = by};
-  enum vqct_status status = scale && by ? VQCT_OK : VQCT_MEMORY;
-  if (status == VQCT_OK)
-    status = conv_forward(norm->layer[SPATIAL_SCALE].conv, &given, &output, exec);
-  if (status == VQCT_OK)
-    status = norm_input_read(norm, groups, x, codes, swish, &pass.input, exec);
-  if (status == VQCT_OK) {
-    group_norm_scale(x->sums, x->squares, norm->gamma, norm->beta, images,
-                     (size_t)x->height * (size_t)x->width, channels, (size_t)groups, scale,
-                     scale + images * channels);
-    pass.scale = scale;
-    pass.shift = scale + images * channels;
-    pass.by = by;
-    pool_run(exec->pool, images * rows, pass_row, &pass);
-  }
+  enum vqct_status status = VQCT_MEMORY;
+  if (!scale || !by)
+    goto done;
+  status = conv_forward(norm->layer[SPATIAL_SCALE].conv, &given, &output, exec);
+  if (status != VQCT_OK)
+    goto done;
+  status = norm_input_read(norm, groups, x, codes, swish, &pass.input, exec);
+  if (status != VQCT_OK)
+    goto done;
+  group_norm_scale(x->sums, x->squares, norm->gamma, norm->beta, images,
+                   (size_t)x->height * (size_t)x->width, channels, (size_t)groups, scale,
+                   scale + images * channels);
+  pass.scale = scale;
+  pass.shift = scale + images * channels;
+  pass.by = by;
+  pool_run(exec->pool, images * rows, pass_row, &pass);
+done:
   arena_release(exec->arena, mark);
   return status;
 }
