@@ -150,16 +150,20 @@ static enum vqct_status read_counters(const struct reading *reading, struct trai
                                       struct checkpoint_extra *extra) {
   uint64_t judged = 0;
   enum vqct_status status = read_count(reading, "step", &t->step);
-  if (status == VQCT_OK)
-    status = read_count(reading, "generator_steps", &t->generator.steps);
-  if (status == VQCT_OK)
-    status = read_count(reading, "discriminator_steps", &judged);
+  if (status != VQCT_OK)
+    return status;
+  status = read_count(reading, "generator_steps", &t->generator.steps);
+  if (status != VQCT_OK)
+    return status;
+  status = read_count(reading, "discriminator_steps", &judged);
+  if (status != VQCT_OK)
+    return status;
   /* One that has taken steps must be there, or the file is damaged. */
   extra->new_discriminator =
       t->discriminator && !judged && !has_block(reading, "discriminator.parameters");
   extra->new_average = t->generator.average && !has_block(reading, "generator.average");
   t->judge.steps = t->discriminator ? judged : 0;
-  return status;
+  return VQCT_OK;
 }
 
 static enum vqct_status read_all(const struct reading *reading, struct trainer *t,
@@ -167,16 +171,20 @@ static enum vqct_status read_all(const struct reading *reading, struct trainer *
   struct stored blocks[BLOCKS_MAX];
   size_t count = list_blocks(t, blocks);
   enum vqct_status status = check_kind(reading, t);
-  if (status == VQCT_OK)
-    status = read_counters(reading, t, extra);
-  for (size_t i = 0; i < count && status == VQCT_OK; i++)
-    if (!is_left_out(extra, blocks[i].name))
-      status = read_block(reading, &blocks[i]);
+  if (status != VQCT_OK)
+    return status;
+  status = read_counters(reading, t, extra);
+  if (status != VQCT_OK)
+    return status;
+  for (size_t i = 0; i < count; i++)
+    if (!is_left_out(extra, blocks[i].name) &&
+        (status = read_block(reading, &blocks[i])) != VQCT_OK)
+      return status;
   if (extra->new_average)
     optimizer_start_average(&t->generator);
   extra->best = strtod(text_of(reading, "best"), NULL);
   snprintf(extra->best_of, sizeof extra->best_of, "%s", text_of(reading, "best_of"));
-  return status;
+  return VQCT_OK;
 }
 
 enum vqct_status checkpoint_load(const char *path, struct trainer *t,

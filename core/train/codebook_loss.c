@@ -1,3 +1,6 @@
+/* Two passes, neither of which adds to one number from two tasks: over blocks of positions for the
+ * loss and the vectors' gradients, then over slices of channels for those of the codes, which any
+ * number of positions share. So sums keep one order, whatever the team. */
 #include "codebook_loss.h"
 
 #include "code_gradients.h"

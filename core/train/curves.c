@@ -242,28 +242,33 @@ static void draw_panel(struct drawing *drawing, size_t p, size_t place) {
   put(drawing, "</text>\n");
 }
 
+static void draw_panels(struct drawing *drawing) {
+  size_t shown = 0;
+  for (size_t p = 0; p < PANELS; p++)
+    shown += has_values(drawing->series[p]);
+  int height = (int)((shown + COLUMNS - 1) / COLUMNS) * PANEL_HEIGHT;
+  put(drawing,
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
+      "font-family=\"sans-serif\" font-size=\"11\">\n"
+      "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
+      COLUMNS * PANEL_WIDTH, height);
+  for (size_t p = 0, place = 0; p < PANELS; p++)
+    if (has_values(drawing->series[p]))
+      draw_panel(drawing, p, place++);
+  put(drawing, "</svg>\n");
+}
+
 enum vqct_status curves_draw(const char *metrics, const char *svg, struct vqct_error *error) {
   struct drawing *drawing = calloc(1, sizeof *drawing);
   if (!drawing)
     return error_set(error, VQCT_MEMORY, "no memory to draw %s", svg);
   enum vqct_status status = read_lines(metrics, drawing, error);
-  if (status == VQCT_OK) {
-    size_t shown = 0;
-    for (size_t p = 0; p < PANELS; p++)
-      shown += has_values(drawing->series[p]);
-    int height = (int)((shown + COLUMNS - 1) / COLUMNS) * PANEL_HEIGHT;
-    put(drawing,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
-        "font-family=\"sans-serif\" font-size=\"11\">\n"
-        "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
-        COLUMNS * PANEL_WIDTH, height);
-    for (size_t p = 0, place = 0; p < PANELS; p++)
-      if (has_values(drawing->series[p]))
-        draw_panel(drawing, p, place++);
-    put(drawing, "</svg>\n");
-    status = drawing->failed ? error_set(error, VQCT_MEMORY, "no memory to draw %s", svg)
-                             : atomic_file_save(svg, drawing->text, drawing->size, error);
-  }
+  if (status != VQCT_OK)
+    goto done;
+  draw_panels(drawing);
+  status = drawing->failed ? error_set(error, VQCT_MEMORY, "no memory to draw %s", svg)
+                           : atomic_file_save(svg, drawing->text, drawing->size, error);
+done:
   for (size_t p = 0; p < PANELS; p++)
     for (size_t s = 0; s < SERIES_MAX; s++)
       free(drawing->series[p][s].point);

@@ -175,21 +175,23 @@ static enum vqct_status batch_norm(const struct discriminator *d, struct discrim
   kept->squares = kept->sums + channels;
   struct arena_mark mark = arena_mark(exec->arena);
   float *scale = arena_alloc(exec->arena, 2 * channels * sizeof *scale);
-  enum vqct_status status = scale ? VQCT_OK : VQCT_MEMORY;
-  if (status == VQCT_OK)
-    status = group_norm_statistics(kept->convolved, 1, positions, channels, channels, kept->sums,
-                                   kept->squares, exec);
-  if (status == VQCT_OK) {
-    if (reduction)
-      reduction->sum(reduction->context, kept->sums, 2 * channels);
-    for (size_t c = 0; c < channels; c++)
-      kept->squares[c] += (BATCH_NORM_EPSILON - NORM_EPSILON) * (double)all;
-    group_norm_scale(kept->sums, kept->squares, values(d, d->layer[i].gamma),
-                     values(d, d->layer[i].beta), 1, all, channels, channels, scale,
-                     scale + channels);
-    norm_apply(kept->convolved, 1, positions, channels, scale, scale + channels, false,
-               kept->active, exec);
-  }
+  enum vqct_status status = VQCT_MEMORY;
+  if (!scale)
+    goto done;
+  status = group_norm_statistics(kept->convolved, 1, positions, channels, channels, kept->sums,
+                                 kept->squares, exec);
+  if (status != VQCT_OK)
+    goto done;
+  if (reduction)
+    reduction->sum(reduction->context, kept->sums, 2 * channels);
+  for (size_t c = 0; c < channels; c++)
+    kept->squares[c] += (BATCH_NORM_EPSILON - NORM_EPSILON) * (double)all;
+  group_norm_scale(kept->sums, kept->squares, values(d, d->layer[i].gamma),
+                   values(d, d->layer[i].beta), 1, all, channels, channels, scale,
+                   scale + channels);
+  norm_apply(kept->convolved, 1, positions, channels, scale, scale + channels, false, kept->active,
+             exec);
+done:
   arena_release(exec->arena, mark);
   return status;
 }
@@ -212,11 +214,13 @@ static enum vqct_status layer_forward(const struct discriminator *d,
     return VQCT_MEMORY;
   const struct conv_output output = {.y = kept->convolved};
   enum vqct_status status = conv_forward(layer->conv, &input, &output, exec);
-  if (status == VQCT_OK && layer->gamma != NONE)
-    status = batch_norm(d, pass, i, reduction, exec);
-  if (status == VQCT_OK && !last)
+  if (status != VQCT_OK)
+    return status;
+  if (layer->gamma != NONE && (status = batch_norm(d, pass, i, reduction, exec)) != VQCT_OK)
+    return status;
+  if (!last)
     leaky(kept->active, kept->active, count, false, exec);
-  return status;
+  return VQCT_OK;
 }
 
 enum vqct_status discriminator_sizes(const struct discriminator *d, int height, int width,
@@ -272,7 +276,7 @@ static enum vqct_status layer_backward(const struct discriminator *d,
                                    .images = pass->images,
                                    .height = i ? pass->kept[i - 1].height : pass->height,
                                    .width = i ? pass->kept[i - 1].width : pass->width};
-  enum vqct_status status = VQCT_OK;
+  enum vqct_status status;
   if (i < d->layers - 1)
     leaky(kept->active, dy, kept_size(d, pass, i), true, exec);
   if (layer->gamma != NONE) {
@@ -291,14 +295,19 @@ static enum vqct_status layer_backward(const struct discriminator *d,
     };
     status = group_norm_backward(&step, dy, dy, false, gradient(d, gradients, layer->gamma),
                                  gradient(d, gradients, layer->beta), exec);
+    if (status != VQCT_OK)
+      return status;
   }
-  if (status == VQCT_OK && gradients)
+  if (gradients) {
     status = conv_backward_weight(&layer->shape, &input, dy, gradient(d, gradients, layer->weight),
                                   gradient(d, gradients, layer->bias), exec);
-  if (status == VQCT_OK && dx)
-    status = conv_backward_input(&layer->shape, values(d, layer->weight), dy, input.images,
-                                 input.height, input.width, dx, exec);
-  return status;
+    if (status != VQCT_OK)
+      return status;
+  }
+  if (!dx)
+    return VQCT_OK;
+  return conv_backward_input(&layer->shape, values(d, layer->weight), dy, input.images,
+                             input.height, input.width, dx, exec);
 }
 
 enum vqct_status discriminator_backward(const struct discriminator *d,
@@ -313,12 +322,15 @@ enum vqct_status discriminator_backward(const struct discriminator *d,
       largest = kept_size(d, pass, i);
   float *buffer[2] = {arena_alloc(exec->arena, largest * sizeof(float)),
                       arena_alloc(exec->arena, largest * sizeof(float))};
-  enum vqct_status status = buffer[0] && buffer[1] ? VQCT_OK : VQCT_MEMORY;
-  if (status == VQCT_OK)
-    memcpy(buffer[(d->layers - 1) % 2], dlogit, pass->logits * sizeof(float));
+  enum vqct_status status = VQCT_MEMORY;
+  if (!buffer[0] || !buffer[1])
+    goto done;
+  memcpy(buffer[(d->layers - 1) % 2], dlogit, pass->logits * sizeof(float));
+  status = VQCT_OK;
   for (int i = d->layers - 1; i >= 0 && status == VQCT_OK; i--)
     status = layer_backward(d, pass, i, buffer[i % 2], gradients, i ? buffer[(i + 1) % 2] : dx,
                             reduction, exec);
+done:
   arena_release(exec->arena, mark);
   if (status != VQCT_OK)
     return error_set(error, status, "no memory for the discriminator's gradients");

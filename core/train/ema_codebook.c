@@ -1,3 +1,6 @@
+/* All processes must end with the same codes without sending them: counts and sums are reduced
+ * before anything moves, and a restarted code's vector comes from the first process through the
+ * same reduction, in which the others add zeros. */
 #include "ema_codebook.h"
 
 #include <string.h>
@@ -69,26 +72,28 @@ enum vqct_status ema_codebook_update(struct ema_codebook *codebook,
   float *count = arena_calloc(exec->arena, codes, sizeof *count);
   float *sum = arena_calloc(exec->arena, codes * d, sizeof *sum);
   bool *dead = arena_calloc(exec->arena, codes, sizeof *dead);
-  enum vqct_status status = count && sum && dead ? VQCT_OK : VQCT_MEMORY;
-  if (status == VQCT_OK) {
-    gather(quantizer, z, tokens, positions, count, sum);
-    if (reduction) {
-      reduction->sum_float(reduction->context, count, codes);
-      reduction->sum_float(reduction->context, sum, codes * d);
-    }
-    move(codebook, count, sum, dead);
-    float *chosen = sum; /* it has served by now */
-    memset(chosen, 0, codes * d * sizeof *chosen);
-    if (!reduction || reduction->rank == 0)
-      restart(codebook, quantizer, z, positions, step, chosen, dead);
-    if (reduction)
-      reduction->sum_float(reduction->context, chosen, codes * d);
-    for (size_t i = 0; i < codes * d; i++)
-      if (dead[i / d]) {
-        codebook->value[i] = codebook->sum[i] = chosen[i];
-        codebook->count[i / d] = 1;
-      }
+  enum vqct_status status = VQCT_MEMORY;
+  if (!count || !sum || !dead)
+    goto done;
+  gather(quantizer, z, tokens, positions, count, sum);
+  if (reduction) {
+    reduction->sum_float(reduction->context, count, codes);
+    reduction->sum_float(reduction->context, sum, codes * d);
   }
+  move(codebook, count, sum, dead);
+  float *chosen = sum; /* it has served by now */
+  memset(chosen, 0, codes * d * sizeof *chosen);
+  if (!reduction || reduction->rank == 0)
+    restart(codebook, quantizer, z, positions, step, chosen, dead);
+  if (reduction)
+    reduction->sum_float(reduction->context, chosen, codes * d);
+  for (size_t i = 0; i < codes * d; i++)
+    if (dead[i / d]) {
+      codebook->value[i] = codebook->sum[i] = chosen[i];
+      codebook->count[i / d] = 1;
+    }
+  status = VQCT_OK;
+done:
   arena_release(exec->arena, mark);
   return status;
 }

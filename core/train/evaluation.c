@@ -1,3 +1,5 @@
+/* Sums over pictures, one at a time. Both pictures become floats once and every network that looks
+ * at them reads those. */
 #include "evaluation.h"
 
 #include <math.h>
@@ -52,10 +54,11 @@ static enum vqct_status add_seen(struct evaluation *evaluation, const struct vqc
   struct pair pair = {values, values + 3 * pixels, (int)original->height, (int)original->width};
   fit_floats(original->pixels, 3 * pixels, values);
   fit_floats(made->pixels, 3 * pixels, values + 3 * pixels);
-  if (perceptual)
-    status = add_lpips(evaluation, &pair, perceptual, exec, error);
-  if (status == VQCT_OK && evaluation->features)
+  if (perceptual && (status = add_lpips(evaluation, &pair, perceptual, exec, error)) != VQCT_OK)
+    goto done;
+  if (evaluation->features)
     status = add_features(evaluation->features, &pair, exec, error);
+done:
   arena_release(exec->arena, mark);
   return status;
 }
@@ -65,12 +68,16 @@ enum vqct_status evaluation_add(struct evaluation *evaluation, const struct vqct
                                 const struct exec *exec, struct vqct_error *error) {
   double psnr, ssim;
   enum vqct_status status = vqct_image_psnr(original, made, &psnr, error);
-  if (status == VQCT_OK)
-    status = vqct_image_ssim(original, made, &ssim, error);
-  if (status == VQCT_OK && (perceptual || evaluation->features))
-    status = add_seen(evaluation, original, made, perceptual, exec, error);
   if (status != VQCT_OK)
     return status;
+  status = vqct_image_ssim(original, made, &ssim, error);
+  if (status != VQCT_OK)
+    return status;
+  if (perceptual || evaluation->features) {
+    status = add_seen(evaluation, original, made, perceptual, exec, error);
+    if (status != VQCT_OK)
+      return status;
+  }
   if (isfinite(psnr))
     evaluation->psnr += psnr;
   else

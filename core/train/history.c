@@ -1,3 +1,6 @@
+/* Each line is flushed as it is written, so a run that is killed loses at most the line it was
+ * writing. Going on from a checkpoint writes the file anew without the lines of later steps and
+ * without a torn last one, and only then appends. */
 #include "history.h"
 
 #include <errno.h>
@@ -36,8 +39,9 @@ static enum vqct_status keep_lines(const char *path, uint64_t step, struct vqct_
   if (access(path, F_OK) != 0)
     return VQCT_OK;
   enum vqct_status status = mapped_file_open(path, &old, error);
-  if (status == VQCT_OK)
-    status = atomic_file_open(path, &new, error);
+  if (status != VQCT_OK)
+    return status;
+  status = atomic_file_open(path, &new, error);
   const char *at = (const char *)old.data;
   const char *end = at ? at + old.size : NULL;
   while (status == VQCT_OK && at != end) {

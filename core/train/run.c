@@ -17,15 +17,17 @@ static enum vqct_status one_step(struct run *run, struct run_interval *interval)
   size_t size = (size_t)side * (size_t)side * (size_t)s->config.image_channels;
   struct vqct_train_losses losses;
   enum vqct_status status = VQCT_OK;
-  for (int part = 0; part < s->accumulate && status == VQCT_OK; part++) {
+  for (int part = 0; part < s->accumulate; part++) {
     for (int n = 0; n < images && status == VQCT_OK; n++)
       status = loader_next(run->loader, run->batch + (size_t)n * size, run->error);
-    if (status == VQCT_OK)
-      status = trainer_accumulate(t, run->batch, images, side, side, part, s->accumulate, &losses,
-                                  run->error);
+    if (status != VQCT_OK)
+      return status;
+    status = trainer_accumulate(t, run->batch, images, side, side, part, s->accumulate, &losses,
+                                run->error);
+    if (status != VQCT_OK)
+      return status;
   }
-  if (status == VQCT_OK)
-    status = trainer_update(t, &losses, run->error);
+  status = trainer_update(t, &losses, run->error);
   if (status != VQCT_OK)
     return status;
   losses_add(&interval->sum, &losses);
@@ -42,17 +44,17 @@ static enum vqct_status after_step(struct run *run, struct run_interval *interva
   bool keep = end || validate || (s->checkpoint_every && step % s->checkpoint_every == 0);
   bool better = false;
   double begin = run_seconds();
-  enum vqct_status status = VQCT_OK;
+  enum vqct_status status;
   if (!run_leads(run))
     return VQCT_OK;
-  if (validate)
-    status = run_validate(run, &better);
-  if (status == VQCT_OK && better)
-    status = run_save(run, RUN_BEST);
-  if (status == VQCT_OK && keep)
-    status = run_save(run, RUN_LAST);
+  if (validate && (status = run_validate(run, &better)) != VQCT_OK)
+    return status;
+  if (better && (status = run_save(run, RUN_BEST)) != VQCT_OK)
+    return status;
+  if (keep && (status = run_save(run, RUN_LAST)) != VQCT_OK)
+    return status;
   interval->since += run_seconds() - begin; /* the log's rate is that of training */
-  return status;
+  return VQCT_OK;
 }
 
 /* Whether any process was asked to stop: all of them end after the same step. */
@@ -82,10 +84,10 @@ static enum vqct_status loop(struct run *run) {
     if (status != VQCT_OK)
       return status;
     bool end = t->step == s->steps, stopped = asked_to_stop(run) || t->step == last;
-    if (end || (s->log_every && t->step % s->log_every == 0))
-      status = run_log(run, &interval);
-    if (status == VQCT_OK)
-      status = stopped && !end ? stop(run) : after_step(run, &interval, end);
+    bool log = end || (s->log_every && t->step % s->log_every == 0);
+    if (log && (status = run_log(run, &interval)) != VQCT_OK)
+      return status;
+    status = stopped && !end ? stop(run) : after_step(run, &interval, end);
     if (status != VQCT_OK)
       return status;
   }
@@ -103,10 +105,15 @@ enum vqct_status run_training(const struct run_settings *settings,
                     .started = run_seconds(),
                     .error = error};
   enum vqct_status status = run_open(&run);
-  if (status == VQCT_OK && hooks->begin && run_leads(&run))
+  if (status != VQCT_OK)
+    goto done;
+  if (hooks->begin && run_leads(&run)) {
     status = hooks->begin(hooks->context, error);
-  if (status == VQCT_OK)
-    status = loop(&run);
+    if (status != VQCT_OK)
+      goto done;
+  }
+  status = loop(&run);
+done:
   run_close(&run);
   return status;
 }

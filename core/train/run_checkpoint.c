@@ -1,3 +1,5 @@
+/* Where a run begins: with what its folder's last checkpoint holds, which --resume must allow, or
+ * anew. The best score goes on only while it is measured in the same way. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

@@ -1,3 +1,6 @@
+/* What a run's folder holds and who may write it: the leader, which holds the folder's lock. The
+ * metrics grow line by line; every other file is replaced whole, so what a killed run left half
+ * written stands under a name of its own and is swept away when the next one opens. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -84,13 +84,15 @@ static enum vqct_status match_by_words(const struct run *run, struct matched *ma
   if (theirs->code_dimension != run->config.code_dimension)
     return VQCT_OK;
   enum vqct_status status = list_words(run, 0, adjectives, &words[0]);
-  if (status == VQCT_OK)
-    status = list_words(run, adjectives, all, &words[1]);
+  if (status != VQCT_OK)
+    goto done;
+  status = list_words(run, adjectives, all, &words[1]);
   /* Where two codes of the file share a word, numbers are no rows. */
   if (status == VQCT_OK && words[0].count == adjectives && words[1].count == all - adjectives) {
     match_words(run, 0, run->codes.adjectives, 0, &words[0], matched);
     match_words(run, run->codes.adjectives, run->codes.words, adjectives, &words[1], matched);
   }
+done:
   word_table_free(&words[0]);
   word_table_free(&words[1]);
   return status;

@@ -1,3 +1,5 @@
+/* A line of the log. Losses and counts are summed over all processes, so each of them comes here at
+ * the same step, and only the leader writes. */
 #include <stddef.h>
 #include <time.h>
 

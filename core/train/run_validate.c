@@ -1,3 +1,6 @@
+/* Validation: the averaged weights are loaded, reconstruct the pictures that are held out, and what
+ * comes of it is published (model, sheet of pictures, line of the history, curves); then the
+ * weights of training are packed again. Bad pictures are said and left out. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -66,20 +69,21 @@ static enum vqct_status measure(struct validation *v, struct vqct_image *origina
   to_floats(v, original);
   enum vqct_status status =
       trainer_reconstruct(run->trainer, v->x, 1, v->side, v->side, v->y, v->tokens, run->error);
-  if (status == VQCT_OK)
-    status = make_picture(v, original, &made);
-  if (status == VQCT_OK) {
-    evaluation_count(&v->sums, v->tokens, run->trainer->quantizer.planes, v->positions);
-    status =
-        evaluation_add(&v->sums, original, &made, run->perceptual, &run->trainer->exec, run->error);
-  }
-  if (status == VQCT_OK && v->shown < SHEET_PICTURES) {
-    v->sheet[v->shown] = *original;
-    v->sheet[SHEET_PICTURES + v->shown++] = made;
-    original->pixels = NULL;
-  } else {
-    vqct_image_free(&made);
-  }
+  if (status != VQCT_OK)
+    return status;
+  status = make_picture(v, original, &made);
+  if (status != VQCT_OK)
+    goto done;
+  evaluation_count(&v->sums, v->tokens, run->trainer->quantizer.planes, v->positions);
+  status =
+      evaluation_add(&v->sums, original, &made, run->perceptual, &run->trainer->exec, run->error);
+  if (status != VQCT_OK || v->shown == SHEET_PICTURES)
+    goto done;
+  v->sheet[v->shown] = *original;
+  v->sheet[SHEET_PICTURES + v->shown++] = made;
+  original->pixels = made.pixels = NULL;
+done:
+  vqct_image_free(&made);
   return status;
 }
 
@@ -99,8 +103,7 @@ static void say_good(const struct validation *v) {
 static enum vqct_status measure_all(struct validation *v) {
   struct run *run = v->run;
   const struct pictures *set = run->validation ? run->validation : run->pictures;
-  enum vqct_status status = VQCT_OK;
-  for (size_t i = 0; i < validation_count(run) && status == VQCT_OK; i++) {
+  for (size_t i = 0; i < validation_count(run); i++) {
     struct vqct_image original = {0};
     struct vqct_error fault;
     size_t picture = run->validation ? i : loader_held_out(run->loader, i);
@@ -109,12 +112,13 @@ static enum vqct_status measure_all(struct validation *v) {
         run->hooks->message(run->hooks->context, fault.message);
       continue;
     }
-    status = measure(v, &original);
+    enum vqct_status status = measure(v, &original);
     vqct_image_free(&original);
+    if (status != VQCT_OK)
+      return status;
   }
-  if (status == VQCT_OK)
-    say_good(v);
-  return status;
+  say_good(v);
+  return VQCT_OK;
 }
 
 /* Counts for the model, which live traffic is compared with: what these weights choose in the
@@ -125,22 +129,22 @@ static enum vqct_status count_chosen(struct validation *v) {
   size_t codes = run->trainer->codes, all = loader_training_count(run->loader);
   size_t most = (size_t)run->settings->validation_pictures;
   struct evaluation sums = {.counts = v->chosen};
-  enum vqct_status status = VQCT_OK;
   for (size_t i = 0; i < codes; i++)
     v->chosen[i] = v->sums.counts[i];
-  for (size_t i = 0; i < all && i < most && status == VQCT_OK; i++) {
+  for (size_t i = 0; i < all && i < most; i++) {
     struct vqct_image image = {0};
     struct vqct_error fault; /* the loader names bad pictures */
     if (decode(v, run->pictures, loader_training(run->loader, i), &image, &fault) != VQCT_OK)
       continue;
     to_floats(v, &image);
     vqct_image_free(&image);
-    status =
+    enum vqct_status status =
         trainer_reconstruct(run->trainer, v->x, 1, v->side, v->side, NULL, v->tokens, run->error);
-    if (status == VQCT_OK)
-      evaluation_count(&sums, v->tokens, run->trainer->quantizer.planes, v->positions);
+    if (status != VQCT_OK)
+      return status;
+    evaluation_count(&sums, v->tokens, run->trainer->quantizer.planes, v->positions);
   }
-  return status;
+  return VQCT_OK;
 }
 
 static enum vqct_status save_sheet(struct validation *v, const char *path) {
@@ -175,13 +179,15 @@ static enum vqct_status publish(struct validation *v, bool *better) {
   *better = v->sums.pictures && score < run->best;
   run->best = *better ? score : run->best;
   enum vqct_status status = save_model(v, run->path[RUN_MODEL]);
-  if (status == VQCT_OK && v->sums.pictures) {
+  if (status != VQCT_OK)
+    return status;
+  if (v->sums.pictures) {
     if (run->hooks->validated)
       run->hooks->validated(run->hooks->context, run->trainer->step, &result);
     status = history_add_validation(run->history, run->trainer->step, &result, run->error);
+    if (status != VQCT_OK)
+      return status;
   }
-  if (status != VQCT_OK)
-    return status;
   status = save_sheet(v, run->path[RUN_SHEET]);
   if (status != VQCT_OK)
     return status;

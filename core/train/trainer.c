@@ -1,3 +1,7 @@
+/* What a trainer consists of. The generator (the network, then the weights of the codes' transfer)
+ * is one flat block with one optimizer, the discriminator another. The network computes with packed
+ * copies of its part, so these must be made anew whenever values change: trainer_pack after a step,
+ * trainer_load to look through the averaged weights. */
 #include "trainer.h"
 
 #include <stdlib.h>
@@ -144,12 +148,14 @@ enum vqct_status trainer_new(const struct model_config *config,
   t->reduction = reduction;
   t->codes = (size_t)model_config_codes(config);
   status = new_generator(t, prior, error);
-  if (status == VQCT_OK && settings->adversarial_start != UINT64_MAX)
-    status = new_judge(t, error);
-  if (status == VQCT_OK)
-    *result = t;
-  else
-    trainer_free(t);
+  if (status != VQCT_OK)
+    goto failed;
+  if (settings->adversarial_start != UINT64_MAX && (status = new_judge(t, error)) != VQCT_OK)
+    goto failed;
+  *result = t;
+  return VQCT_OK;
+failed:
+  trainer_free(t);
   return status;
 }
 
@@ -196,9 +202,9 @@ enum vqct_status trainer_pack(struct trainer *t, struct vqct_error *error) {
   struct flat values = {&t->list, t->generator.parameters};
   struct parameter_source source = source_of(&values);
   enum vqct_status status = network_load(t->network, &source, t->exec.pool, error);
-  if (status == VQCT_OK && t->discriminator)
-    status = discriminator_load(t->discriminator, t->judge.parameters, t->exec.pool, error);
-  return status;
+  if (status != VQCT_OK || !t->discriminator)
+    return status;
+  return discriminator_load(t->discriminator, t->judge.parameters, t->exec.pool, error);
 }
 
 void trainer_clear_counts(struct trainer *t) {
@@ -235,10 +241,12 @@ enum vqct_status trainer_reconstruct(struct trainer *t, float *x, int images, in
                                 .channels = t->config.image_channels};
   struct activation z, out = {0};
   enum vqct_status status = choose_codes(t, &in, &z, tokens, error);
-  if (status == VQCT_OK && y)
-    status = chain_forward(&t->network->decoder, &z, &out, NULL, &t->exec, error);
-  if (status == VQCT_OK && y)
+  if (status != VQCT_OK || !y)
+    goto done;
+  status = chain_forward(&t->network->decoder, &z, &out, NULL, &t->exec, error);
+  if (status == VQCT_OK)
     memcpy(y, out.data, (size_t)images * activation_image_size(&out) * sizeof *y);
+done:
   arena_release(&t->arena, mark);
   return status;
 }

@@ -43,6 +43,11 @@ static enum vqct_status no_memory(const struct micro_batch *b) {
                    b->x.images, b->x.width, b->x.height);
 }
 
+/* Whether the discriminator judges in this step. */
+static bool is_adversarial(const struct trainer *t) {
+  return t->discriminator && t->step >= t->settings.adversarial_start;
+}
+
 static float *take(const struct micro_batch *b, size_t count) {
   return arena_alloc(b->t->exec.arena, count * sizeof(float));
 }
@@ -115,14 +120,15 @@ static enum vqct_status reconstruction(struct micro_batch *b) {
                                         (float)s->pixel_weight * b->scale, &pixel, b->dy, &t->exec);
   if (status != VQCT_OK)
     return no_memory(b);
-  if (t->perceptual)
+  if (t->perceptual) {
     status = perceptual_loss(t->perceptual, b->x.data, b->y.data, b->x.images, b->x.height,
                              b->x.width, (float)s->perceptual_weight * b->scale, &perceptual, b->dy,
                              &t->exec, b->error);
+    if (status != VQCT_OK)
+      return status;
+  }
   b->losses->pixel += pixel * (double)b->scale;
   b->losses->perceptual += perceptual * (double)b->scale;
-  if (status != VQCT_OK)
-    return status;
   status = check_finite(b, pixel, "the pixel loss");
   if (status != VQCT_OK)
     return status;
@@ -150,71 +156,93 @@ static enum vqct_status last_weight_norm(const struct micro_batch *b, const floa
   return status;
 }
 
-/* Adds the adversarial loss to dy, weighted so that both losses pull equally at the last layer. */
+/* The weight of the adversarial gradient dy with which both losses pull equally at the last layer.
+ */
+static enum vqct_status adaptive_weight(const struct micro_batch *b, const float *dy,
+                                        double *weight) {
+  const struct trainer *t = b->t;
+  double reconstruction_norm = 0, adversarial_norm = 0;
+  enum vqct_status status = last_weight_norm(b, b->dy, &reconstruction_norm);
+  if (status != VQCT_OK)
+    return status;
+  status = last_weight_norm(b, dy, &adversarial_norm);
+  if (status != VQCT_OK)
+    return status;
+  /* Both norms carry this part's scale, which the small constant must not be measured against. */
+  double unit = (double)b->scale * (t->reduction ? t->reduction->ranks : 1);
+  double ratio = reconstruction_norm / (adversarial_norm + ADAPTIVE_EPSILON * unit);
+  *weight = fmin(fmax(ratio, 0), ADAPTIVE_LIMIT) * t->settings.adversarial_weight;
+  return VQCT_OK;
+}
+
+/* Adds the adversarial loss, weighted, to dy. What it takes from the arena stays there. */
 static enum vqct_status deceive(const struct micro_batch *b, const struct discriminator_pass *made,
                                 float *dlogit) {
   const struct trainer *t = b->t;
   double loss = loss_hinge(HINGE_GENERATOR, made->logit, made->logits, b->scale, dlogit);
-  double reconstruction_norm = 0, adversarial_norm = 0;
-  struct arena_mark mark = arena_mark(t->exec.arena);
+  double weight = 0;
   float *dy = take(b, size_of(&b->y));
   if (!dy)
     return no_memory(b);
   enum vqct_status status = discriminator_backward(t->discriminator, made, dlogit, NULL, dy,
                                                    t->reduction, &t->exec, b->error);
-  if (status == VQCT_OK)
-    status = last_weight_norm(b, b->dy, &reconstruction_norm);
-  if (status == VQCT_OK)
-    status = last_weight_norm(b, dy, &adversarial_norm);
-  /* Both norms carry this part's scale, which the small constant must not be measured against. */
-  double unit = (double)b->scale * (t->reduction ? t->reduction->ranks : 1);
-  double weight = reconstruction_norm / (adversarial_norm + ADAPTIVE_EPSILON * unit);
-  weight = fmin(fmax(weight, 0), ADAPTIVE_LIMIT) * t->settings.adversarial_weight;
-  for (size_t i = 0; status == VQCT_OK && i < size_of(&b->y); i++)
+  if (status != VQCT_OK)
+    return status;
+  status = adaptive_weight(b, dy, &weight);
+  if (status != VQCT_OK)
+    return status;
+  for (size_t i = 0; i < size_of(&b->y); i++)
     b->dy[i] += (float)weight * dy[i];
   b->losses->generator += loss * (double)b->scale;
   b->losses->adaptive_weight += weight * (double)b->scale;
-  arena_release(t->exec.arena, mark);
-  return status == VQCT_OK ? check_finite(b, weight * loss, "the adversarial loss") : status;
+  return check_finite(b, weight * loss, "the adversarial loss");
 }
 
-/* The discriminator's own loss: half of that on real and half of that on made pictures. */
+/* The discriminator's own loss: half of that on real and half of that on made pictures. What it
+ * takes from the arena stays there. */
 static enum vqct_status judge(const struct micro_batch *b, const struct discriminator_pass *made,
                               float *dlogit) {
   struct trainer *t = b->t;
   struct discriminator_pass real;
-  struct arena_mark mark = arena_mark(t->exec.arena);
   double loss = loss_hinge(HINGE_MADE, made->logit, made->logits, 0.5F * b->scale, dlogit);
   enum vqct_status status = discriminator_backward(
       t->discriminator, made, dlogit, t->judge.gradients, NULL, t->reduction, &t->exec, b->error);
-  if (status == VQCT_OK)
-    status = discriminator_forward(t->discriminator, b->x.data, b->x.images, b->x.height,
-                                   b->x.width, t->reduction, &real, &t->exec, b->error);
-  if (status == VQCT_OK) {
-    loss += loss_hinge(HINGE_REAL, real.logit, real.logits, 0.5F * b->scale, dlogit);
-    status = discriminator_backward(t->discriminator, &real, dlogit, t->judge.gradients, NULL,
-                                    t->reduction, &t->exec, b->error);
-  }
+  if (status != VQCT_OK)
+    return status;
+  status = discriminator_forward(t->discriminator, b->x.data, b->x.images, b->x.height, b->x.width,
+                                 t->reduction, &real, &t->exec, b->error);
+  if (status != VQCT_OK)
+    return status;
+  loss += loss_hinge(HINGE_REAL, real.logit, real.logits, 0.5F * b->scale, dlogit);
+  status = discriminator_backward(t->discriminator, &real, dlogit, t->judge.gradients, NULL,
+                                  t->reduction, &t->exec, b->error);
+  if (status != VQCT_OK)
+    return status;
   b->losses->discriminator += 0.5 * loss * (double)b->scale;
-  arena_release(t->exec.arena, mark);
-  return status == VQCT_OK ? check_finite(b, loss, "the discriminator's loss") : status;
+  return check_finite(b, loss, "the discriminator's loss");
 }
 
 static enum vqct_status adversary(const struct micro_batch *b) {
   const struct trainer *t = b->t;
   struct discriminator_pass made;
-  struct arena_mark mark = arena_mark(t->exec.arena);
+  struct arena_mark begin = arena_mark(t->exec.arena);
   enum vqct_status status =
       discriminator_forward(t->discriminator, b->y.data, b->y.images, b->y.height, b->y.width,
                             t->reduction, &made, &t->exec, b->error);
-  float *dlogit = status == VQCT_OK ? take(b, made.logits) : NULL;
-  if (status == VQCT_OK && !dlogit)
+  if (status != VQCT_OK)
+    goto done;
+  float *dlogit = take(b, made.logits);
+  if (!dlogit) {
     status = no_memory(b);
-  if (status == VQCT_OK)
-    status = deceive(b, &made, dlogit);
+    goto done;
+  }
+  struct arena_mark judged = arena_mark(t->exec.arena);
+  status = deceive(b, &made, dlogit);
+  arena_release(t->exec.arena, judged);
   if (status == VQCT_OK)
     status = judge(b, &made, dlogit);
-  arena_release(t->exec.arena, mark);
+done:
+  arena_release(t->exec.arena, begin);
   return status;
 }
 
@@ -271,10 +299,11 @@ static enum vqct_status pass_through(struct micro_batch *b, uint64_t number) {
   if (!(b->dy = arena_calloc(&t->arena, size_of(&b->y), sizeof *b->dy)))
     return no_memory(b);
   status = reconstruction(b);
-  if (status == VQCT_OK && t->discriminator && t->step >= t->settings.adversarial_start)
-    status = adversary(b);
-  if (status == VQCT_OK)
-    status = backward(b);
+  if (status != VQCT_OK)
+    return status;
+  if (is_adversarial(t) && (status = adversary(b)) != VQCT_OK)
+    return status;
+  status = backward(b);
   if (status != VQCT_OK || t->transfer)
     return status;
   status = ema_codebook_update(&t->ema, &t->quantizer, b->z.data, b->tokens, b->positions, number,
@@ -338,26 +367,27 @@ static void reduce(const struct trainer *t, struct optimizer *optimizer) {
 
 enum vqct_status trainer_update(struct trainer *t, struct vqct_train_losses *losses,
                                 struct vqct_error *error) {
-  bool adversarial = t->discriminator && t->step >= t->settings.adversarial_start;
-  enum vqct_status status = VQCT_OK;
-  if (t->transfer)
-    status = transfer_backward(t->transfer, t->generator.parameters + t->list.total, t->dcodes,
-                               t->generator.gradients + t->list.total, &t->exec);
-  if (status != VQCT_OK)
-    return error_set(error, status, "no memory for the codebook's gradients");
+  bool adversarial = is_adversarial(t);
+  if (t->transfer &&
+      transfer_backward(t->transfer, t->generator.parameters + t->list.total, t->dcodes,
+                        t->generator.gradients + t->list.total, &t->exec) != VQCT_OK)
+    return error_set(error, VQCT_MEMORY, "no memory for the codebook's gradients");
   reduce(t, &t->generator);
   if (adversarial)
     reduce(t, &t->judge);
   /* The discriminator first: should its gradients not be finite, the generator has not moved. */
   if (adversarial && !isfinite(block_norm(t->judge.gradients, t->judge.count, &t->exec)))
     return wild_gradient(t, "the discriminator", error);
-  status = optimizer_step(&t->generator, &losses->gradient_norm, &t->exec, error);
+  enum vqct_status status = optimizer_step(&t->generator, &losses->gradient_norm, &t->exec, error);
   if (status == VQCT_NOT_FINITE)
     return name_culprit(t, error);
-  if (status == VQCT_OK && adversarial)
-    status = optimizer_step(&t->judge, &losses->discriminator_norm, &t->exec, error);
-  t->step++;
   if (status != VQCT_OK)
     return status;
+  t->step++;
+  if (adversarial) {
+    status = optimizer_step(&t->judge, &losses->discriminator_norm, &t->exec, error);
+    if (status != VQCT_OK)
+      return status;
+  }
   return trainer_pack(t, error);
 }
