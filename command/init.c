@@ -19,7 +19,8 @@ struct settings {
 
 static const struct option options[] = {
     {"preset", 'p', OPTION_TEXT, offsetof(struct settings, preset), NULL, 0, 0, NULL, "NAME",
-     "architecture: vqct-f16 (the paper's), vqct-f8-small or vqct-tiny"},
+     "architecture: vqct-f16 (the paper's), vqct-small, vqct-small-f16, vqct-f8-small or "
+     "vqct-tiny"},
     {"config", 'c', OPTION_TEXT, offsetof(struct settings, config), NULL, 0, 0, NULL, "FILE",
      "architecture as JSON, instead of a preset"},
     {"prior", 0, OPTION_TEXT, offsetof(struct settings, prior), NULL, 0, 0, NULL, "FILE",

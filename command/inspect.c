@@ -105,13 +105,24 @@ static void print_book(const struct vqct_model *model, const struct book *book, 
            i + 1 == samples ? "\n" : "");
 }
 
-static void print_levels(const struct model_config *config) {
-  printf("levels           ");
+static void print_channels(const struct model_config *config, const char *title,
+                           int (*channels)(const struct model_config *config, int level)) {
+  printf("%-17s", title);
   for (int level = 0; level < config->levels; level++)
-    printf("%s%d%s", level ? ", " : "", model_config_level_channels(config, level),
+    printf("%s%d%s", level ? ", " : "", channels(config, level),
            config->attention[level] ? " (attention)" : "");
-  printf(" channels; %d encoder and %d decoder blocks each%s\n", config->encoder_blocks,
+  printf(" channels");
+}
+
+static void print_levels(const struct model_config *config) {
+  print_channels(config, "levels", model_config_level_channels);
+  printf("%s; %d encoder and %d decoder blocks each%s\n",
+         config->space_to_depth ? " from half the side on" : "", config->encoder_blocks,
          config->decoder_blocks, config->middle_attention ? "; attention in the middle" : "");
+  if (!config->decoder_multipliers[0])
+    return;
+  print_channels(config, "  of the decoder", model_config_decoder_channels);
+  putchar('\n');
 }
 
 static void print_text(const struct vqct_model *model, int64_t words) {

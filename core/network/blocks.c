@@ -8,17 +8,28 @@
 #include "error.h"
 #include "norm_input.h"
 #include "size.h"
+#include "space_to_depth.h"
 
-int block_in_channels(const struct block *block) {
-  return block->layer[0].shape.in_channels;
+/* Of a block that has layers. */
+static int block_out_channels(const struct block *block) {
+  return block->layer[block->kind == BLOCK_ATTENTION ? ATTENTION_OUTPUT : 0].shape.out_channels;
 }
 
-int block_out_channels(const struct block *block) {
-  return block->layer[block->kind == BLOCK_ATTENTION ? ATTENTION_OUTPUT : 0].shape.out_channels;
+static void rearranged_shape(const struct block *block, const struct activation *x,
+                             struct activation *y) {
+  bool gathers = block->kind == BLOCK_SPACE_TO_DEPTH;
+  y->images = x->images;
+  y->height = gathers ? x->height / 2 : 2 * x->height;
+  y->width = gathers ? x->width / 2 : 2 * x->width;
+  y->channels = gathers ? 4 * x->channels : x->channels / 4;
 }
 
 void block_output_shape(const struct block *block, const struct activation *x,
                         struct activation *y) {
+  if (block->kind == BLOCK_SPACE_TO_DEPTH || block->kind == BLOCK_DEPTH_TO_SPACE) {
+    rearranged_shape(block, x, y);
+    return;
+  }
   const struct conv_shape *shape = &block->layer[0].shape;
   int times = block->upsample ? 2 : 1;
   y->images = x->images;
@@ -192,6 +203,14 @@ enum vqct_status block_forward(const struct block *block, const struct activatio
     break;
   case BLOCK_ATTENTION:
     status = attention_block_forward(block, x, codes, y, inner, exec);
+    break;
+  case BLOCK_SPACE_TO_DEPTH:
+    space_to_depth(x, x->data, y->data, exec);
+    status = VQCT_OK;
+    break;
+  case BLOCK_DEPTH_TO_SPACE:
+    depth_to_space(y, x->data, y->data, exec);
+    status = VQCT_OK;
     break;
   }
   kept.query = inner[0];

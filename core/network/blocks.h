@@ -1,4 +1,5 @@
-/* The three kinds of block that an encoder or decoder of the taming family is a chain of.
+/* The kinds of block that an encoder or decoder is a chain of: the taming family's three, and two
+ * that move pixels into channels and back (space_to_depth.h).
  *
  *   convolution  y = conv(x), conv(swish(norm(x))) or conv(upsample(x))
  *   residual     h = conv1(swish(norm1(x)));  y = conv2(swish(norm2(h))) + shortcut(x)
@@ -7,9 +8,9 @@
  * A norm may be spatial, norm(x) * conv(codes) + conv(codes), where codes is what the chain was
  * given.
  *
- * Every activation is written by a convolution, which also leaves the sums that the next GroupNorm
- * needs, and every normalisation is applied while the next convolution reads. So no block passes
- * over memory only to normalise.
+ * Every activation that a norm reads is written by a convolution, which also leaves the sums that
+ * the next GroupNorm needs, and every normalisation is applied while the next convolution reads. So
+ * no block passes over memory only to normalise.
  *
  * Shapes: N images, H rows, W columns, C channels, G groups. Activations are N,H,W,C.
  */
@@ -23,7 +24,13 @@
 #include "layers.h"
 #include "vqct/status.h"
 
-enum block_kind { BLOCK_CONVOLUTION, BLOCK_RESIDUAL, BLOCK_ATTENTION };
+enum block_kind {
+  BLOCK_CONVOLUTION,
+  BLOCK_RESIDUAL,
+  BLOCK_ATTENTION,
+  BLOCK_SPACE_TO_DEPTH, /* these two have no layers */
+  BLOCK_DEPTH_TO_SPACE
+};
 
 #define BLOCK_LAYERS_MAX 4
 #define BLOCK_NORMS_MAX  2
@@ -48,10 +55,6 @@ struct block_tape {
   struct activation hidden;           /* residual: h */
   float *query, *key, *value, *mixed; /* attention: N,H*W,C each; mixed is what proj reads */
 };
-
-/** Channels of a block's input and output. */
-int block_in_channels(const struct block *block);
-int block_out_channels(const struct block *block);
 
 /** Sets the shape of a block's output for an input of that shape; data and sums are untouched. */
 void block_output_shape(const struct block *block, const struct activation *x,

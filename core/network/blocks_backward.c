@@ -9,6 +9,7 @@
 #include "error.h"
 #include "norm_backward.h"
 #include "norm_input.h"
+#include "space_to_depth.h"
 #include "spatial_norm_backward.h"
 
 /* What every step of one block's backward pass needs. */
@@ -211,6 +212,18 @@ static enum vqct_status attention_block_backward(const struct block_pass *pass,
   return norm_step(pass, x, &block->norm[0], false, da, dx, true);
 }
 
+/* The gradient of moving pixels into channels, or back, is moved the other way. */
+static void rearrangement_backward(const struct block_pass *pass, const struct block_tape *tape,
+                                   const float *dy, float *dx) {
+  struct activation pixels = tape->input;
+  if (pass->block->kind == BLOCK_SPACE_TO_DEPTH) {
+    depth_to_space(&pixels, dy, dx, pass->exec);
+    return;
+  }
+  block_output_shape(pass->block, &tape->input, &pixels);
+  space_to_depth(&pixels, dy, dx, pass->exec);
+}
+
 /* dx, for the block's input, and the gradients of its parameters, added to. */
 static enum vqct_status block_backward(const struct block_pass *pass, const struct block_tape *tape,
                                        const float *dy, float *dx, struct vqct_error *error) {
@@ -226,6 +239,11 @@ static enum vqct_status block_backward(const struct block_pass *pass, const stru
     break;
   case BLOCK_ATTENTION:
     status = attention_block_backward(pass, tape, dy, dx);
+    break;
+  case BLOCK_SPACE_TO_DEPTH:
+  case BLOCK_DEPTH_TO_SPACE:
+    rearrangement_backward(pass, tape, dy, dx);
+    status = VQCT_OK;
     break;
   }
   arena_release(pass->exec->arena, mark);
@@ -250,8 +268,10 @@ enum vqct_status chain_backward(const struct chain *chain, const struct block_ta
   enum vqct_status status = VQCT_OK;
   if (!buffer[0] || !buffer[1] || !dcodes)
     status = error_set(error, VQCT_MEMORY, "no memory for the gradients of a chain of blocks");
-  for (int i = chain->blocks - 1; i >= 0 && status == VQCT_OK; i--) {
-    float *into = i == 0 ? dx : buffer[i % 2];
+  /* Where nothing is wanted for the input, the way ends at the first block with parameters. */
+  const int first = dx || chain->block[0].layers ? 0 : 1;
+  for (int i = chain->blocks - 1; i >= first && status == VQCT_OK; i--) {
+    float *into = i == first ? dx : buffer[i % 2];
     const struct block_pass pass = {&chain->block[i], parameters, &tape[0].input, dcodes, exec};
     status = block_backward(&pass, &tape[i], dy, into, error);
     dy = into;
@@ -262,21 +282,54 @@ enum vqct_status chain_backward(const struct chain *chain, const struct block_ta
   return status;
 }
 
+/* The number of the convolution that a chain's last weight belongs to. */
+static int last_convolution(const struct chain *chain) {
+  const struct block *block = &chain->block[chain->blocks - 1];
+  return block->kind == BLOCK_DEPTH_TO_SPACE ? chain->blocks - 2 : chain->blocks - 1;
+}
+
+/* The gradient of what that convolution wrote, from that of what the chain gave. NULL: no memory.
+ */
+static const float *last_gradient(const struct chain *chain, const struct block_tape *tape,
+                                  const float *dy, const struct exec *exec) {
+  const int last = chain->blocks - 1;
+  const struct activation *given = &tape[last].input;
+  if (last == last_convolution(chain))
+    return dy;
+  struct activation pixels;
+  block_output_shape(&chain->block[last], given, &pixels);
+  float *gradient = arena_alloc(exec->arena, activation_size(given) * sizeof *gradient);
+  if (gradient)
+    space_to_depth(&pixels, dy, gradient, exec);
+  return gradient;
+}
+
+/* chain_last_weight_gradient without its memory being given back. */
+static enum vqct_status last_weight(const struct chain *chain, const struct block_tape *tape,
+                                    const float *dy, float *dweight, const struct exec *exec) {
+  const int last = last_convolution(chain);
+  const struct block *block = &chain->block[last];
+  const struct activation *x = &tape[last].input;
+  struct conv_input input = norm_input_plain(x);
+  const float *gradient = last_gradient(chain, tape, dy, exec);
+  if (!gradient)
+    return VQCT_MEMORY;
+  if (block->norms) {
+    enum vqct_status status =
+        norm_input_read(&block->norm[0], block->groups, x, &tape[0].input, true, &input, exec);
+    if (status != VQCT_OK)
+      return status;
+  }
+  input.upsample = block->upsample;
+  return conv_backward_weight(&block->layer[0].shape, &input, gradient, dweight, NULL, exec);
+}
+
 enum vqct_status chain_last_weight_gradient(const struct chain *chain,
                                             const struct block_tape *tape, const float *dy,
                                             float *dweight, const struct exec *exec,
                                             struct vqct_error *error) {
-  const struct block *block = &chain->block[chain->blocks - 1];
-  const struct activation *x = &tape[chain->blocks - 1].input;
-  const struct norm *norm = block->norms ? &block->norm[0] : NULL;
   struct arena_mark mark = arena_mark(exec->arena);
-  struct conv_input input = norm_input_plain(x);
-  enum vqct_status status = VQCT_OK;
-  if (norm)
-    status = norm_input_read(norm, block->groups, x, &tape[0].input, true, &input, exec);
-  input.upsample = block->upsample;
-  if (status == VQCT_OK)
-    status = conv_backward_weight(&block->layer[0].shape, &input, dy, dweight, NULL, exec);
+  enum vqct_status status = last_weight(chain, tape, dy, dweight, exec);
   arena_release(exec->arena, mark);
   if (status != VQCT_OK)
     return error_set(error, status, "no memory for the gradient of the last weights");
@@ -284,6 +337,6 @@ enum vqct_status chain_last_weight_gradient(const struct chain *chain,
 }
 
 size_t chain_last_weight_count(const struct chain *chain) {
-  const struct conv_shape *shape = &chain->block[chain->blocks - 1].layer[0].shape;
+  const struct conv_shape *shape = &chain->block[last_convolution(chain)].layer[0].shape;
   return (size_t)(shape->out_channels * shape->in_channels * shape->kernel * shape->kernel);
 }

@@ -42,12 +42,19 @@ static const struct truth_value {
 };
 #define TRUTH_VALUES (sizeof truth_values / sizeof *truth_values)
 
+/* Those that are left out where they are false. */
+static const struct truth_value features[] = {
+    {"spatial_norm", offsetof(struct model_config, spatial_norm)},
+    {"space_to_depth", offsetof(struct model_config, space_to_depth)},
+    {"upsample_changes_channels", offsetof(struct model_config, upsample_changes_channels)},
+};
+#define FEATURES (sizeof features / sizeof *features)
+
 static const char *const other_keys[] = {"name",
                                          "quantizer",
                                          "multipliers",
                                          "attention",
                                          "distance",
-                                         "spatial_norm",
                                          "encoder_level_blocks",
                                          "decoder_level_blocks",
                                          "decoder_multipliers"};
@@ -76,6 +83,16 @@ static int number_value(const struct model_config *config, const struct whole_nu
   int value;
   memcpy(&value, (const char *)config + number->offset, sizeof value);
   return value;
+}
+
+static bool truth_value(const struct model_config *config, const struct truth_value *truth) {
+  bool value;
+  memcpy(&value, (const char *)config + truth->offset, sizeof value);
+  return value;
+}
+
+static void set_truth(struct model_config *config, const struct truth_value *truth, bool value) {
+  memcpy((char *)config + truth->offset, &value, sizeof value);
 }
 
 static bool name_is_printable(const char *name) {
@@ -114,8 +131,10 @@ static enum vqct_status check_levels(const struct model_config *config, struct v
                        "configuration: decoder_multipliers[%d] gives more than %d channels", level,
                        LEVEL_CHANNELS_MAX);
   if (!config->decoder_blocks &&
-      (config->decoder_level_blocks[0] || config->decoder_multipliers[0]))
-    return error_set(error, VQCT_MODEL, "configuration: levels of a decoder that is not there");
+      (config->decoder_level_blocks[0] || config->decoder_multipliers[0] ||
+       config->upsample_changes_channels))
+    return error_set(error, VQCT_MODEL,
+                     "configuration: levels or upsampling of a decoder that is not there");
   return VQCT_OK;
 }
 
@@ -162,6 +181,9 @@ static bool key_is_known(const char *key) {
   for (size_t i = 0; i < TRUTH_VALUES; i++)
     if (strcmp(key, truth_values[i].key) == 0)
       return true;
+  for (size_t i = 0; i < FEATURES; i++)
+    if (strcmp(key, features[i].key) == 0)
+      return true;
   for (size_t i = 0; i < OTHER_KEYS; i++)
     if (strcmp(key, other_keys[i]) == 0)
       return true;
@@ -198,8 +220,7 @@ static enum vqct_status read_scalars(const json_t *root, struct model_config *co
     if (!json_is_boolean(value))
       return error_set(error, VQCT_MODEL, "configuration: %s must be there as true or false",
                        truth_values[i].key);
-    bool truth = json_is_true(value);
-    memcpy((char *)config + truth_values[i].offset, &truth, sizeof truth);
+    set_truth(config, &truth_values[i], json_is_true(value));
   }
   return VQCT_OK;
 }
@@ -254,13 +275,15 @@ static bool put_level_lists(json_t *root, const struct model_config *config) {
   return fine;
 }
 
-/* These two are written only where they are not the usual ones. */
-static enum vqct_status read_spatial_norm(const json_t *root, struct model_config *config,
-                                          struct vqct_error *error) {
-  const json_t *value = json_object_get(root, "spatial_norm");
-  if (value && !json_is_boolean(value))
-    return error_set(error, VQCT_MODEL, "configuration: spatial_norm must be true or false");
-  config->spatial_norm = json_is_true(value);
+static enum vqct_status read_features(const json_t *root, struct model_config *config,
+                                      struct vqct_error *error) {
+  for (size_t i = 0; i < FEATURES; i++) {
+    const json_t *value = json_object_get(root, features[i].key);
+    if (value && !json_is_boolean(value))
+      return error_set(error, VQCT_MODEL, "configuration: %s must be true or false",
+                       features[i].key);
+    set_truth(config, &features[i], json_is_true(value));
+  }
   return VQCT_OK;
 }
 
@@ -322,7 +345,7 @@ enum vqct_status model_config_parse(const char *json, size_t size, struct model_
   if (!status)
     status = read_distance(root, config, error);
   if (!status)
-    status = read_spatial_norm(root, config, error);
+    status = read_features(root, config, error);
   if (!status)
     status = model_config_check(config, error);
   json_decref(root);
@@ -362,15 +385,12 @@ char *model_config_json(const struct model_config *config) {
               put_levels(root, config);
   for (size_t i = 0; fine && i < WHOLE_NUMBERS; i++)
     fine = put(root, whole_numbers[i].key, json_integer(number_value(config, &whole_numbers[i])));
-  for (size_t i = 0; fine && i < TRUTH_VALUES; i++) {
-    bool truth;
-    memcpy(&truth, (const char *)config + truth_values[i].offset, sizeof truth);
-    fine = put(root, truth_values[i].key, json_boolean(truth));
-  }
+  for (size_t i = 0; fine && i < TRUTH_VALUES; i++)
+    fine = put(root, truth_values[i].key, json_boolean(truth_value(config, &truth_values[i])));
   if (fine && config->distance != DISTANCE_EUCLIDEAN)
     fine = put(root, "distance", json_string(distance_names[config->distance]));
-  if (fine && config->spatial_norm)
-    fine = put(root, "spatial_norm", json_true());
+  for (size_t i = 0; fine && i < FEATURES; i++)
+    fine = !truth_value(config, &features[i]) || put(root, features[i].key, json_true());
   fine = fine && put_level_lists(root, config);
   char *text = fine ? json_dumps(root, JSON_COMPACT) : NULL;
   json_decref(root);
@@ -378,7 +398,15 @@ char *model_config_json(const struct model_config *config) {
 }
 
 int model_config_downsampling(const struct model_config *config) {
-  return 1 << (config->levels - 1);
+  return 1 << (config->levels - (config->space_to_depth ? 0 : 1));
+}
+
+int model_config_pixel_channels(const struct model_config *config) {
+  return config->space_to_depth ? 4 * config->image_channels : config->image_channels;
+}
+
+int model_config_stem_channels(const struct model_config *config) {
+  return config->space_to_depth ? model_config_level_channels(config, 0) : config->channels;
 }
 
 int model_config_level_channels(const struct model_config *config, int level) {

@@ -1,8 +1,9 @@
 /* The architecture of a network as data: what the model file stores, what presets name, what the
  * importer infers and what encoder, decoder and quantizer are built from.
  *
- * Letters: d is the code dimension; level 0 has the resolution of the image and level levels - 1
- * that of the tokens. Names of the parts are those of taming-transformers' state dicts.
+ * Letters: d is the code dimension; level 0 has the resolution of the image, or half of it with
+ * space_to_depth, and level levels - 1 that of the tokens. Names of the parts are those of
+ * taming-transformers' state dicts.
  */
 #ifndef NETWORK_CONFIG_H
 #define NETWORK_CONFIG_H
@@ -30,8 +31,8 @@ struct model_config {
   char name[64]; /* printable ASCII, not empty */
   enum model_quantizer quantizer;
   int image_channels;                /* 1 to 3 */
-  int channels;                      /* of conv_in and of multiplier 1; 1 to 1024 */
-  int levels;                        /* 1 to MODEL_LEVELS_MAX; downsampling is 2^(levels - 1) */
+  int channels;                      /* of multiplier 1, and of conv_in; 1 to 1024 */
+  int levels;                        /* 1 to MODEL_LEVELS_MAX; each but the last halves the sides */
   int multipliers[MODEL_LEVELS_MAX]; /* of channels, per level; 1 to 64 */
   int encoder_blocks;                /* residual blocks of each encoder level; 1 to 16 */
   int decoder_blocks;                /* the same in the decoder, all counted; 0 to 16; 0: there
@@ -47,9 +48,13 @@ struct model_config {
   int groups;                       /* of every GroupNorm; divides the channels of every level */
   bool l2_normalize;                /* vectors and codes are scaled to length 1; PLAIN only */
   enum model_distance distance;
-  bool spatial_norm; /* of the decoder, reading the codes (MoVQ) */
-  int adjectives;    /* codes; at least adjective_k, at most 2^24; PLAIN: 0 */
-  int nouns;         /* codes; 1 to 2^24; PLAIN: all codes */
+  bool spatial_norm;              /* of the decoder, reading the codes (MoVQ) */
+  bool space_to_depth;            /* the encoder begins by making a 2 x 2 square of pixels one
+                                   * position, the decoder ends by the reverse */
+  bool upsample_changes_channels; /* the decoder's upsampling convolutions give the channels of the
+                                   * level that they lead to */
+  int adjectives;                 /* codes; at least adjective_k, at most 2^24; PLAIN: 0 */
+  int nouns;                      /* codes; 1 to 2^24; PLAIN: all codes */
 };
 
 /** Whether every value is in range and they fit together. Errors: MODEL, naming the value. */
@@ -69,8 +74,16 @@ enum vqct_status model_config_read(const char *path, struct model_config *config
  * NULL if memory is exhausted. */
 char *model_config_json(const struct model_config *config);
 
-/** Pixels a token along each side: 2^(levels - 1). */
+/** Pixels a token along each side: 2^(levels - 1), twice that with space_to_depth. */
 int model_config_downsampling(const struct model_config *config);
+
+/** Channels of a position at the resolution of level 0: those of the image, or of a square of its
+ * pixels with space_to_depth. */
+int model_config_pixel_channels(const struct model_config *config);
+
+/** Channels that the encoder's first convolution gives: `channels`, or those of level 0 with
+ * space_to_depth, which leaves out the level that would have them. */
+int model_config_stem_channels(const struct model_config *config);
 
 /** Channels of a level: channels * multipliers[level]. */
 int model_config_level_channels(const struct model_config *config, int level);

@@ -1,6 +1,7 @@
 /* A parameter list is in the order of the forward pass and its names are taming's, so each name
- * tells which block it begins: the chains are built from the list alone, and the architecture is
- * written down once, in network_parameters.c.
+ * tells which block it begins: the chains are built from the list, and the architecture is written
+ * down once, in network_parameters.c. Only the blocks that have no parameters, which move pixels
+ * into channels and back, come from the configuration.
  */
 #include "network.h"
 
@@ -131,8 +132,16 @@ static struct chain *next_chain(const struct chain_builder *b) {
   return decodes ? &b->network->decoder : &b->network->encoder;
 }
 
-static enum vqct_status build_chains(struct chain_builder *b, struct vqct_error *error) {
+static void append_rearrangement(const struct network *network, struct chain *chain,
+                                 enum block_kind kind) {
+  chain->block[chain->blocks++] = (struct block){.kind = kind, .groups = network->groups};
+}
+
+static enum vqct_status build_chains(struct chain_builder *b, const struct model_config *config,
+                                     struct vqct_error *error) {
   struct network *network = b->network;
+  if (config->space_to_depth)
+    append_rearrangement(network, &network->encoder, BLOCK_SPACE_TO_DEPTH);
   while (b->next < b->list->count) {
     const char *name = b->list->parameter[b->next].name;
     struct chain *chain = next_chain(b);
@@ -144,6 +153,8 @@ static enum vqct_status build_chains(struct chain_builder *b, struct vqct_error 
       block[-1].statistics = block->norms > 0;
     chain->blocks++;
   }
+  if (config->space_to_depth && network->decoder.blocks)
+    append_rearrangement(network, &network->decoder, BLOCK_DEPTH_TO_SPACE);
   return VQCT_OK;
 }
 
@@ -232,7 +243,7 @@ enum vqct_status network_new(const struct model_config *config, const struct par
   struct network *network = calloc(1, sizeof *network);
   if (!network)
     return error_set(error, VQCT_MEMORY, "no memory for the network");
-  /* A block takes at least two parameters, so this is room enough for either chain. */
+  /* A block with parameters takes at least two, so this is room enough for either chain. */
   network->groups = config->groups;
   network->encoder.block = calloc(list->count, sizeof *network->encoder.block);
   network->decoder.block = calloc(list->count, sizeof *network->decoder.block);
@@ -242,7 +253,7 @@ enum vqct_status network_new(const struct model_config *config, const struct par
     goto failed;
   }
   struct chain_builder builder = {.list = list, .network = network};
-  status = build_chains(&builder, error);
+  status = build_chains(&builder, config, error);
   if (status != VQCT_OK)
     goto failed;
   status = network_load(network, source, NULL, error);

@@ -85,8 +85,8 @@ static void add_level(struct parameter_list *list, const struct model_config *co
 }
 
 static void add_encoder(struct parameter_list *list, const struct model_config *config) {
-  int channels = config->channels;
-  add_conv(list, "encoder.conv_in", config->image_channels, channels, 3);
+  int channels = model_config_stem_channels(config);
+  add_conv(list, "encoder.conv_in", model_config_pixel_channels(config), channels, 3);
   for (int level = 0; level < config->levels; level++) {
     struct part_name part = part_name("encoder.down.%d", level);
     add_level(list, config, part.text, level, false, channels, 0);
@@ -108,11 +108,15 @@ static void add_decoder(struct parameter_list *list, const struct model_config *
     struct part_name part = part_name("decoder.up.%d", level);
     add_level(list, config, part.text, level, true, channels, codes);
     channels = model_config_decoder_channels(config, level);
-    if (level > 0)
-      add_conv(list, part_name("%s.upsample.conv", part.text).text, channels, channels, 3);
+    if (level == 0)
+      break;
+    int out = config->upsample_changes_channels ? model_config_decoder_channels(config, level - 1)
+                                                : channels;
+    add_conv(list, part_name("%s.upsample.conv", part.text).text, channels, out, 3);
+    channels = out;
   }
   add_any_norm(list, "decoder.norm_out", channels, codes);
-  add_conv(list, "decoder.conv_out", channels, config->image_channels, 3);
+  add_conv(list, "decoder.conv_out", channels, model_config_pixel_channels(config), 3);
 }
 
 enum vqct_status network_parameters(const struct model_config *config, struct parameter_list *list,

@@ -77,7 +77,8 @@ enum vqct_train_pixel { VQCT_TRAIN_PIXEL_MAP(VQCT_TRAIN_ENUMERATOR) };
        "weights of LPIPS (VGG16 or SqueezeNet 1.1) as safetensors; without them that loss is "     \
        "left out")                                                                                 \
   TEXT(preset, "preset", 'p', "vqct-f8-small", "NAME",                                             \
-       "architecture: vqct-f16 (the paper's), vqct-f8-small or vqct-tiny")                         \
+       "architecture: vqct-f16 (the paper's), vqct-small, vqct-small-f16, vqct-f8-small or "       \
+       "vqct-tiny")                                                                                \
   TEXT(architecture, "architecture", 0, NULL, "FILE", "architecture as JSON, instead of a preset") \
   TEXT(name, "name", 0, NULL, "NAME",                                                              \
        "what the model is called, instead of its architecture's name")                             \

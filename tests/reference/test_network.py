@@ -34,6 +34,17 @@ CASES = [
     ("more queries than a block", {}, 1, 52, 44),
     ("vqct-f8-small", vqct.F8_SMALL, 1, 64, 96),
     ("vqct-f16", vqct.F16, 1, 64, 80),
+    ("vqct-small", vqct.SMALL, 1, 64, 96),
+    ("vqct-small-f16", vqct.SMALL_F16, 1, 64, 96),
+    ("space to depth", {"space_to_depth": True}, 2, 16, 24),
+    ("space to depth, grey, one token", {"space_to_depth": True, "image_channels": 1}, 1, 8, 8),
+    ("space to depth, one level", {"space_to_depth": True, "multipliers": [2], "attention": [False]},
+     1, 6, 10),
+    ("upsampling widens and narrows", {"multipliers": [2, 3, 1], "upsample_changes_channels": True},
+     1, 16, 12),
+    ("another decoder", {"decoder_multipliers": [2, 3, 5], "encoder_level_blocks": [1, 2, 3],
+                         "decoder_level_blocks": [3, 1, 2], "upsample_changes_channels": True},
+     1, 12, 16),
 ]
 
 # Of the largest value. Both sides compute in fp32, whose rounding of 6e-8 grows through some fifty
@@ -86,7 +97,8 @@ class SameBits(unittest.TestCase):
     """Threads, batch size, order and the tape change nothing."""
 
     def test_network(self):
-        for config, height, width in ((vqct.TINY, 24, 40), (vqct.F8_SMALL, 72, 64)):
+        for config, height, width in ((vqct.TINY, 24, 40), (vqct.F8_SMALL, 72, 64),
+                                      (vqct.SMALL_F16, 48, 80)):
             module = vqct.random_network(config, 3)
             codebook = torch.randn(config["adjectives"] + config["nouns"], config["code_dimension"])
             network = native_network.Network(config, module, codebook)

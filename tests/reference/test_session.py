@@ -49,6 +49,31 @@ class Sessions(unittest.TestCase):
         # Rounded to the nearest of 256 levels; the rest is the arithmetic error.
         self.assertLess(np.abs(ours - grey).max(), 0.5 + 1e-3)
 
+    def test_space_to_depth(self):
+        """Through a model file, with a decoder of its own widths."""
+        config = {**vqct.TINY, "space_to_depth": True, "upsample_changes_channels": True,
+                  "decoder_multipliers": [1, 3, 2]}
+        module, path = vqct.random_network(config, 9), os.path.join(self.folder.name, "s.safetensors")
+        z = module.encode(torch.from_numpy(self.pixels).permute(0, 3, 1, 2) / 127.5 - 1)
+        codebook = torch.randn(32, 8) * z.std()
+        native_network.save_model(path, config, module, codebook)
+        session = self.session(2, path)
+        info = session.info()
+        self.assertEqual(info.downsampling, 8)
+        self.assertEqual(info.parameters, sum(p.numel() for p in module.parameters()))
+        architecture = json.loads(info.architecture)
+        self.assertEqual({key: architecture[key] for key in config}, config)
+        their_tokens, _, gaps = vqct.quantize(config, codebook, z)
+        tokens = session.encode(self.pixels, 2, 8)
+        clear = (gaps > 1e-4 * gaps.max()).numpy()
+        np.testing.assert_array_equal(tokens[clear], their_tokens.numpy()[clear])
+        zq = vqct.code_values(config, codebook, torch.from_numpy(tokens.astype(np.int64)))
+        grey = np.clip((native.nhwc(module.decode(zq)).astype(np.float64) + 1) * 127.5, 0, 255)
+        self.assertLess(np.abs(session.decode(tokens, 3, 8) - grey).max(), 0.5 + 1e-3)
+        for height, width in ((20, 32), (24, 28), (23, 32)):  # multiples of 4, and an odd one
+            with self.assertRaisesRegex(RuntimeError, "multiples of 8"):
+                session.encode(np.zeros((1, height, width, 3), np.uint8), 2, 8)
+
     def test_same_bits_for_threads_batch_and_order(self):
         alone = self.session(1)
         tokens = np.concatenate([alone.encode(self.pixels[i:i + 1], 3, 4) for i in range(7)])

@@ -18,7 +18,7 @@ from safetensors_file import read_safetensors
 from test_gcn import random_graph
 from test_train_layers import OptimizerSettings, Settings, normal
 from torch_patchgan import patchgan
-from torch_vqct import F8_SMALL, TINY, Network, code_values, quantize
+from torch_vqct import F8_SMALL, SMALL_F16, TINY, Network, code_values, quantize
 
 torch.set_num_threads(1)  # the tensors are small; waiting threads would only be in the way
 
@@ -405,6 +405,11 @@ class Step(unittest.TestCase):
 
     def test_small_preset(self):
         self.check(dict(F8_SMALL, channels=16, adjectives=12, nouns=30), GCN, CORRECTED, 0, 1)
+
+    def test_space_to_depth(self):
+        config = dict(SMALL_F16, channels=8, multipliers=[2, 3, 4], decoder_multipliers=[2, 4, 3],
+                      attention=[False] * 3, adjectives=12, nouns=30)
+        self.check(config, GCN, CORRECTED, 0, 1)
 
 
 if __name__ == "__main__":

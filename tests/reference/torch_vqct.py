@@ -23,10 +23,22 @@ F8_SMALL = {
     "attention": [False] * 4, "middle_attention": False, "encoder_blocks": 1, "decoder_blocks": 2,
     "z_channels": 64, "code_dimension": 8, "groups": 8, "adjectives": 900, "nouns": 2900,
 }
+SMALL = {
+    **F8_SMALL, "name": "vqct-small", "multipliers": [2, 3, 5], "attention": [False] * 3,
+    "space_to_depth": True,
+}
+SMALL_F16 = {
+    **SMALL, "name": "vqct-small-f16", "multipliers": [2, 3, 4, 4], "attention": [False] * 4,
+    "decoder_multipliers": [2, 4, 5, 5], "upsample_changes_channels": True,
+}
 
 
 def group_norm(config, channels):
     return nn.GroupNorm(config["groups"], channels, eps=1e-6)
+
+
+def pixel_channels(config):
+    return config["image_channels"] * (4 if config.get("space_to_depth") else 1)
 
 
 class Residual(nn.Module):
@@ -62,10 +74,10 @@ class Attention(nn.Module):
 class Sampler(nn.Module):
     """downsample or upsample, told apart by their padding."""
 
-    def __init__(self, channels, down):
+    def __init__(self, into, out, down):
         super().__init__()
         self.down = down
-        self.conv = nn.Conv2d(channels, channels, 3, stride=2 if down else 1,
+        self.conv = nn.Conv2d(into, out, 3, stride=2 if down else 1,
                               padding=0 if down else 1)
 
     def forward(self, x):
@@ -75,15 +87,14 @@ class Sampler(nn.Module):
 
 
 class Level(nn.Module):
-    def __init__(self, config, level, blocks, into, sampler):
+    def __init__(self, config, level, blocks, into, out, sampler, sampled):
         super().__init__()
-        out = config["channels"] * config["multipliers"][level]
         self.block = nn.ModuleList([Residual(config, into if j == 0 else out, out)
                                     for j in range(blocks)])
         self.attn = nn.ModuleList([Attention(config, out) for _ in range(blocks)]
                                   if config["attention"][level] else [])
         if sampler:
-            setattr(self, sampler, Sampler(out, sampler == "downsample"))
+            setattr(self, sampler, Sampler(out, sampled, sampler == "downsample"))
         self.sampler = sampler
 
     def forward(self, x):
@@ -110,20 +121,23 @@ class Middle(nn.Module):
 class Encoder(nn.Module):
     def __init__(self, config):
         super().__init__()
-        multipliers, channels = config["multipliers"], config["channels"]
-        self.conv_in = nn.Conv2d(config["image_channels"], channels, 3, padding=1)
-        self.down, into = nn.ModuleList(), channels
-        for level, multiplier in enumerate(multipliers):
-            last = level == len(multipliers) - 1
-            self.down.append(Level(config, level, config["encoder_blocks"], into,
-                                   None if last else "downsample"))
-            into = channels * multiplier
+        channels = [config["channels"] * m for m in config["multipliers"]]
+        blocks = config.get("encoder_level_blocks", [config["encoder_blocks"]] * len(channels))
+        self.squares = config.get("space_to_depth", False)
+        into = channels[0] if self.squares else config["channels"]
+        self.conv_in = nn.Conv2d(pixel_channels(config), into, 3, padding=1)
+        self.down = nn.ModuleList()
+        for level, out in enumerate(channels):
+            last = level == len(channels) - 1
+            self.down.append(Level(config, level, blocks[level], into, out,
+                                   None if last else "downsample", out))
+            into = out
         self.mid = Middle(config, into)
         self.norm_out = group_norm(config, into)
         self.conv_out = nn.Conv2d(into, config["z_channels"], 3, padding=1)
 
     def forward(self, x):
-        x = self.conv_in(x)
+        x = self.conv_in(F.pixel_unshuffle(x, 2) if self.squares else x)
         for level in self.down:
             x = level(x)
         return self.conv_out(F.silu(self.norm_out(self.mid(x))))
@@ -132,24 +146,30 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     def __init__(self, config):
         super().__init__()
-        multipliers, channels = config["multipliers"], config["channels"]
-        into = channels * multipliers[-1]
+        channels = [config["channels"] * m
+                    for m in config.get("decoder_multipliers", config["multipliers"])]
+        blocks = config.get("decoder_level_blocks", [config["decoder_blocks"]] * len(channels))
+        self.squares = config.get("space_to_depth", False)
+        into = channels[-1]
         self.conv_in = nn.Conv2d(config["z_channels"], into, 3, padding=1)
         self.mid = Middle(config, into)
         levels = {}
-        for level in reversed(range(len(multipliers))):
-            levels[level] = Level(config, level, config["decoder_blocks"], into,
-                                  "upsample" if level else None)
-            into = channels * multipliers[level]
-        self.up = nn.ModuleList([levels[level] for level in range(len(multipliers))])
+        for level in reversed(range(len(channels))):
+            changes = level and config.get("upsample_changes_channels", False)
+            sampled = channels[level - 1 if changes else level]
+            levels[level] = Level(config, level, blocks[level], into, channels[level],
+                                  "upsample" if level else None, sampled)
+            into = sampled
+        self.up = nn.ModuleList([levels[level] for level in range(len(channels))])
         self.norm_out = group_norm(config, into)
-        self.conv_out = nn.Conv2d(into, config["image_channels"], 3, padding=1)
+        self.conv_out = nn.Conv2d(into, pixel_channels(config), 3, padding=1)
 
     def forward(self, z):
         x = self.mid(self.conv_in(z))
         for level in reversed(self.up):
             x = level(x)
-        return self.conv_out(F.silu(self.norm_out(x)))
+        x = self.conv_out(F.silu(self.norm_out(x)))
+        return F.pixel_shuffle(x, 2) if self.squares else x
 
 
 class Network(nn.Module):

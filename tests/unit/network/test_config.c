@@ -34,7 +34,7 @@ START_TEST(test_round_trip_of_what_may_be_left_out) {
   config.adjectives = 0;
   config.adjective_k = 1;
   config.distance = DISTANCE_DOT;
-  config.spatial_norm = true;
+  config.spatial_norm = config.space_to_depth = config.upsample_changes_channels = true;
   memcpy(config.encoder_level_blocks, blocks, sizeof blocks);
   memcpy(config.decoder_level_blocks, blocks, sizeof blocks);
   memcpy(config.decoder_multipliers, wide, sizeof wide);
@@ -45,6 +45,19 @@ START_TEST(test_round_trip_of_what_may_be_left_out) {
                 error.message);
   ck_assert_mem_eq(&read, &config, sizeof read);
   free(json);
+}
+END_TEST
+
+/* What the configurations of today's files say, which the new keys must not change. */
+START_TEST(test_left_out_is_usual) {
+  struct model_config config = tiny();
+  char *json = model_config_json(&config);
+  ck_assert_ptr_null(strstr(json, "space_to_depth"));
+  ck_assert_ptr_null(strstr(json, "upsample_changes_channels"));
+  free(json);
+  ck_assert_int_eq(model_config_downsampling(&config), 4);
+  config.space_to_depth = true;
+  ck_assert_int_eq(model_config_downsampling(&config), 8);
 }
 END_TEST
 
@@ -81,6 +94,13 @@ static const struct {
     {"\"nouns\":20", "\"nouns\":20,\"encoder_level_blocks\":[1,2,0]", "blocks[2] must be a whole"},
     {"\"nouns\":20", "\"nouns\":20,\"decoder_level_blocks\":[17,2,1]", "1 to 16"},
     {"\"nouns\":20", "\"nouns\":20,\"decoder_multipliers\":[1,65,1]", "1 to 64"},
+    {"\"nouns\":20", "\"nouns\":20,\"space_to_depth\":2", "space_to_depth must be true or false"},
+    {"\"nouns\":20", "\"nouns\":20,\"space_to_deep\":true", "unknown key \"space_to_deep\""},
+    {"\"nouns\":20", "\"nouns\":20,\"upsample_changes_channels\":\"yes\"", "must be true or false"},
+    {"\"decoder_blocks\":2", "\"decoder_blocks\":0,\"upsample_changes_channels\":true",
+     "a decoder that is not there"},
+    {"\"channels\":8", "\"channels\":1024,\"decoder_multipliers\":[1,2,9]",
+     "decoder_multipliers[2] gives more than 8192 channels"},
     {"{\"name\"", "[{\"name\"", "line 1"},
     {"{\"name\"", "7{\"name\"", "line 1"},
 };
@@ -184,8 +204,9 @@ END_TEST
 
 int main(void) {
   TCase *cases = tcase_create("config");
-  tcase_add_loop_test(cases, test_round_trip, 0, 3);
+  tcase_add_loop_test(cases, test_round_trip, 0, 5);
   tcase_add_test(cases, test_round_trip_of_what_may_be_left_out);
+  tcase_add_test(cases, test_left_out_is_usual);
   tcase_add_loop_test(cases, test_refused, 0, sizeof refused / sizeof *refused);
   tcase_add_test(cases, test_parameter_counts);
   tcase_add_test(cases, test_largest_configuration);

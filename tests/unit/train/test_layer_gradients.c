@@ -248,13 +248,14 @@ static void network_derive(struct subject *subject) {
                    VQCT_OK);
 }
 
-/* Encoder, decoder, and a decoder of spatial norms. Every parameter is a block of its own: a wrong
- * one cannot hide among the others. */
+/* Encoder, decoder, a decoder of spatial norms, and both with pixels moved into channels. Every
+ * parameter is a block of its own: a wrong one cannot hide among the others. */
 START_TEST(networks) {
-  bool encoder = _i == 0;
+  bool encoder = _i == 0 || _i == 3;
   const char *prefix[] = {encoder ? "encoder." : "decoder.", encoder ? "quant_conv" : "post_quant"};
   struct model_config config = model_preset_find("vqct-tiny")->config;
   config.spatial_norm = _i == 2;
+  config.space_to_depth = config.upsample_changes_channels = _i >= 3;
   struct network_state s = {.side = encoder ? 16 : 4};
   struct subject subject;
   open_subject(&subject, encoder ? "encoder" : "decoder", &s, network_value, network_derive);
@@ -265,7 +266,7 @@ START_TEST(networks) {
   const struct parameter_source source = {.get = get_values, .context = &s};
   ck_assert_int_eq(network_new(&config, &s.list, &source, &s.network, NULL), VQCT_OK);
   s.chain = encoder ? &s.network->encoder : &s.network->decoder;
-  s.channels = block_in_channels(&s.chain->block[0]);
+  s.channels = encoder ? config.image_channels : model_config_code_channels(&config);
   add_block(&subject, "x", (size_t)(IMAGES * s.side * s.side * s.channels));
   for (size_t i = 0; i < s.list.count; i++) {
     const struct parameter *p = &s.list.parameter[i];
@@ -296,6 +297,6 @@ int main(void) {
   tcase_add_loop_test(cases, convolutions, 0, sizeof conv_cases / sizeof *conv_cases);
   tcase_add_loop_test(cases, group_norm, 0, 2);
   tcase_add_test(cases, attention);
-  tcase_add_loop_test(cases, networks, 0, 3);
+  tcase_add_loop_test(cases, networks, 0, 5);
   return suite_run("gradients of layers", cases);
 }
