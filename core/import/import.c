@@ -1,3 +1,7 @@
+/* The names are told first (import_names.h), then the architecture, and then every tensor that it
+ * wants is taken and marked. What is missing, of another shape or left over becomes a list of
+ * issues rather than a failure at the first, so that one run names all that is wrong with a file.
+ */
 #include "import.h"
 
 #include <fnmatch.h>
@@ -160,11 +164,14 @@ static enum vqct_status take_weights(struct importing *im) {
   if (status)
     return status;
   im->import->weights = calloc(list.total, sizeof *im->import->weights);
-  status = im->import->weights ? VQCT_OK : exhausted(im);
-  if (!status)
-    take_parameters(im, &list, im->import->weights);
-  if (!status && im->entries.family == IMPORT_GUMBEL)
+  if (!im->import->weights) {
+    status = exhausted(im);
+    goto done;
+  }
+  take_parameters(im, &list, im->import->weights);
+  if (im->entries.family == IMPORT_GUMBEL)
     status = take_gumbel_convolutions(im, &list, im->import->weights);
+done:
   parameter_list_free(&list);
   return status;
 }
@@ -302,32 +309,41 @@ static enum vqct_status report(struct importing *im) {
                    wanted, import->issues - wanted);
 }
 
+/* All that the model is made of, once the names are known. */
+static enum vqct_status take_all(struct importing *im) {
+  enum vqct_status status = check_request(im);
+  if (status)
+    return status;
+  status = choose_config(im);
+  if (status)
+    return status;
+  status = take_weights(im);
+  if (status)
+    return status;
+  status = take_codebook(im);
+  if (status)
+    return status;
+  return report(im);
+}
+
 static enum vqct_status read_entries(struct importing *im) {
   const struct import_source source = {.path = im->request->path,
                                        .tensors = tensor_files_tensors(im->files),
                                        .prefix = im->request->prefix,
                                        .averages = im->request->averages};
   enum vqct_status status = import_entries_init(&source, &im->entries, im->error);
+  if (status)
+    goto done;
   const char *hints = im->request->source_config;
   if (!hints)
     hints = tensor_files_config(im->files);
-  if (!status && hints)
-    status = import_hints_read(hints, &im->entries, im->error);
-  if (status)
+  if (hints && (status = import_hints_read(hints, &im->entries, im->error)) != VQCT_OK)
     goto done;
   im->import->family = im->entries.family;
   memcpy(im->import->prefix, im->entries.prefix, sizeof im->import->prefix);
   im->import->dropped = im->entries.dropped;
   im->import->others = im->entries.others;
-  status = check_request(im);
-  if (!status)
-    status = choose_config(im);
-  if (!status)
-    status = take_weights(im);
-  if (!status)
-    status = take_codebook(im);
-  if (!status)
-    status = report(im);
+  status = take_all(im);
 done:
   import_entries_free(&im->entries);
   return status;

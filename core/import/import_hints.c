@@ -1,3 +1,5 @@
+/* Only scalars whose key is known wherever it stands are looked at: the files are programs' own
+ * settings, of any shape, and all that is wanted of them is a class's name and a number. */
 #include "import_hints.h"
 
 #include <stdlib.h>

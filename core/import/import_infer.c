@@ -1,3 +1,7 @@
+/* Sizes are read off shapes under the model's own names, as import_names.h has brought them there.
+ * What shapes cannot tell is never guessed: it comes from the family, from what stands beside the
+ * file, or from the request, and where these disagree or are silent the error says what to give.
+ */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -176,8 +180,9 @@ enum vqct_status import_infer(const struct import_request *request,
   config->spatial_norm = entries->spatial_norm;
   config->z_channels = size_of(find(entries, "encoder.conv_out.weight"), 0);
   enum vqct_status status = check_present(request, entries, error);
-  if (!status)
-    status = infer_levels(request, entries, config, error);
+  if (status)
+    return status;
+  status = infer_levels(request, entries, config, error);
   if (status)
     return status;
   if (entries->family == IMPORT_SHOWO && config->channels > 0)

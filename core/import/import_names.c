@@ -1,3 +1,7 @@
+/* Tables of rules: a family is a sign by which it is known, and the starts of its names with what
+ * stands there instead. A name is rewritten once, start and leaf; what no rule knows stays as it is
+ * and is reported by whoever finds no use for it. A further family is rows here and no code.
+ */
 #include "import_names.h"
 
 #include <stdio.h>
@@ -166,28 +170,29 @@ static bool match(const char *pattern, const char *name, int numbers[2], const c
 }
 
 /* A name under construction; what does not fit makes it too long, which no known name is. */
-struct text {
+struct new_name {
   char *name;
   size_t used;
 };
 
-static void put(struct text *text, char c) {
+static void put(struct new_name *text, char c) {
   if (text->used < IMPORT_NAME_MAX)
     text->name[text->used++] = c;
 }
 
-static void put_all(struct text *text, const char *string) {
+static void put_all(struct new_name *text, const char *string) {
   for (; *string; string++)
     put(text, *string);
 }
 
-static void put_number(struct text *text, int number) {
+static void put_number(struct new_name *text, int number) {
   char digits[12];
   snprintf(digits, sizeof digits, "%d", number);
   put_all(text, digits);
 }
 
-static void put_pattern(struct text *text, const char *pattern, const int numbers[2], int levels) {
+static void put_pattern(struct new_name *text, const char *pattern, const int numbers[2],
+                        int levels) {
   for (int count = 0; *pattern; pattern++) {
     if (*pattern == '#')
       put_number(text, numbers[count++]);
@@ -200,7 +205,7 @@ static void put_pattern(struct text *text, const char *pattern, const int number
 
 /* Writes the start of a name that the first fitting rule gives and returns what follows. */
 static const char *apply(const struct rule *rules, const char *name, int levels,
-                         struct text *text) {
+                         struct new_name *text) {
   for (; rules->from; rules++) {
     int numbers[2];
     const char *rest;
@@ -214,7 +219,7 @@ static const char *apply(const struct rule *rules, const char *name, int levels,
 
 static void translate(const struct family *family, int levels, const char *name,
                       char result[IMPORT_NAME_MAX]) {
-  struct text text = {result, 0};
+  struct new_name text = {result, 0};
   name = apply(family->rules, name, levels, &text);
   name = apply(family->leaves, name, levels, &text);
   put_all(&text, name);
