@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "gradient.h"
+#include "size.h"
 #include "tiles.h"
 
 #define BLOCK_SIDE    8   /* tiles along a block's side; a block is read by one task */
@@ -26,10 +27,6 @@ struct band_job {
   float *x_points, *dy_points;
   float *sums; /* point, panel of input channels, output channel, panel's columns; or NULL */
 };
-
-static int least(int a, int b) {
-  return a < b ? a : b;
-}
 
 /* Tiles of the band's blocks before block `number`. */
 static size_t tiles_before(const struct band_job *job, size_t number) {
@@ -186,7 +183,8 @@ enum vqct_status gradient_winograd(const struct gradient *g, const struct exec *
       .x = {g->simd, g->input, (size_t)s->in_channels, s->pad_before, s->pad_before,
             WINOGRAD_WINDOW - WINOGRAD_TILE, g->simd->winograd_input},
       .dy = {g->simd, &dy, (size_t)s->out_channels, 0, 0, 0, g->simd->winograd_gradient},
-      .grid = {down, across, least(down, BLOCK_SIDE), least(across, BLOCK_SIDE)},
+      .grid = {down, across, (int)size_least((size_t)down, BLOCK_SIDE),
+               (int)size_least((size_t)across, BLOCK_SIDE)},
       .in = simd_round(g->simd, (size_t)s->in_channels),
       .out = simd_round(g->simd, (size_t)s->out_channels),
   };
