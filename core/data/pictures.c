@@ -12,7 +12,7 @@ static const struct vqct_image_limits limits = VQCT_IMAGE_LIMITS_DEFAULT;
 #define KINDS_MAX 48 /* of what is passed over, "other" counted */
 
 /* A picture: a file of its own, a member of an archive, or a path that cannot be one. */
-struct picture {
+struct listed_picture {
   char *name;
   const struct shard *shard; /* NULL: the file called name */
   size_t member;
@@ -21,7 +21,7 @@ struct picture {
 };
 
 struct pictures {
-  struct picture *picture;
+  struct listed_picture *picture;
   size_t count, capacity, good;
   struct shard **archive;
   size_t archives;
@@ -63,11 +63,11 @@ static enum vqct_status no_memory(const struct pictures *pictures, struct vqct_e
 }
 
 /* Takes what the picture holds. */
-static enum vqct_status add(struct pictures *pictures, const struct picture *picture,
+static enum vqct_status add(struct pictures *pictures, const struct listed_picture *picture,
                             struct vqct_error *error) {
   if (picture->name && pictures->count == pictures->capacity) {
     size_t capacity = pictures->capacity ? 2 * pictures->capacity : 1024;
-    struct picture *grown = realloc(pictures->picture, capacity * sizeof *grown);
+    struct listed_picture *grown = realloc(pictures->picture, capacity * sizeof *grown);
     if (grown) {
       pictures->picture = grown;
       pictures->capacity = capacity;
@@ -85,7 +85,7 @@ static enum vqct_status add(struct pictures *pictures, const struct picture *pic
 
 enum vqct_status pictures_add_file(struct pictures *pictures, char *name, uint64_t stamp,
                                    struct vqct_error *error) {
-  return add(pictures, &(struct picture){.name = name, .stamp = stamp}, error);
+  return add(pictures, &(struct listed_picture){.name = name, .stamp = stamp}, error);
 }
 
 enum vqct_status pictures_add_archive(struct pictures *pictures, struct shard *shard,
@@ -103,10 +103,10 @@ enum vqct_status pictures_add_archive(struct pictures *pictures, struct shard *s
 enum vqct_status pictures_add_member(struct pictures *pictures, char *name,
                                      const struct shard *shard, size_t member,
                                      struct vqct_error *error) {
-  const struct picture picture = {.name = name,
-                                  .shard = shard,
-                                  .member = member,
-                                  .stamp = shard_stamp(shard) + shard_size(shard, member)};
+  const struct listed_picture picture = {.name = name,
+                                         .shard = shard,
+                                         .member = member,
+                                         .stamp = shard_stamp(shard) + shard_size(shard, member)};
   return add(pictures, &picture, error);
 }
 
@@ -128,7 +128,7 @@ enum vqct_status pictures_add_fault(struct pictures *pictures, const char *path,
     pictures->first = *fault;
   if (!listed)
     return add_apart(pictures, fault->message, error);
-  struct picture picture = {.name = strdup(path), .fault = malloc(sizeof *fault)};
+  struct listed_picture picture = {.name = strdup(path), .fault = malloc(sizeof *fault)};
   if (!picture.fault) {
     free(picture.name);
     return no_memory(pictures, error);
@@ -161,7 +161,7 @@ const struct vqct_error *pictures_first_fault(const struct pictures *pictures) {
 }
 
 static int by_name(const void *a, const void *b) {
-  const struct picture *x = a, *y = b;
+  const struct listed_picture *x = a, *y = b;
   return strcmp(x->name, y->name);
 }
 
@@ -212,7 +212,7 @@ static enum vqct_status decode(const void *data, size_t size, const struct fit *
              : vqct_image_decode(data, size, &limits, image, error);
 }
 
-static enum vqct_status decode_member(const struct picture *picture, const struct fit *fit,
+static enum vqct_status decode_member(const struct listed_picture *picture, const struct fit *fit,
                                       struct vqct_image *image, struct vqct_error *error) {
   struct shard_bytes bytes;
   enum vqct_status status =
@@ -237,7 +237,7 @@ static enum vqct_status decode_file(const char *name, const struct fit *fit,
 enum vqct_status pictures_decode(const struct pictures *pictures, size_t index,
                                  const struct fit *fit, struct vqct_image *image,
                                  struct vqct_error *error) {
-  const struct picture *picture = &pictures->picture[index];
+  const struct listed_picture *picture = &pictures->picture[index];
   *image = (struct vqct_image){0};
   if (picture->fault)
     return error_set(error, picture->fault->status, "%s", picture->fault->message);

@@ -24,7 +24,7 @@ enum { WEIGHT_BITS = 22 };
 /* ---- weights --------------------------------------------------------------------------------- */
 
 /* For each of `count` results along one axis, the weights of a run of source samples. */
-struct weights {
+struct axis_weights {
   size_t count;
   size_t span;    /* weights a result: its run's and at least one 0 */
   size_t *first;  /* count: number of the run's first pixel */
@@ -33,7 +33,7 @@ struct weights {
   double *exact;  /* one run, before rounding */
 };
 
-static void weights_free(struct weights *weights) {
+static void axis_weights_free(struct axis_weights *weights) {
   free(weights->first);
   free(weights->length);
   free(weights->value);
@@ -56,7 +56,7 @@ static int32_t fixed_point(double weight) {
 }
 
 /* The run of result number `index` of `full`. */
-static void compute_run(struct weights *weights, size_t result, uint64_t index, uint64_t full,
+static void compute_run(struct axis_weights *weights, size_t result, uint64_t index, uint64_t full,
                         uint64_t source) {
   double scale = (double)source / (double)full;
   double stretch = scale < 1 ? 1 : scale; /* enlarging needs no antialiasing */
@@ -78,11 +78,11 @@ static void compute_run(struct weights *weights, size_t result, uint64_t index, 
 }
 
 /* Weights of results `from` to `from + count - 1` of an axis scaled from `source` to `full`. */
-static bool weights_compute(struct weights *weights, uint64_t source, uint64_t full, uint64_t from,
-                            size_t count) {
+static bool axis_weights_compute(struct axis_weights *weights, uint64_t source, uint64_t full,
+                                 uint64_t from, size_t count) {
   double scale = (double)source / (double)full;
   size_t cells;
-  *weights = (struct weights){.count = count};
+  *weights = (struct axis_weights){.count = count};
   weights->span = ((size_t)ceil(2 * (scale < 1 ? 1 : scale)) + 1) * 2;
   if (!size_multiply(count, weights->span, &cells))
     return false;
@@ -102,7 +102,7 @@ static bool weights_compute(struct weights *weights, uint64_t source, uint64_t f
 /* One run of both passes: the source rows that are needed, scaled along x, then along y. */
 struct passes {
   const struct vqct_image *image;
-  struct weights x, y;
+  struct axis_weights x, y;
   size_t top, rows;  /* source rows that are needed */
   uint8_t *wide_row; /* one source row of 4 bytes a pixel, and a zero pixel */
   uint8_t *middle;   /* rows, of the result's width, padded to whole strips */
@@ -134,8 +134,8 @@ ALWAYS_INLINE void spread_row(const uint8_t *row, size_t width, size_t channels,
       wide[x * PIXEL_LANES + c] = row[x * channels + c];
 }
 
-ALWAYS_INLINE void scale_row(const struct weights *weights, const uint8_t *wide, size_t channels,
-                             uint8_t *result) {
+ALWAYS_INLINE void scale_row(const struct axis_weights *weights, const uint8_t *wide,
+                             size_t channels, uint8_t *result) {
   for (size_t x = 0; x < weights->count; x++) {
     const uint8_t *samples = wide + weights->first[x] * PIXEL_LANES;
     const int32_t *value = weights->value + x * weights->span;
@@ -221,8 +221,10 @@ static void copy_part(const struct vqct_image *image, const struct resample_targ
 static bool passes_prepare(struct passes *passes, const struct resample_target *target) {
   const struct vqct_image *image = passes->image;
   size_t middle_bytes, last = target->height - 1;
-  if (!weights_compute(&passes->x, image->width, target->full_width, target->left, target->width) ||
-      !weights_compute(&passes->y, image->height, target->full_height, target->top, target->height))
+  if (!axis_weights_compute(&passes->x, image->width, target->full_width, target->left,
+                            target->width) ||
+      !axis_weights_compute(&passes->y, image->height, target->full_height, target->top,
+                            target->height))
     return false;
   passes->top = passes->y.first[0];
   passes->rows = passes->y.first[last] + passes->y.length[last] - passes->top;
@@ -254,7 +256,7 @@ enum vqct_status image_resample(const struct vqct_image *image,
   }
   free(passes.middle);
   free(passes.wide_row);
-  weights_free(&passes.x);
-  weights_free(&passes.y);
+  axis_weights_free(&passes.x);
+  axis_weights_free(&passes.y);
   return status;
 }

@@ -15,7 +15,7 @@ int max_pool_output_size(const struct max_pool *pool, int size) {
   return windows + (pool->ceiling && rest && windows * STRIDE < size ? 1 : 0);
 }
 
-struct job {
+struct max_pool_job {
   const struct max_pool *pool;
   const float *x, *dy;
   float *result;
@@ -41,7 +41,7 @@ static struct window window_at(const struct max_pool *pool, size_t row, size_t c
 
 static void forward_row(void *argument, size_t task, unsigned worker) {
   (void)worker;
-  const struct job *job = argument;
+  const struct max_pool_job *job = argument;
   size_t channels = (size_t)job->pool->channels, width = (size_t)job->pool->width;
   const float *image =
       job->x + task / job->out_height * (size_t)job->pool->height * width * channels;
@@ -60,7 +60,7 @@ static void forward_row(void *argument, size_t task, unsigned worker) {
 
 void max_pool_forward(const struct max_pool *pool, const float *x, float *y,
                       const struct exec *exec) {
-  struct job job = {.pool = pool, .x = x, .result = y};
+  struct max_pool_job job = {.pool = pool, .x = x, .result = y};
   job.out_height = (size_t)max_pool_output_size(pool, pool->height);
   job.out_width = (size_t)max_pool_output_size(pool, pool->width);
   pool_run(exec->pool, (size_t)pool->images * job.out_height, forward_row, &job);
@@ -89,7 +89,7 @@ static void window_backward(const struct window *w, size_t line, size_t stride, 
 /* Windows overlap, so some channels of a whole image are one task. */
 static void backward_slice(void *argument, size_t task, unsigned worker) {
   (void)worker;
-  const struct job *job = argument;
+  const struct max_pool_job *job = argument;
   size_t channels = (size_t)job->pool->channels, slices = slices_of(job->pool);
   size_t first = task % slices * SLICE, image = task / slices;
   size_t count = size_least(channels - first, SLICE), line = (size_t)job->pool->width * channels;
@@ -108,7 +108,7 @@ static void backward_slice(void *argument, size_t task, unsigned worker) {
 
 void max_pool_backward(const struct max_pool *pool, const float *x, const float *dy, float *dx,
                        const struct exec *exec) {
-  struct job job = {.pool = pool, .x = x, .dy = dy, .result = dx};
+  struct max_pool_job job = {.pool = pool, .x = x, .dy = dy, .result = dx};
   job.out_height = (size_t)max_pool_output_size(pool, pool->height);
   job.out_width = (size_t)max_pool_output_size(pool, pool->width);
   pool_run(exec->pool, (size_t)pool->images * slices_of(pool), backward_slice, &job);
