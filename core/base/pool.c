@@ -15,7 +15,7 @@
 
 #define SPINS 4000 /* some tens of microseconds */
 
-struct worker {
+struct team_worker {
   struct pool *pool;
   pthread_t thread;
   unsigned number;
@@ -33,7 +33,7 @@ struct pool {
   size_t tasks;
   pool_task *task;
   void *argument;
-  struct worker team[];
+  struct team_worker team[];
 };
 
 static void spin_pause(void) {
@@ -67,7 +67,7 @@ static bool await_job(struct pool *pool, unsigned seen) {
 }
 
 static void *worker_main(void *argument) {
-  struct worker *worker = argument;
+  struct team_worker *worker = argument;
   struct pool *pool = worker->pool;
   for (unsigned seen = 0; await_job(pool, seen);) {
     seen = atomic_load(&pool->generation);
@@ -93,7 +93,7 @@ enum vqct_status pool_new(unsigned workers, struct pool **result, struct vqct_er
   pthread_cond_init(&pool->done, NULL);
   pool->workers = 1;
   for (unsigned i = 1; i < workers; i++, pool->workers++) {
-    pool->team[i] = (struct worker){.pool = pool, .number = i};
+    pool->team[i] = (struct team_worker){.pool = pool, .number = i};
     if (pthread_create(&pool->team[i].thread, NULL, worker_main, &pool->team[i])) {
       pool_free(pool);
       return error_set(error, VQCT_MEMORY, "cannot start thread %u of %u", i + 1, workers);

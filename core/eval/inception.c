@@ -140,19 +140,19 @@ size_t inception_pool_size(void) {
 
 /* PICTURES,height,width,channels; rows of `stride` numbers, where it is a part of the channels of a
  * block's output. */
-struct grid {
+struct feature_grid {
   float *data;
   size_t height, width, channels, stride;
 };
 
-static size_t rows_of(const struct grid *grid) {
+static size_t rows_of(const struct feature_grid *grid) {
   return PICTURES * grid->height * grid->width;
 }
 
 /* A layer between two grids, and the row of positions that a task works on. */
 struct layer_job {
   const struct inception_layer *layer;
-  const struct grid *in, *out;
+  const struct feature_grid *in, *out;
   float *windows;    /* rows of out, D: what a convolution reads */
   const float *bias; /* of a convolution */
 };
@@ -170,7 +170,7 @@ static size_t size_after(const struct inception_layer *layer, int kernel, size_t
 /* The input's position of a window, or NULL outside the picture. */
 static const float *at_window(const struct layer_job *job, size_t picture, ptrdiff_t row,
                               ptrdiff_t column) {
-  const struct grid *in = job->in;
+  const struct feature_grid *in = job->in;
   if (row < 0 || column < 0 || (size_t)row >= in->height || (size_t)column >= in->width)
     return NULL;
   size_t position = (picture * in->height + (size_t)row) * in->width + (size_t)column;
@@ -226,7 +226,7 @@ static void pool_row(void *argument, size_t task, unsigned worker) {
 static void finish_row(void *argument, size_t task, unsigned worker) {
   (void)worker;
   const struct layer_job *job = argument;
-  const struct grid *out = job->out;
+  const struct feature_grid *out = job->out;
   for (size_t x = 0; x < out->width; x++) {
     float *to = out->data + (task * out->width + x) * out->stride;
     for (size_t c = 0; c < out->channels; c++)
@@ -236,7 +236,7 @@ static void finish_row(void *argument, size_t task, unsigned worker) {
 
 static enum vqct_status convolve(const struct folded *folded, struct layer_job *job,
                                  const struct exec *exec) {
-  const struct grid *in = job->in, *out = job->out;
+  const struct feature_grid *in = job->in, *out = job->out;
   size_t window = (size_t)job->layer->height * (size_t)job->layer->width;
   bool direct = window == 1 && job->layer->stride == 1; /* positions are their own windows */
   struct arena_mark mark = arena_mark(exec->arena);
@@ -267,14 +267,15 @@ static enum vqct_status convolve(const struct folded *folded, struct layer_job *
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
 
-static struct grid grid_after(const struct inception_block *block,
-                              const struct inception_layer *layer, const struct grid *in) {
+static struct feature_grid grid_after(const struct inception_block *block,
+                                      const struct inception_layer *layer,
+                                      const struct feature_grid *in) {
   size_t channels = channels_of(block, layer, in->channels);
-  return (struct grid){NULL, size_after(layer, layer->height, in->height),
-                       size_after(layer, layer->width, in->width), channels, channels};
+  return (struct feature_grid){NULL, size_after(layer, layer->height, in->height),
+                               size_after(layer, layer->width, in->width), channels, channels};
 }
 
-static enum vqct_status allocate(struct grid *grid, const struct exec *exec) {
+static enum vqct_status allocate(struct feature_grid *grid, const struct exec *exec) {
   grid->stride = grid->channels;
   grid->data = arena_alloc(exec->arena, rows_of(grid) * grid->channels * sizeof(float));
   return grid->data ? VQCT_OK : VQCT_MEMORY;
@@ -283,8 +284,8 @@ static enum vqct_status allocate(struct grid *grid, const struct exec *exec) {
 /* Visits a block's layers: what each reads and writes, by shape alone or with data. */
 struct visit {
   const struct inception_block *block;
-  struct grid input, read, written; /* the block's; the layer's */
-  size_t joined;                    /* channels that have joined so far */
+  struct feature_grid input, read, written; /* the block's; the layer's */
+  size_t joined;                            /* channels that have joined so far */
 };
 
 static void visit_layer(struct visit *visit, const struct inception_layer *layer) {
@@ -295,7 +296,8 @@ static void visit_layer(struct visit *visit, const struct inception_layer *layer
   visit->joined += layer->joins ? visit->written.channels : 0;
 }
 
-static struct grid block_shape(const struct inception_block *block, const struct grid *in) {
+static struct feature_grid block_shape(const struct inception_block *block,
+                                       const struct feature_grid *in) {
   struct visit visit = {.block = block, .input = *in};
   for (int i = 0; i < block->layers; i++)
     visit_layer(&visit, &block->layer[i]);
@@ -304,9 +306,9 @@ static struct grid block_shape(const struct inception_block *block, const struct
 }
 
 /* Writes a block's output and moves *folded past its convolutions. */
-static enum vqct_status run_block(const struct inception_block *block, const struct grid *in,
-                                  struct grid *out, const struct folded **folded,
-                                  const struct exec *exec) {
+static enum vqct_status run_block(const struct inception_block *block,
+                                  const struct feature_grid *in, struct feature_grid *out,
+                                  const struct folded **folded, const struct exec *exec) {
   struct visit visit = {.block = block, .input = *in};
   *out = block_shape(block, in);
   enum vqct_status status = allocate(out, exec);
@@ -362,7 +364,7 @@ enum vqct_status inception_pool(const struct inception *inception, const float *
                                 int height, int width, float *pooled, const struct exec *exec,
                                 struct vqct_error *error) {
   struct arena_mark mark = arena_mark(exec->arena);
-  struct grid grid = {NULL, SIDE, SIDE, 3, 3}, out;
+  struct feature_grid grid = {NULL, SIDE, SIDE, 3, 3}, out;
   const struct folded *folded = inception->folded;
   enum vqct_status status = allocate(&grid, exec);
   if (status == VQCT_OK) {

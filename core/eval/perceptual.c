@@ -51,7 +51,7 @@ static float *take(const struct perceptual_pass *pass, size_t count) {
 
 /* Forward (value NULL): wide = relu(first | second), rows of both next to each other. Backward:
  * first and second get their parts of wide where value, which has wide's shape, is above 0. */
-struct rows {
+struct relu_job {
   float *wide, *first, *second; /* second NULL: wide is first alone, and may be the same memory */
   const float *value;
   size_t width; /* numbers of a row of first (and of second) */
@@ -62,7 +62,7 @@ struct rows {
 
 static void relu_rows(void *argument, size_t task, unsigned worker) {
   (void)worker;
-  const struct rows *rows = argument;
+  const struct relu_job *rows = argument;
   size_t end = (task + 1) * ROWS_A_TASK < rows->count ? (task + 1) * ROWS_A_TASK : rows->count;
   size_t parts = rows->second ? 2 : 1;
   for (size_t part = task * ROWS_A_TASK * parts; part < end * parts; part++) {
@@ -78,7 +78,7 @@ static void relu_rows(void *argument, size_t task, unsigned worker) {
   }
 }
 
-static void relu(const struct perceptual_pass *pass, struct rows rows) {
+static void relu(const struct perceptual_pass *pass, struct relu_job rows) {
   pool_run(pass->exec->pool, (rows.count + ROWS_A_TASK - 1) / ROWS_A_TASK, relu_rows, &rows);
 }
 
@@ -108,14 +108,15 @@ static enum vqct_status fire_forward(const struct perceptual_pass *pass, const s
   if (status == VQCT_OK)
     status = convolve(pass, &convolution[FIRE_SQUEEZE], in->data, height, width, out->squeezed);
   if (status == VQCT_OK)
-    relu(pass, (struct rows){out->squeezed, out->squeezed, NULL, NULL, squeeze, rows});
+    relu(pass, (struct relu_job){out->squeezed, out->squeezed, NULL, NULL, squeeze, rows});
   if (status == VQCT_OK)
     status = convolve(pass, &convolution[FIRE_EXPAND1], out->squeezed, height, width, expanded);
   if (status == VQCT_OK)
     status = convolve(pass, &convolution[FIRE_EXPAND3], out->squeezed, height, width,
                       expanded + rows * expand);
   if (status == VQCT_OK)
-    relu(pass, (struct rows){out->data, expanded, expanded + rows * expand, NULL, expand, rows});
+    relu(pass,
+         (struct relu_job){out->data, expanded, expanded + rows * expand, NULL, expand, rows});
   arena_release(pass->exec->arena, mark);
   return status;
 }
@@ -161,8 +162,8 @@ static enum vqct_status stage_forward(struct perceptual_pass *pass, int index) {
   enum vqct_status status =
       convolve(pass, &stage->convolution[0], in->data, in->height, in->width, out->data);
   if (status == VQCT_OK)
-    relu(pass, (struct rows){out->data, out->data, NULL, NULL, (size_t)out->channels,
-                             2 * (size_t)pass->images * positions(out)});
+    relu(pass, (struct relu_job){out->data, out->data, NULL, NULL, (size_t)out->channels,
+                                 2 * (size_t)pass->images * positions(out)});
   return status;
 }
 
@@ -301,8 +302,8 @@ static enum vqct_status fire_backward(const struct perceptual_pass *pass, const 
   float *expanded = take(pass, 2 * rows * expand), *ds = take(pass, 2 * rows * squeeze);
   enum vqct_status status = expanded && ds ? VQCT_OK : VQCT_MEMORY;
   if (status == VQCT_OK) {
-    relu(pass, (struct rows){dy, expanded, expanded + rows * expand, out->data + half(pass, out),
-                             expand, rows});
+    relu(pass, (struct relu_job){dy, expanded, expanded + rows * expand,
+                                 out->data + half(pass, out), expand, rows});
     status = convolve_backward(pass, &convolution[FIRE_EXPAND1], expanded, in, ds);
   }
   if (status == VQCT_OK)
@@ -329,8 +330,8 @@ static enum vqct_status stage_backward(const struct perceptual_pass *pass, int i
     max_pool_backward(&pool, in->data + half(pass, in), dy, dx, pass->exec);
     return VQCT_OK;
   }
-  relu(pass, (struct rows){dy, dy, NULL, out->data + half(pass, out), (size_t)out->channels,
-                           (size_t)pass->images * positions(out)});
+  relu(pass, (struct relu_job){dy, dy, NULL, out->data + half(pass, out), (size_t)out->channels,
+                               (size_t)pass->images * positions(out)});
   return convolve_backward(pass, &stage->convolution[0], dy, in, dx);
 }
 

@@ -11,14 +11,14 @@
 #define ALEX_KERNEL 11 /* of the first convolution of AlexNet, the package's own choice */
 
 /* One stage of a published network. */
-struct plan {
+struct stage_plan {
   enum stage_kind kind;
   int feature, channels; /* channels written; 0 for a pooling */
   int squeeze;           /* fire: channels between */
   bool tap;
 };
 
-static const struct plan squeeze_plan[] = {
+static const struct stage_plan squeeze_plan[] = {
     {STAGE_CONVOLUTION, 0, 64, 0, true}, {STAGE_POOL, 2, 0, 0, false},
     {STAGE_FIRE, 3, 128, 16, false},     {STAGE_FIRE, 4, 128, 16, true},
     {STAGE_POOL, 5, 0, 0, false},        {STAGE_FIRE, 6, 256, 32, false},
@@ -27,7 +27,7 @@ static const struct plan squeeze_plan[] = {
     {STAGE_FIRE, 11, 512, 64, true},     {STAGE_FIRE, 12, 512, 64, true},
 };
 
-static const struct plan vgg_plan[] = {
+static const struct stage_plan vgg_plan[] = {
     {STAGE_CONVOLUTION, 0, 64, 0, false},   {STAGE_CONVOLUTION, 2, 64, 0, true},
     {STAGE_POOL, 4, 0, 0, false},           {STAGE_CONVOLUTION, 5, 128, 0, false},
     {STAGE_CONVOLUTION, 7, 128, 0, true},   {STAGE_POOL, 9, 0, 0, false},
@@ -96,7 +96,7 @@ static enum vqct_status read_fire(const struct network_file *from, int in, int s
 }
 
 /* Reads one stage, which gets `in` channels; head -1: without its linear head. */
-static enum vqct_status read_stage(const struct network_file *from, const struct plan *plan,
+static enum vqct_status read_stage(const struct network_file *from, const struct stage_plan *plan,
                                    bool squeeze, int in, int head, struct stage *stage) {
   char name[48];
   enum vqct_status status = VQCT_OK;
@@ -138,7 +138,7 @@ static enum vqct_status read_network(const struct network_file *from, bool compa
     return error_set(from->error, VQCT_MODEL,
                      "%s: weights of AlexNet; those of SqueezeNet 1.1 or VGG16 are wanted",
                      from->path);
-  const struct plan *plan = squeeze ? squeeze_plan : vgg_plan;
+  const struct stage_plan *plan = squeeze ? squeeze_plan : vgg_plan;
   int stages = (int)(squeeze ? sizeof squeeze_plan / sizeof *squeeze_plan
                              : sizeof vgg_plan / sizeof *vgg_plan);
   int channels = 3, heads = 0;

@@ -11,7 +11,7 @@
 
 #define BLOCK_ROWS 128
 
-struct rows {
+struct attention_rows {
   float *probability, *gradient; /* R,T */
   size_t positions;
 };
@@ -31,7 +31,7 @@ static void softmax_row(float *row, size_t count) {
 /* Scores become probabilities, and their gradient that of the scores. */
 static void row_backward(void *argument, size_t task, unsigned worker) {
   (void)worker;
-  const struct rows *rows = argument;
+  const struct attention_rows *rows = argument;
   float *p = rows->probability + task * rows->positions;
   float *d = rows->gradient + task * rows->positions;
   softmax_row(p, rows->positions);
@@ -50,7 +50,7 @@ struct image {
   float scale;
 };
 
-static enum vqct_status rows_backward(const struct image *image, const struct rows *rows,
+static enum vqct_status rows_backward(const struct image *image, const struct attention_rows *rows,
                                       size_t first, size_t count, const struct exec *exec) {
   size_t t = image->positions, c = image->channels, at = first * c;
   const struct gemm before[] = {
@@ -117,7 +117,7 @@ enum vqct_status attention_backward(const float *query, const float *key, const 
                                     const struct exec *exec) {
   struct arena_mark mark = arena_mark(exec->arena);
   size_t block = positions < BLOCK_ROWS ? positions : BLOCK_ROWS;
-  struct rows rows = {.positions = positions};
+  struct attention_rows rows = {.positions = positions};
   enum vqct_status status = VQCT_OK;
   rows.probability = arena_alloc(exec->arena, block * positions * sizeof(float));
   rows.gradient = arena_alloc(exec->arena, block * positions * sizeof(float));

@@ -8,7 +8,7 @@
 #include "captions_forms.h"
 #include "json_stream.h"
 
-enum form { FORM_TEXT, FORM_JSON, FORM_JSON_LINES, FORM_CSV, FORM_TSV };
+enum caption_form { FORM_TEXT, FORM_JSON, FORM_JSON_LINES, FORM_CSV, FORM_TSV };
 
 static enum vqct_status read_text(const struct caption_reader *reader, struct vqct_error *error) {
   struct text_line line;
@@ -39,8 +39,8 @@ static size_t skip_blanks(const char *bytes, size_t size, size_t at) {
 }
 
 /* A caption may begin with "[", a list of objects goes on with "{". */
-static enum vqct_status form_of(const char *bytes, size_t size, const char *path, enum form *form,
-                                struct vqct_error *error) {
+static enum vqct_status form_of(const char *bytes, size_t size, const char *path,
+                                enum caption_form *form, struct vqct_error *error) {
   *form = FORM_TEXT;
   if (bytes[0] == '[') {
     size_t next = skip_blanks(bytes, size, 1);
@@ -57,7 +57,8 @@ static enum vqct_status form_of(const char *bytes, size_t size, const char *path
 }
 
 /* By the name, else by the first block that holds more than blanks. */
-static enum vqct_status find_form(const char *path, enum form *form, struct vqct_error *error) {
+static enum vqct_status find_form(const char *path, enum caption_form *form,
+                                  struct vqct_error *error) {
   *form = has_ending(path, ".csv") ? FORM_CSV : has_ending(path, ".tsv") ? FORM_TSV : FORM_TEXT;
   if (*form != FORM_TEXT)
     return VQCT_OK;
@@ -77,7 +78,7 @@ static enum vqct_status find_form(const char *path, enum form *form, struct vqct
   return status;
 }
 
-static enum vqct_status read_form(const struct caption_reader *reader, enum form form,
+static enum vqct_status read_form(const struct caption_reader *reader, enum caption_form form,
                                   struct vqct_error *error) {
   switch (form) {
   case FORM_JSON:
@@ -97,7 +98,7 @@ enum vqct_status captions_read(const char *path, const char *column,
                                const struct caption_taker *taker, struct caption_counts *counts,
                                struct vqct_error *error) {
   struct caption_reader reader = {NULL, column, taker, counts};
-  enum form form;
+  enum caption_form form;
   enum vqct_status status = find_form(path, &form, error);
   if (status != VQCT_OK)
     return status;

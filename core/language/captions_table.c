@@ -8,13 +8,13 @@
 #define FIELD_BYTES_MAX  (2 * CAPTION_BYTES_MAX + 2) /* quotes and doubled ones still in it */
 #define COLUMNS_TOLD_MAX 256                         /* bytes of their names in a message */
 
-enum place { FIELD_BEGINS, FIELD_PLAIN, FIELD_QUOTED, FIELD_QUOTE_MET };
+enum field_place { FIELD_BEGINS, FIELD_PLAIN, FIELD_QUOTED, FIELD_QUOTE_MET };
 
 struct table {
   const struct caption_reader *reader;
   char separator;
   bool quotes;
-  enum place place;
+  enum field_place place;
   bool headed;           /* the line of names has been read */
   size_t column, field;  /* the wanted one once headed; the one being read */
   bool found, any;       /* any: the record has a character or a separator */

@@ -8,11 +8,11 @@
 
 #define LINE_MAX_BYTES ((size_t)1 << 22) /* a row of 65,536 numbers fits */
 
-enum form { FORM_TEXT, FORM_BINARY, FORM_JSON, FORM_NPY, FORM_SAFETENSORS };
+enum embedding_form { FORM_TEXT, FORM_BINARY, FORM_JSON, FORM_NPY, FORM_SAFETENSORS };
 
 /* safetensors begin with 8 bytes of length and then '{'; a length below 2^40 has zero bytes there,
  * which no text has. */
-static enum form form_of(const char *bytes, size_t size) {
+static enum embedding_form form_of(const char *bytes, size_t size) {
   if (size >= 6 && !memcmp(bytes, "\x93NUMPY", 6))
     return FORM_NPY;
   if (size >= 9 && bytes[8] == '{' && !bytes[5] && !bytes[6] && !bytes[7])
@@ -30,7 +30,8 @@ static bool is_brace_word(const char *bytes, size_t size) {
   return at > 1 && at < size && (bytes[at] == '-' || (bytes[at] >= '0' && bytes[at] <= '9'));
 }
 
-static enum vqct_status find_form(const char *path, enum form *form, struct vqct_error *error) {
+static enum vqct_status find_form(const char *path, enum embedding_form *form,
+                                  struct vqct_error *error) {
   struct byte_stream *stream;
   enum vqct_status status = byte_stream_open(path, 1, &stream, error);
   if (status != VQCT_OK)
@@ -49,7 +50,7 @@ static enum vqct_status find_form(const char *path, enum form *form, struct vqct
   return status;
 }
 
-static enum vqct_status read_stream(struct embeddings_store *store, enum form form,
+static enum vqct_status read_stream(struct embeddings_store *store, enum embedding_form form,
                                     struct vqct_error *error) {
   struct byte_stream *bytes;
   enum vqct_status status = byte_stream_open(store->source->path, LINE_MAX_BYTES, &bytes, error);
@@ -63,7 +64,7 @@ static enum vqct_status read_stream(struct embeddings_store *store, enum form fo
 }
 
 static enum vqct_status read_form(struct embeddings_store *store, struct vqct_error *error) {
-  enum form form;
+  enum embedding_form form;
   enum vqct_status status = find_form(store->source->path, &form, error);
   if (status != VQCT_OK)
     return status;

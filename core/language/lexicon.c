@@ -11,18 +11,18 @@
 #include "little_endian.h"
 
 /* Where reading stands. */
-struct cursor {
+struct lexicon_cursor {
   const unsigned char *at, *end;
 };
 
-static bool cursor_byte(struct cursor *cursor, uint8_t *byte) {
+static bool cursor_byte(struct lexicon_cursor *cursor, uint8_t *byte) {
   if (cursor->at == cursor->end)
     return false;
   *byte = *cursor->at++;
   return true;
 }
 
-static bool cursor_copy(struct cursor *cursor, char *to, size_t size) {
+static bool cursor_copy(struct lexicon_cursor *cursor, char *to, size_t size) {
   if ((size_t)(cursor->end - cursor->at) < size)
     return false;
   memcpy(to, cursor->at, size);
@@ -31,7 +31,8 @@ static bool cursor_copy(struct cursor *cursor, char *to, size_t size) {
 }
 
 /* One word: the text goes to word, whose first bytes are still those of the word before. */
-static bool read_word(struct cursor *cursor, char word[LEXICON_WORD_MAX + 1], size_t *length) {
+static bool read_word(struct lexicon_cursor *cursor, char word[LEXICON_WORD_MAX + 1],
+                      size_t *length) {
   uint8_t shared, further;
   if (!cursor_byte(cursor, &shared) || !cursor_byte(cursor, &further) || shared > *length ||
       (size_t)shared + further > LEXICON_WORD_MAX || further == 0)
@@ -42,7 +43,7 @@ static bool read_word(struct cursor *cursor, char word[LEXICON_WORD_MAX + 1], si
   return !memchr(word, 0, *length);
 }
 
-static enum vqct_status read_entry(struct cursor *cursor, struct lexicon *lexicon,
+static enum vqct_status read_entry(struct lexicon_cursor *cursor, struct lexicon *lexicon,
                                    char word[LEXICON_WORD_MAX + 1], size_t *length,
                                    struct vqct_error *error) {
   uint32_t entry = lexicon->words.count, id;
@@ -81,7 +82,7 @@ enum vqct_status lexicon_open(const void *data, size_t size, struct lexicon *lex
   lexicon->lemmas = malloc(entries * sizeof *lexicon->lemmas);
   if (!lexicon->flags || !lexicon->lemmas)
     status = error_set(error, VQCT_MEMORY, "no memory for the lexicon");
-  struct cursor cursor = {bytes + LEXICON_HEADER, bytes + size};
+  struct lexicon_cursor cursor = {bytes + LEXICON_HEADER, bytes + size};
   char word[LEXICON_WORD_MAX + 1];
   size_t length = 0;
   while (status == VQCT_OK && lexicon->words.count < entries)

@@ -10,14 +10,14 @@
 #include "lexicon_format.h"
 #include "little_endian.h"
 
-struct draft {
+struct lexicon_draft {
   struct word_table words;
   uint8_t *flags; /* words.count */
   char **lemmas;  /* words.count, from malloc or NULL */
   uint32_t capacity;
 };
 
-static void draft_free(struct draft *draft) {
+static void draft_free(struct lexicon_draft *draft) {
   for (uint32_t i = 0; i < draft->words.count; i++)
     free(draft->lemmas[i]);
   free(draft->lemmas);
@@ -25,7 +25,7 @@ static void draft_free(struct draft *draft) {
   word_table_free(&draft->words);
 }
 
-static bool draft_reserve(struct draft *draft) {
+static bool draft_reserve(struct lexicon_draft *draft) {
   if (draft->words.count < draft->capacity)
     return true;
   uint32_t capacity = draft->capacity ? draft->capacity * 2 : 1024;
@@ -41,7 +41,7 @@ static bool draft_reserve(struct draft *draft) {
   return true;
 }
 
-static bool draft_add(struct draft *draft, const char *word, size_t length, uint8_t flag,
+static bool draft_add(struct lexicon_draft *draft, const char *word, size_t length, uint8_t flag,
                       const char *lemmas) {
   uint32_t id, before = draft->words.count;
   if (!draft_reserve(draft) || !word_table_add(&draft->words, word, length, &id))
@@ -58,7 +58,7 @@ static bool draft_add(struct draft *draft, const char *word, size_t length, uint
 }
 
 /* One line of a file: its first field is the word, and in an .exc file the others its lemmas. */
-static bool draft_line(struct draft *draft, char *line, uint8_t flag) {
+static bool draft_line(struct lexicon_draft *draft, char *line, uint8_t flag) {
   line[strcspn(line, "\r\n")] = '\0';
   size_t length = strcspn(line, " ");
   if (length == 0 || length > LEXICON_WORD_MAX || memchr(line, '_', length))
@@ -72,8 +72,8 @@ static bool draft_line(struct draft *draft, char *line, uint8_t flag) {
   return draft_add(draft, line, length, flag, lemmas);
 }
 
-static enum vqct_status draft_file(struct draft *draft, const char *folder, const char *name,
-                                   uint8_t flag, struct vqct_error *error) {
+static enum vqct_status draft_file(struct lexicon_draft *draft, const char *folder,
+                                   const char *name, uint8_t flag, struct vqct_error *error) {
   char path[4096];
   char *line = NULL;
   size_t capacity = 0;
@@ -101,7 +101,7 @@ static int compare_words(const void *a, const void *b) {
 }
 
 /* The words in byte order; from malloc, NULL without memory. */
-static const char **sorted_words(const struct draft *draft) {
+static const char **sorted_words(const struct lexicon_draft *draft) {
   const char **words = malloc((draft->words.count + 1u) * sizeof *words);
   if (!words)
     return NULL;
@@ -131,7 +131,7 @@ static uint8_t *put_entry(uint8_t *to, const char *word, const char *before, uin
   return to;
 }
 
-static enum vqct_status draft_write(const struct draft *draft, struct vqct_bytes *block,
+static enum vqct_status draft_write(const struct lexicon_draft *draft, struct vqct_bytes *block,
                                     struct vqct_error *error) {
   size_t most = LEXICON_HEADER + (size_t)draft->words.count * (4 + UINT8_MAX) + draft->words.used;
   const char **words = sorted_words(draft), *before = "";
@@ -158,7 +158,7 @@ static enum vqct_status draft_write(const struct draft *draft, struct vqct_bytes
 enum vqct_status lexicon_build(const char *folder, struct vqct_bytes *block,
                                struct vqct_error *error) {
   static const char *const parts[LEXICON_PARTS] = {"noun", "verb", "adj", "adv"};
-  struct draft draft = {0};
+  struct lexicon_draft draft = {0};
   enum vqct_status status = VQCT_OK;
   *block = (struct vqct_bytes){0};
   for (int part = 0; part < LEXICON_PARTS && status == VQCT_OK; part++) {

@@ -11,12 +11,12 @@
 #define LINE_MAX_BYTES ((size_t)4096)
 
 /* What grows while a file is read: words are kept by number until their texts stand still. */
-struct draft {
+struct corpus_draft {
   uint32_t *id; /* corpus->words */
   size_t word_capacity, sentence_capacity;
 };
 
-static bool reserve(struct pos_corpus *corpus, struct draft *draft) {
+static bool reserve(struct pos_corpus *corpus, struct corpus_draft *draft) {
   if (corpus->words == draft->word_capacity) {
     size_t capacity = draft->word_capacity ? draft->word_capacity * 2 : 4096;
     uint32_t *id = realloc(draft->id, capacity * sizeof *id);
@@ -56,7 +56,7 @@ static uint8_t tag_number(struct pos_corpus *corpus, const char *name) {
   return tag;
 }
 
-static enum vqct_status read_word(struct pos_corpus *corpus, struct draft *draft,
+static enum vqct_status read_word(struct pos_corpus *corpus, struct corpus_draft *draft,
                                   const struct text_line *line, const char *path,
                                   struct vqct_error *error) {
   char text[LINE_MAX_BYTES];
@@ -87,7 +87,7 @@ static void end_sentence(struct pos_corpus *corpus) {
 }
 
 static enum vqct_status read_lines(struct byte_stream *stream, const char *path,
-                                   struct pos_corpus *corpus, struct draft *draft,
+                                   struct pos_corpus *corpus, struct corpus_draft *draft,
                                    struct vqct_error *error) {
   struct text_line line;
   size_t before = corpus->words;
@@ -105,8 +105,8 @@ static enum vqct_status read_lines(struct byte_stream *stream, const char *path,
   return status;
 }
 
-static enum vqct_status read_file(const char *path, struct pos_corpus *corpus, struct draft *draft,
-                                  struct vqct_error *error) {
+static enum vqct_status read_file(const char *path, struct pos_corpus *corpus,
+                                  struct corpus_draft *draft, struct vqct_error *error) {
   struct byte_stream *stream = NULL;
   enum vqct_status status = byte_stream_open(path, LINE_MAX_BYTES, &stream, error);
   if (status == VQCT_OK)
@@ -116,7 +116,7 @@ static enum vqct_status read_file(const char *path, struct pos_corpus *corpus, s
 }
 
 /* Turns numbers of words into their texts, which no longer move. */
-static enum vqct_status place_words(struct pos_corpus *corpus, const struct draft *draft,
+static enum vqct_status place_words(struct pos_corpus *corpus, const struct corpus_draft *draft,
                                     struct vqct_error *error) {
   corpus->word = malloc((corpus->words + 1) * sizeof *corpus->word);
   if (!corpus->word)
@@ -130,7 +130,7 @@ static enum vqct_status place_words(struct pos_corpus *corpus, const struct draf
 
 enum vqct_status pos_corpus_read(const char *const *paths, size_t files, struct pos_corpus *corpus,
                                  struct vqct_error *error) {
-  struct draft draft = {0};
+  struct corpus_draft draft = {0};
   enum vqct_status status = VQCT_OK;
   *corpus = (struct pos_corpus){0};
   if (!reserve(corpus, &draft))

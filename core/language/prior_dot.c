@@ -7,7 +7,7 @@
 
 #define RING_MOST 64 /* neighbours that are drawn around one word */
 
-struct drawing {
+struct dot_drawing {
   const struct prior *prior;
   FILE *out;
   bool *drawn; /* N: the word has its node */
@@ -22,7 +22,7 @@ static void write_text(FILE *out, const char *text) {
   }
 }
 
-static void draw_word(struct drawing *drawing, uint32_t row, bool centre) {
+static void draw_word(struct dot_drawing *drawing, uint32_t row, bool centre) {
   const struct prior *prior = drawing->prior;
   if (drawing->drawn[row])
     return;
@@ -35,7 +35,7 @@ static void draw_word(struct drawing *drawing, uint32_t row, bool centre) {
 }
 
 /* A line as thick as the logarithm of its weight. */
-static void draw_edge(struct drawing *drawing, uint32_t from, const struct neighbour *to,
+static void draw_edge(struct dot_drawing *drawing, uint32_t from, const struct neighbour *to,
                       bool second) {
   fprintf(drawing->out, "  n%u -- n%u [penwidth=%.2f%s", (unsigned)from, (unsigned)to->row,
           0.5 + 0.5 * log(to->strength), second ? ", color=\"#bbbbbb\"" : "");
@@ -45,7 +45,8 @@ static void draw_edge(struct drawing *drawing, uint32_t from, const struct neigh
 }
 
 /* The neighbours of a neighbour; the centre is one of them and already joined to it. */
-static void draw_second_ring(struct drawing *drawing, uint32_t centre, uint32_t row, size_t most) {
+static void draw_second_ring(struct dot_drawing *drawing, uint32_t centre, uint32_t row,
+                             size_t most) {
   struct neighbour ring[RING_MOST];
   size_t all, count = prior_graph_neighbours(drawing->prior, row, ring, most, &all);
   for (size_t i = 0; i < count; i++) {
@@ -56,7 +57,7 @@ static void draw_second_ring(struct drawing *drawing, uint32_t centre, uint32_t 
   }
 }
 
-static void draw_nearest(struct drawing *drawing, uint32_t centre, size_t most) {
+static void draw_nearest(struct dot_drawing *drawing, uint32_t centre, size_t most) {
   struct neighbour nearest[RING_MOST];
   bool adjective = centre < drawing->prior->adjectives;
   size_t count = prior_nearest(drawing->prior, centre, adjective, nearest, most);
@@ -72,7 +73,7 @@ static void draw_nearest(struct drawing *drawing, uint32_t centre, size_t most) 
 enum vqct_status prior_write_dot(const struct prior *prior, uint32_t row, size_t most, FILE *out,
                                  struct vqct_error *error) {
   struct neighbour ring[RING_MOST];
-  struct drawing drawing = {prior, out, calloc(prior->words, sizeof(bool))};
+  struct dot_drawing drawing = {prior, out, calloc(prior->words, sizeof(bool))};
   if (!drawing.drawn)
     return error_set(error, VQCT_MEMORY, "no memory to draw");
   if (most > RING_MOST)

@@ -8,17 +8,17 @@
 #include "utf8.h"
 
 /* A file being opened: what is known so far, and how it is called in messages. */
-struct reading {
+struct model_reading {
   struct model_file *model;
   const char *name;
   struct vqct_error *error;
 };
 
-static enum vqct_status fault(const struct reading *r, const char *tensor, const char *what) {
+static enum vqct_status fault(const struct model_reading *r, const char *tensor, const char *what) {
   return error_set(r->error, VQCT_MODEL, "%s: tensor \"%.100s\" %s", r->name, tensor, what);
 }
 
-static enum vqct_status read_config(const struct reading *r) {
+static enum vqct_status read_config(const struct model_reading *r) {
   const char *format = safetensors_metadata(r->model->file, MODEL_FORMAT_KEY);
   const char *config = safetensors_metadata(r->model->file, MODEL_CONFIG_KEY);
   if (!format || !config)
@@ -32,8 +32,8 @@ static enum vqct_status read_config(const struct reading *r) {
   return status ? error_prefix(r->error, "%s", r->name) : VQCT_OK;
 }
 
-static enum vqct_status check_shape(const struct reading *r, const struct tensor *tensor, int dims,
-                                    const size_t *shape) {
+static enum vqct_status check_shape(const struct model_reading *r, const struct tensor *tensor,
+                                    int dims, const size_t *shape) {
   if (tensor_has_shape(tensor, dims, shape))
     return VQCT_OK;
   return error_set(r->error, VQCT_MODEL, "%s: tensor \"%s\" has shape %s, not %s", r->name,
@@ -41,7 +41,7 @@ static enum vqct_status check_shape(const struct reading *r, const struct tensor
                    tensor_shape_text(dims, shape).text);
 }
 
-static enum vqct_status check_finite(const struct reading *r, const struct tensor *tensor) {
+static enum vqct_status check_finite(const struct model_reading *r, const struct tensor *tensor) {
   size_t place = tensor_first_not_finite(tensor);
   if (place == tensor->count)
     return VQCT_OK;
@@ -49,7 +49,7 @@ static enum vqct_status check_finite(const struct reading *r, const struct tenso
                    r->name, tensor->name, place);
 }
 
-static enum vqct_status read_weight(const struct reading *r, size_t index) {
+static enum vqct_status read_weight(const struct model_reading *r, size_t index) {
   const struct parameter *p = &r->model->parameters.parameter[index];
   const struct tensor *tensor = safetensors_find(r->model->file, p->name);
   size_t shape[4];
@@ -64,7 +64,7 @@ static enum vqct_status read_weight(const struct reading *r, size_t index) {
   return status ? status : check_finite(r, tensor);
 }
 
-static enum vqct_status read_weights(const struct reading *r) {
+static enum vqct_status read_weights(const struct model_reading *r) {
   struct model_file *model = r->model;
   enum vqct_status status = network_parameters(&model->config, &model->parameters, r->error);
   if (status)
@@ -80,7 +80,7 @@ static enum vqct_status read_weights(const struct reading *r) {
 }
 
 /* A tensor that is used where it lies. dims 0: any list of numbers. */
-static enum vqct_status find_in_place(const struct reading *r, const char *name,
+static enum vqct_status find_in_place(const struct model_reading *r, const char *name,
                                       enum tensor_type type, int dims, const size_t *shape,
                                       const struct tensor **tensor) {
   *tensor = safetensors_find(r->model->file, name);
@@ -94,7 +94,7 @@ static enum vqct_status find_in_place(const struct reading *r, const char *name,
   return check_shape(r, *tensor, dims ? dims : 1, dims ? shape : &(*tensor)->count);
 }
 
-static enum vqct_status check_parts(const struct reading *r, const struct tensor *parts) {
+static enum vqct_status check_parts(const struct model_reading *r, const struct tensor *parts) {
   const unsigned char *part = parts->data;
   for (size_t code = 0; code < parts->count; code++)
     if (part[code] != (unsigned char)model_code_part(&r->model->config, code))
@@ -105,7 +105,7 @@ static enum vqct_status check_parts(const struct reading *r, const struct tensor
 }
 
 /* Every word must end in its only zero byte, where the next begins. */
-static enum vqct_status check_words(const struct reading *r, const struct tensor *words,
+static enum vqct_status check_words(const struct model_reading *r, const struct tensor *words,
                                     const struct tensor *offsets) {
   const struct model_file *model = r->model;
   const uint64_t *offset = model->word_offsets;
@@ -128,7 +128,7 @@ static enum vqct_status check_words(const struct reading *r, const struct tensor
   return VQCT_OK;
 }
 
-static enum vqct_status read_words(const struct reading *r) {
+static enum vqct_status read_words(const struct model_reading *r) {
   const struct tensor *words, *offsets, *parts, *counts;
   size_t codes = (size_t)model_config_codes(&r->model->config);
   enum vqct_status status = find_in_place(r, MODEL_WORDS, TENSOR_U8, 0, NULL, &words);
@@ -148,7 +148,7 @@ static enum vqct_status read_words(const struct reading *r) {
   return check_words(r, words, offsets);
 }
 
-static enum vqct_status read_codebook(const struct reading *r) {
+static enum vqct_status read_codebook(const struct model_reading *r) {
   const struct model_config *config = &r->model->config;
   const struct tensor *codebook;
   size_t shape[2] = {(size_t)model_config_codes(config), (size_t)config->code_dimension};
@@ -160,7 +160,7 @@ static enum vqct_status read_codebook(const struct reading *r) {
   return status;
 }
 
-static enum vqct_status check_unexpected(const struct reading *r) {
+static enum vqct_status check_unexpected(const struct model_reading *r) {
   static const char *const others[MODEL_OTHER_TENSORS] = {
       MODEL_CODEBOOK, MODEL_WORDS, MODEL_WORD_OFFSETS, MODEL_PARTS, MODEL_COUNTS};
   const struct model_file *model = r->model;
@@ -181,7 +181,7 @@ static enum vqct_status check_unexpected(const struct reading *r) {
 /* Reads what the opened safetensors file says; frees all of it on failure. */
 static enum vqct_status read_model(const char *name, struct model_file *model,
                                    struct vqct_error *error) {
-  struct reading r = {model, name, error};
+  struct model_reading r = {model, name, error};
   const void *bytes = safetensors_bytes(model->file, &model->bytes);
   enum vqct_status status = read_config(&r);
   if (!status)

@@ -84,18 +84,18 @@ enum vqct_status checkpoint_save(const char *path, const struct trainer *t,
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-struct reading {
+struct checkpoint_reading {
   const char *path;
   const struct safetensors *file;
   struct vqct_error *error;
 };
 
-static const char *text_of(const struct reading *reading, const char *key) {
+static const char *text_of(const struct checkpoint_reading *reading, const char *key) {
   const char *text = safetensors_metadata(reading->file, key);
   return text ? text : "";
 }
 
-static enum vqct_status read_count(const struct reading *reading, const char *key,
+static enum vqct_status read_count(const struct checkpoint_reading *reading, const char *key,
                                    uint64_t *value) {
   const char *text = text_of(reading, key);
   char *end;
@@ -106,7 +106,8 @@ static enum vqct_status read_count(const struct reading *reading, const char *ke
   return VQCT_OK;
 }
 
-static enum vqct_status read_block(const struct reading *reading, const struct stored *block) {
+static enum vqct_status read_block(const struct checkpoint_reading *reading,
+                                   const struct stored *block) {
   const struct tensor *tensor = safetensors_find(reading->file, block->name);
   if (!tensor || tensor->type != TENSOR_F32 || !tensor_has_shape(tensor, 1, &block->count))
     return error_set(reading->error, VQCT_MODEL, "%s: there is no tensor %s of %zu numbers",
@@ -118,7 +119,8 @@ static enum vqct_status read_block(const struct reading *reading, const struct s
   return VQCT_OK;
 }
 
-static enum vqct_status check_kind(const struct reading *reading, const struct trainer *t) {
+static enum vqct_status check_kind(const struct checkpoint_reading *reading,
+                                   const struct trainer *t) {
   char codes[24];
   snprintf(codes, sizeof codes, "%d", t->settings.codes);
   char *architecture = model_config_json(&t->config);
@@ -136,7 +138,7 @@ static enum vqct_status check_kind(const struct reading *reading, const struct t
   return VQCT_OK;
 }
 
-static bool has_block(const struct reading *reading, const char *name) {
+static bool has_block(const struct checkpoint_reading *reading, const char *name) {
   return safetensors_find(reading->file, name) != NULL;
 }
 
@@ -146,7 +148,7 @@ static bool is_left_out(const struct checkpoint_extra *extra, const char *name) 
          (extra->new_average && !strcmp(name, "generator.average"));
 }
 
-static enum vqct_status read_counters(const struct reading *reading, struct trainer *t,
+static enum vqct_status read_counters(const struct checkpoint_reading *reading, struct trainer *t,
                                       struct checkpoint_extra *extra) {
   uint64_t judged = 0;
   enum vqct_status status = read_count(reading, "step", &t->step);
@@ -166,7 +168,7 @@ static enum vqct_status read_counters(const struct reading *reading, struct trai
   return VQCT_OK;
 }
 
-static enum vqct_status read_all(const struct reading *reading, struct trainer *t,
+static enum vqct_status read_all(const struct checkpoint_reading *reading, struct trainer *t,
                                  struct checkpoint_extra *extra) {
   struct stored blocks[BLOCKS_MAX];
   size_t count = list_blocks(t, blocks);
@@ -193,7 +195,7 @@ enum vqct_status checkpoint_load(const char *path, struct trainer *t,
   enum vqct_status status = safetensors_open(path, &file, error);
   if (status != VQCT_OK)
     return status;
-  struct reading reading = {path, file, error};
+  struct checkpoint_reading reading = {path, file, error};
   status = read_all(&reading, t, extra);
   safetensors_close(file);
   return status == VQCT_OK ? trainer_pack(t, error) : status;

@@ -71,7 +71,7 @@ static size_t block_length(size_t count, size_t task) {
   return count - task * BLOCK < BLOCK ? count - task * BLOCK : BLOCK;
 }
 
-struct norm_job {
+struct block_norm_job {
   const float *values;
   size_t count;
   double *sums; /* one a block */
@@ -79,7 +79,7 @@ struct norm_job {
 
 static void norm_block(void *argument, size_t task, unsigned worker) {
   (void)worker;
-  const struct norm_job *job = argument;
+  const struct block_norm_job *job = argument;
   const float *v = job->values + task * BLOCK;
   size_t count = block_length(job->count, task), i = 0;
   double sum[4] = {0};
@@ -93,7 +93,7 @@ static void norm_block(void *argument, size_t task, unsigned worker) {
 
 double block_norm(const float *values, size_t count, const struct exec *exec) {
   struct arena_mark mark = arena_mark(exec->arena);
-  struct norm_job job = {values, count, NULL};
+  struct block_norm_job job = {values, count, NULL};
   double sum = NAN; /* also where memory is short, so that the caller stops */
   if ((job.sums = arena_alloc(exec->arena, (block_count(count) + 1) * sizeof *job.sums))) {
     pool_run(exec->pool, block_count(count), norm_block, &job);

@@ -140,7 +140,7 @@ void sparse_free(struct sparse *matrix) {
   *matrix = (struct sparse){0};
 }
 
-struct product {
+struct sparse_product {
   const struct sparse *matrix;
   const float *x;
   float *y;
@@ -149,7 +149,7 @@ struct product {
 
 static void multiply_rows(void *argument, size_t task, unsigned worker) {
   (void)worker;
-  const struct product *product = argument;
+  const struct sparse_product *product = argument;
   const struct sparse *matrix = product->matrix;
   size_t columns = product->columns, end = (task + 1) * TASK_ROWS;
   for (size_t i = task * TASK_ROWS; i < end && i < matrix->rows; i++) {
@@ -166,6 +166,6 @@ static void multiply_rows(void *argument, size_t task, unsigned worker) {
 
 void sparse_multiply(const struct sparse *matrix, const float *x, size_t columns, float *y,
                      const struct exec *exec) {
-  struct product product = {matrix, x, y, columns};
+  struct sparse_product product = {matrix, x, y, columns};
   pool_run(exec->pool, (matrix->rows + TASK_ROWS - 1) / TASK_ROWS, multiply_rows, &product);
 }
