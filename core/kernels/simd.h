@@ -74,12 +74,24 @@ struct epilogue {
   double *sums, *squares;          /* a whole panel each, added to; or both NULL */
 };
 
+/** Scores of codes for a panel of positions, the less the nearer: squares[r] - 2 products[r, c]. */
+struct scores {
+  size_t rows;
+  const float *products; /* rows, panel */
+  const float *squares;  /* rows */
+};
+
 struct simd {
   enum cpu_isa isa;
   size_t lanes;
   size_t panel; /* numbers of a panel of two vectors */
   void (*product)(const struct product *);
   void (*prologue)(const struct prologue *);
+  /** The least and the second least score of each column (a panel each); infinity for none. */
+  void (*least_scores)(const struct scores *, float *first, float *second);
+  /** The first row at or after `from` with a score that is not above its column's limit; rows where
+   * there is none. NaN is above nothing. */
+  size_t (*next_score)(const struct scores *, const float *limits, size_t from);
   void (*norm_sums)(const struct norm_sums *);
   void (*norm_input)(const struct norm_input *);
   /** Values of a rectangle, pixel after pixel, `value_stride` apart, into y. */

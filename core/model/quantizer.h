@@ -13,23 +13,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "code_search.h"
 #include "config.h"
 #include "exec.h"
 
 #define QUANTIZER_CODEBOOKS_MAX 2
-#define QUANTIZER_K_MAX         2
-
-/** The codes that one group of channels chooses from. */
-struct codebook {
-  size_t channel;     /* the first of d channels of a vector */
-  size_t plane;       /* the first of k planes */
-  size_t k;           /* codes chosen for a position */
-  uint32_t first;     /* row among all codes */
-  uint32_t count;     /* rows */
-  const float *codes; /* count,d */
-  float *squares;     /* count: |code|^2; 0 where the dot product decides */
-  float largest;      /* the greatest |code| */
-};
 
 struct quantizer {
   size_t dimension; /* d */
@@ -56,9 +44,7 @@ void quantizer_free(struct quantizer *quantizer);
 
 /** Tokens of the vectors z (T,Z) of one image: P,T rows of all codes. For each codebook the k
  * nearest codes by squared Euclidean distance (or by the dot product, the greatest first), nearest
- * first, ties by the lower row. A fast product
- * in fp32 finds the candidates and double precision, in a fixed order, decides among them, so the
- * result depends on z alone. Errors: NOT_FINITE (z has NaN or infinity), MEMORY (scratch). */
+ * first, ties by the lower row. Errors: NOT_FINITE (z has NaN or infinity), MEMORY (scratch). */
 enum vqct_status quantizer_encode(const struct quantizer *quantizer, const float *z,
                                   size_t positions, uint32_t *tokens, const struct exec *exec,
                                   struct vqct_error *error);

@@ -4,35 +4,13 @@
 
 #include "vector.h"
 
-#if defined(__SSE2__)
-#include <immintrin.h>
-#endif
-
 /* Minimum and maximum of x and a bound that keep a NaN in x. */
 ALWAYS_INLINE vector at_least(vector x, float bound) {
-#if defined(SIMD_ISA_avx512)
-  return (vector)_mm512_max_ps(_mm512_set1_ps(bound), (__m512)x);
-#elif defined(SIMD_ISA_avx2)
-  return (vector)_mm256_max_ps(_mm256_set1_ps(bound), (__m256)x);
-#elif defined(__SSE2__)
-  return (vector)_mm_max_ps(_mm_set1_ps(bound), (__m128)x);
-#else
-  vector_bits low = x < bound;
-  return (vector)((low & (vector_bits)broadcast(bound)) | (~low & (vector_bits)x));
-#endif
+  return greater(broadcast(bound), x);
 }
 
 ALWAYS_INLINE vector at_most(vector x, float bound) {
-#if defined(SIMD_ISA_avx512)
-  return (vector)_mm512_min_ps(_mm512_set1_ps(bound), (__m512)x);
-#elif defined(SIMD_ISA_avx2)
-  return (vector)_mm256_min_ps(_mm256_set1_ps(bound), (__m256)x);
-#elif defined(__SSE2__)
-  return (vector)_mm_min_ps(_mm_set1_ps(bound), (__m128)x);
-#else
-  vector_bits high = x > bound;
-  return (vector)((high & (vector_bits)broadcast(bound)) | (~high & (vector_bits)x));
-#endif
+  return lesser(broadcast(bound), x);
 }
 
 /* e^x for x in [-87, 88], beyond which it stays at the ends; within 2 units in the last place. With

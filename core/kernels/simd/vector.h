@@ -6,6 +6,10 @@
 #include <stddef.h>
 #include <string.h>
 
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
 #include "simd.h"
 
 /* LANES: numbers in a vector. ROWS: rows of the product's inner block, as many as leave room in the
@@ -48,6 +52,34 @@ ALWAYS_INLINE vector broadcast(float value) {
   return value - (vector){0};
 }
 
+/** The greater of two; b where one is NaN. */
+ALWAYS_INLINE vector greater(vector a, vector b) {
+#if defined(SIMD_ISA_avx512)
+  return (vector)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(SIMD_ISA_avx2)
+  return (vector)_mm256_max_ps((__m256)a, (__m256)b);
+#elif defined(__SSE2__)
+  return (vector)_mm_max_ps((__m128)a, (__m128)b);
+#else
+  vector_bits left = a > b;
+  return (vector)((left & (vector_bits)a) | (~left & (vector_bits)b));
+#endif
+}
+
+/** The lesser of two; b where one is NaN. */
+ALWAYS_INLINE vector lesser(vector a, vector b) {
+#if defined(SIMD_ISA_avx512)
+  return (vector)_mm512_min_ps((__m512)a, (__m512)b);
+#elif defined(SIMD_ISA_avx2)
+  return (vector)_mm256_min_ps((__m256)a, (__m256)b);
+#elif defined(__SSE2__)
+  return (vector)_mm_min_ps((__m128)a, (__m128)b);
+#else
+  vector_bits left = a < b;
+  return (vector)((left & (vector_bits)a) | (~left & (vector_bits)b));
+#endif
+}
+
 /** The first `count` numbers, and zeros. */
 ALWAYS_INLINE vector load_some(const float *from, size_t count) {
   if (count >= LANES)
@@ -69,6 +101,8 @@ ALWAYS_INLINE void store_some(float *to, vector value, size_t count) {
 
 void SIMD_NAME(product)(const struct product *);
 void SIMD_NAME(prologue)(const struct prologue *);
+void SIMD_NAME(least_scores)(const struct scores *, float *, float *);
+size_t SIMD_NAME(next_score)(const struct scores *, const float *, size_t);
 void SIMD_NAME(norm_sums)(const struct norm_sums *);
 void SIMD_NAME(norm_input)(const struct norm_input *);
 void SIMD_NAME(epilogue)(const float *, size_t, const struct epilogue *);
