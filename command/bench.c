@@ -203,9 +203,10 @@ static enum vqct_status make_plan(const struct settings *settings, struct arena 
     return error_set(error, VQCT_MEMORY, "no memory for the options");
   if (!plan->batch_count)
     return error_set(error, VQCT_INVALID, "--batch: a number is missing");
-  enum vqct_status status = read_numbers("batch", &settings->batches, 4096, plan->batches, error);
-  if (status == VQCT_OK)
-    status = read_numbers("threads", &settings->threads, 1024, plan->threads, error);
+  enum vqct_status status;
+  if ((status = read_numbers("batch", &settings->batches, 4096, plan->batches, error)) ||
+      (status = read_numbers("threads", &settings->threads, 1024, plan->threads, error)))
+    return status;
   if (!plan->thread_count) {
     plan->threads[plan->thread_count++] = 1;
     if (cpu_count() > 1)
@@ -214,25 +215,61 @@ static enum vqct_status make_plan(const struct settings *settings, struct arena 
   for (size_t i = 0; i < plan->batch_count; i++)
     if (plan->batches[i] > plan->largest)
       plan->largest = plan->batches[i];
-  return status;
+  return VQCT_OK;
 }
 
-/* All cases of one number of threads, in one session. */
-static enum vqct_status bench_threads(const struct vqct_model *model, unsigned threads,
+/* Encoding and decoding a batch of each size. */
+static enum vqct_status bench_batches(struct bench_case *c, unsigned threads,
                                       const struct settings *settings, const struct plan *plan,
-                                      const struct material *material, struct vqct_error *error) {
+                                      struct vqct_error *error) {
+  for (size_t i = 0; i < 2 * plan->batch_count; i++) {
+    struct result result = {.threads = threads};
+    c->batch = plan->batches[i / 2];
+    c->decodes = i % 2;
+    enum vqct_status status = measure(c, settings->seconds, &result, error);
+    if (status != VQCT_OK)
+      return status;
+    print_result(&result, settings->json);
+  }
+  return VQCT_OK;
+}
+
+/* All cases, with a session for each number of threads. */
+static enum vqct_status bench_threads(const struct vqct_model *model,
+                                      const struct material *material,
+                                      const struct settings *settings, const struct plan *plan,
+                                      struct vqct_error *error) {
   struct bench_case c = {
       .info = vqct_model_info(model), .material = material, .side = (uint32_t)settings->size};
-  enum vqct_status status = vqct_session_new(model, threads, &c.session, error);
-  for (size_t i = 0; i < 2 * plan->batch_count && status == VQCT_OK; i++) {
-    struct result result = {.threads = threads};
-    c.batch = plan->batches[i / 2];
-    c.decodes = i % 2;
-    status = measure(&c, settings->seconds, &result, error);
-    if (status == VQCT_OK)
-      print_result(&result, settings->json);
+  for (size_t i = 0; i < plan->thread_count; i++) {
+    enum vqct_status status = vqct_session_new(model, plan->threads[i], &c.session, error);
+    if (status != VQCT_OK)
+      return status;
+    status = bench_batches(&c, plan->threads[i], settings, plan, error);
+    vqct_session_free(c.session);
+    if (status != VQCT_OK)
+      return status;
   }
-  vqct_session_free(c.session);
+  return VQCT_OK;
+}
+
+static enum vqct_status bench_model(const struct vqct_model *model, const struct settings *settings,
+                                    const struct plan *plan, struct vqct_error *error) {
+  const struct vqct_model_info *info = vqct_model_info(model);
+  struct material material = {0};
+  if (settings->size % info->downsampling)
+    return error_set(error, VQCT_INVALID,
+                     "--size %lld is not a multiple of %u, the model's downsampling",
+                     (long long)settings->size, info->downsampling);
+  enum vqct_status status =
+      material_new(&material, plan->largest, info, (size_t)settings->size, error);
+  if (status == VQCT_OK) {
+    if (!settings->json)
+      printf("%-7s %6s %8s %11s %11s %11s %10s %9s %8s %8s\n", "", "batch", "threads", "median ms",
+             "least ms", "p95 ms", "images/s", "GFLOP/s", "RSS MiB", "peak MiB");
+    status = bench_threads(model, &material, settings, plan, error);
+  }
+  material_free(&material);
   return status;
 }
 
@@ -240,25 +277,12 @@ static enum vqct_status bench(const void *values, const struct options_found *fo
                               struct arena *arena, struct vqct_error *error) {
   const struct settings *settings = values;
   struct plan plan = {0};
-  struct vqct_model *model = NULL;
-  struct material material = {0};
-  enum vqct_status status = make_plan(settings, arena, &plan, error);
-  if (status == VQCT_OK)
-    status = vqct_model_open(found->operands[0], &model, error);
-  if (status == VQCT_OK && settings->size % vqct_model_info(model)->downsampling)
-    status = error_set(error, VQCT_INVALID,
-                       "--size %lld is not a multiple of %u, the model's "
-                       "downsampling",
-                       (long long)settings->size, vqct_model_info(model)->downsampling);
-  if (status == VQCT_OK)
-    status = material_new(&material, plan.largest, vqct_model_info(model), (size_t)settings->size,
-                          error);
-  if (status == VQCT_OK && !settings->json)
-    printf("%-7s %6s %8s %11s %11s %11s %10s %9s %8s %8s\n", "", "batch", "threads", "median ms",
-           "least ms", "p95 ms", "images/s", "GFLOP/s", "RSS MiB", "peak MiB");
-  for (size_t i = 0; i < plan.thread_count && status == VQCT_OK; i++)
-    status = bench_threads(model, plan.threads[i], settings, &plan, &material, error);
-  material_free(&material);
+  struct vqct_model *model;
+  enum vqct_status status;
+  if ((status = make_plan(settings, arena, &plan, error)) ||
+      (status = vqct_model_open(found->operands[0], &model, error)))
+    return status;
+  status = bench_model(model, settings, &plan, error);
   vqct_model_close(model);
   return status;
 }

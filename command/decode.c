@@ -79,16 +79,21 @@ static enum vqct_status reserve(struct decoding *decoding, size_t count, size_t 
   return VQCT_OK;
 }
 
-static enum vqct_status write_picture(const struct decoding *decoding, size_t picture,
-                                      uint32_t height, uint32_t width, uint8_t *pixels,
-                                      struct vqct_error *error) {
-  struct vqct_image image = {.pixels = pixels,
-                             .height = height,
-                             .width = width,
-                             .channels = vqct_model_info(decoding->model)->channels};
-  char name[32];
-  snprintf(name, sizeof name, "%06zu", picture);
-  return output_folder_write(&decoding->folder, name, &image, (int)decoding->settings->jpeg, error);
+static enum vqct_status write_pictures(const struct decoding *decoding, size_t first, size_t count,
+                                       uint32_t height, uint32_t width, struct vqct_error *error) {
+  for (size_t i = 0; i < count; i++) {
+    const struct vqct_image image = {.pixels = decoding->pixels[i],
+                                     .height = height,
+                                     .width = width,
+                                     .channels = vqct_model_info(decoding->model)->channels};
+    char name[32];
+    snprintf(name, sizeof name, "%06zu", first + i);
+    enum vqct_status status =
+        output_folder_write(&decoding->folder, name, &image, (int)decoding->settings->jpeg, error);
+    if (status != VQCT_OK)
+      return status;
+  }
+  return VQCT_OK;
 }
 
 static enum vqct_status decode_group(struct decoding *decoding, size_t first, size_t count,
@@ -99,15 +104,16 @@ static enum vqct_status decode_group(struct decoding *decoding, size_t first, si
   size_t positions = (size_t)height * width, factor = info->downsampling;
   enum vqct_status status = reserve(decoding, count, positions * info->planes,
                                     positions * factor * factor * info->channels, error);
-  for (size_t i = 0; i < count && status == VQCT_OK; i++)
+  if (status != VQCT_OK)
+    return status;
+  for (size_t i = 0; i < count; i++)
     token_file_read(decoding->file, first + i, decoding->tokens[i]);
-  if (status == VQCT_OK)
-    status = vqct_decode(decoding->session, (const uint32_t *const *)decoding->tokens, count,
-                         height, width, decoding->pixels, error);
-  for (size_t i = 0; i < count && status == VQCT_OK; i++)
-    status = write_picture(decoding, first + i, height * info->downsampling,
-                           width * info->downsampling, decoding->pixels[i], error);
-  return status;
+  status = vqct_decode(decoding->session, (const uint32_t *const *)decoding->tokens, count, height,
+                       width, decoding->pixels, error);
+  if (status != VQCT_OK)
+    return status;
+  return write_pictures(decoding, first, count, height * info->downsampling,
+                        width * info->downsampling, error);
 }
 
 static enum vqct_status decode_all(struct decoding *decoding, struct vqct_error *error) {
@@ -123,37 +129,41 @@ static enum vqct_status decode_all(struct decoding *decoding, struct vqct_error 
   }
   progress_clear(&progress);
   if (status == VQCT_INTERRUPTED || (status == VQCT_OK && done < all))
-    status = error_set(error, VQCT_INTERRUPTED, "stopped after %zu of %zu pictures", done, all);
+    return error_set(error, VQCT_INTERRUPTED, "stopped after %zu of %zu pictures", done, all);
   return status;
 }
 
-static enum vqct_status prepare(struct decoding *decoding, char **operands,
-                                struct vqct_error *error) {
-  if (!decoding->settings->output)
+static enum vqct_status reserve_batch(struct decoding *decoding, size_t batch,
+                                      struct vqct_error *error) {
+  decoding->batch = batch;
+  decoding->tokens = calloc(batch, sizeof *decoding->tokens);
+  decoding->pixels = calloc(batch, sizeof *decoding->pixels);
+  if (!decoding->tokens || !decoding->pixels)
+    return error_set(error, VQCT_MEMORY, "no memory for %zu pictures", batch);
+  return VQCT_OK;
+}
+
+static enum vqct_status run_to_end(struct decoding *decoding, char **operands,
+                                   struct vqct_error *error) {
+  const struct settings *settings = decoding->settings;
+  unsigned threads = settings->threads ? (unsigned)settings->threads : cpu_count();
+  size_t batch = settings->batch ? (size_t)settings->batch : threads;
+  if (!settings->output)
     return error_set(error, VQCT_INVALID, "--output DIR is missing");
   enum vqct_status status = vqct_model_open(operands[0], &decoding->model, error);
   if (status != VQCT_OK)
     return status;
-  unsigned threads =
-      decoding->settings->threads ? (unsigned)decoding->settings->threads : cpu_count();
-  decoding->batch = decoding->settings->batch ? (size_t)decoding->settings->batch : threads;
-  if (vqct_model_info(decoding->model)->channels == 2)
+  const struct vqct_model_info *info = vqct_model_info(decoding->model);
+  if (info->channels == 2)
     return error_set(error, VQCT_INVALID,
-                     "the model gives two channels, pictures have one or "
-                     "three");
-  status = token_file_open(operands[1], vqct_model_info(decoding->model), decoding->settings->force,
-                           &decoding->file, error);
-  if (status == VQCT_OK)
-    status = vqct_session_new(decoding->model, threads, &decoding->session, error);
-  if (status == VQCT_OK)
-    vqct_session_stop_when(decoding->session, signals_stopping.asked, NULL);
-  decoding->tokens = calloc(decoding->batch, sizeof *decoding->tokens);
-  decoding->pixels = calloc(decoding->batch, sizeof *decoding->pixels);
-  if (status == VQCT_OK && !(decoding->tokens && decoding->pixels))
-    status = error_set(error, VQCT_MEMORY, "no memory for %zu pictures", decoding->batch);
-  if (status == VQCT_OK)
-    status = output_folder_open(decoding->settings->output, &decoding->folder, error);
-  return status;
+                     "the model gives two channels, pictures have one or three");
+  if ((status = token_file_open(operands[1], info, settings->force, &decoding->file, error)) ||
+      (status = vqct_session_new(decoding->model, threads, &decoding->session, error)) ||
+      (status = reserve_batch(decoding, batch, error)) ||
+      (status = output_folder_open(settings->output, &decoding->folder, error)))
+    return status;
+  vqct_session_stop_when(decoding->session, signals_stopping.asked, NULL);
+  return decode_all(decoding, error);
 }
 
 static enum vqct_status decode(const void *values, const struct options_found *found,
@@ -161,9 +171,7 @@ static enum vqct_status decode(const void *values, const struct options_found *f
   struct decoding decoding = {.settings = values};
   (void)arena;
   signals_catch();
-  enum vqct_status status = prepare(&decoding, found->operands, error);
-  if (status == VQCT_OK)
-    status = decode_all(&decoding, error);
+  enum vqct_status status = run_to_end(&decoding, found->operands, error);
   output_folder_close(&decoding.folder);
   for (size_t i = 0; i < decoding.batch; i++) {
     free(decoding.tokens ? decoding.tokens[i] : NULL);

@@ -11,6 +11,8 @@
 #include "signals.h"
 #include "weight_types.h"
 
+#define NAME_ROOM 64 /* bytes of a model's name, its end counted */
+
 struct settings {
   const char *config, *prior, *name, *output, *prefix, *source_config;
   struct option_list ignore;
@@ -75,12 +77,12 @@ static bool is_same_file(const char *one, const char *other) {
 
 /* The output's file name without folder and ending. A model's name is printable ASCII; each other
  * character becomes '-'. */
-static void name_of_output(const char *output, char name[64]) {
+static void name_of_output(const char *output, char name[NAME_ROOM]) {
   const char *slash = strrchr(output, '/');
   const char *base = slash ? slash + 1 : output;
   int length = (int)strcspn(base, ".");
   size_t at = 0;
-  for (int i = 0; i < length && at < 63; i++) {
+  for (int i = 0; i < length && at < NAME_ROOM - 1; i++) {
     unsigned char c = (unsigned char)base[i];
     if (c < 0x80 || c >= 0xc0) /* not a byte within a character */
       name[at++] = (char)(c >= 0x20 && c < 0x7f ? c : '-');
@@ -111,13 +113,30 @@ static enum vqct_status convert(const struct settings *settings,
   enum vqct_status status = import_read(request, exec, &import, error);
   for (size_t i = 0; i < import.issues; i++)
     fprintf(stderr, "%s\n", import.issue[i].message);
+  if (status != VQCT_OK)
+    goto done;
   signals_catch(); /* so that one of them leaves no temporary file behind */
-  if (status == VQCT_OK)
-    status = model_file_save(settings->output, &import.content, weight_type(settings->type), error);
-  if (status == VQCT_OK)
-    print_result(&import, settings->output);
+  status = model_file_save(settings->output, &import.content, weight_type(settings->type), error);
+  if (status != VQCT_OK)
+    goto done;
+  print_result(&import, settings->output);
+done:
   import_free(&import);
   return status;
+}
+
+static enum vqct_status check_settings(const struct settings *settings, const char *input,
+                                       struct vqct_error *error) {
+  if (!settings->output)
+    return error_set(error, VQCT_INVALID, "give --output FILE");
+  if (settings->name && strlen(settings->name) >= NAME_ROOM)
+    return error_set(error, VQCT_INVALID, "the name is longer than %d characters", NAME_ROOM - 1);
+  if (settings->name && !is_printable_ascii(settings->name))
+    return error_set(error, VQCT_INVALID, "--name: it must be printable ASCII characters");
+  if (is_same_file(input, settings->output))
+    return error_set(error, VQCT_INVALID, "%s: the output is the checkpoint itself",
+                     settings->output);
+  return VQCT_OK;
 }
 
 static enum vqct_status run_settings(const void *values, const struct options_found *found,
@@ -125,22 +144,11 @@ static enum vqct_status run_settings(const void *values, const struct options_fo
   const struct settings *settings = values;
   struct prior prior = {0};
   struct model_config config;
-  char name[64];
-  if (!settings->output)
-    return error_set(error, VQCT_INVALID, "give --output FILE");
-  if (settings->name && strlen(settings->name) >= sizeof name)
-    return error_set(error, VQCT_INVALID, "the name is longer than %zu characters",
-                     sizeof name - 1);
-  if (settings->name && !is_printable_ascii(settings->name))
-    return error_set(error, VQCT_INVALID, "--name: it must be printable ASCII characters");
-  if (is_same_file(found->operands[0], settings->output))
-    return error_set(error, VQCT_INVALID, "%s: the output is the checkpoint itself",
-                     settings->output);
+  char name[NAME_ROOM];
+  enum vqct_status status = check_settings(settings, found->operands[0], error);
+  if (status != VQCT_OK)
+    return status;
   name_of_output(settings->output, name);
-  enum vqct_status status =
-      settings->prior ? prior_convert(settings->prior, &prior, error) : VQCT_OK;
-  if (status == VQCT_OK && settings->config)
-    status = model_config_read(settings->config, &config, error);
   struct exec exec = {.arena = arena};
   struct import_request request = {.path = found->operands[0],
                                    .name = settings->name ? settings->name : name,
@@ -153,8 +161,11 @@ static enum vqct_status run_settings(const void *values, const struct options_fo
                                    .distance = (enum import_distance)settings->distance,
                                    .ignore = settings->ignore.items,
                                    .ignored_patterns = settings->ignore.count};
-  if (status == VQCT_OK)
-    status = convert(settings, &request, &exec, error);
+  if ((settings->prior && (status = prior_convert(settings->prior, &prior, error))) ||
+      (settings->config && (status = model_config_read(settings->config, &config, error))))
+    goto done;
+  status = convert(settings, &request, &exec, error);
+done:
   prior_free(&prior);
   return status;
 }

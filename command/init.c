@@ -109,19 +109,20 @@ static enum vqct_status make_model(const struct settings *settings, const struct
   float *weights = malloc(list.total * sizeof *weights);
   float *codebook =
       calloc((size_t)model_config_codes(&config), (size_t)config.code_dimension * sizeof *codebook);
-  if (weights && codebook) {
-    parameters_initialize(&list, seed, weights);
-    status = compute_codebook(&config, prior, seed, exec, codebook, error);
-  } else {
+  if (!weights || !codebook) {
     status = error_set(error, VQCT_MEMORY, "memory is exhausted making %s", config.name);
+    goto done;
   }
+  parameters_initialize(&list, seed, weights);
+  if ((status = compute_codebook(&config, prior, seed, exec, codebook, error)))
+    goto done;
   struct model_content content = {.config = &config,
                                   .weights = weights,
                                   .codebook = codebook,
                                   .words = prior ? prior->word : NULL};
   signals_catch(); /* so that one of them leaves no temporary file behind */
-  if (status == VQCT_OK)
-    status = model_file_save(settings->output, &content, weight_type(settings->type), error);
+  status = model_file_save(settings->output, &content, weight_type(settings->type), error);
+done:
   free(weights);
   free(codebook);
   parameter_list_free(&list);
@@ -135,10 +136,11 @@ static enum vqct_status run_settings(const void *values, const struct options_fo
   struct prior prior = {0};
   if (!settings->output)
     return error_set(error, VQCT_INVALID, "give --output FILE");
-  enum vqct_status status = settings->prior ? prior_read(settings->prior, &prior, error) : VQCT_OK;
   struct exec exec = {.arena = arena};
-  if (status == VQCT_OK)
-    status = make_model(settings, settings->prior ? &prior : NULL, &exec, error);
+  enum vqct_status status;
+  if (settings->prior && (status = prior_read(settings->prior, &prior, error)) != VQCT_OK)
+    return status;
+  status = make_model(settings, settings->prior ? &prior : NULL, &exec, error);
   prior_free(&prior);
   return status;
 }

@@ -37,10 +37,9 @@ static enum vqct_status open_tagger(const char *path, struct pos_model *tagger,
 enum vqct_status language_open(const char *lexicon_path, const char *tagger_path,
                                struct language *language, struct vqct_error *error) {
   *language = (struct language){0};
-  enum vqct_status status = language_lexicon(lexicon_path, &language->lexicon, error);
-  if (status == VQCT_OK)
-    status = open_tagger(tagger_path, &language->tagger, error);
-  if (status != VQCT_OK)
+  enum vqct_status status;
+  if ((status = language_lexicon(lexicon_path, &language->lexicon, error)) ||
+      (status = open_tagger(tagger_path, &language->tagger, error)))
     language_close(language);
   return status;
 }

@@ -145,10 +145,10 @@ static enum vqct_status build_and_write(const struct prior_recipe *recipe, const
   double started = seconds_now();
   enum vqct_status status = prior_build(recipe, &prior, &report, error);
   progress_clear(recipe->argument);
-  if (status == VQCT_OK)
-    status = prior_write(output, &prior, error);
-  if (status == VQCT_OK)
-    print_report(&prior, &report, seconds_now() - started);
+  if (status != VQCT_OK || (status = prior_write(output, &prior, error)) != VQCT_OK)
+    goto done;
+  print_report(&prior, &report, seconds_now() - started);
+done:
   prior_report_free(&report);
   prior_free(&prior);
   return status;
@@ -158,7 +158,6 @@ static enum vqct_status work(const void *values, const struct options_found *fou
                              struct arena *arena, struct vqct_error *error) {
   const struct settings *settings = values;
   struct language language;
-  struct pool *pool = NULL;
   struct progress progress = {0};
   struct prior_recipe recipe = {.column = settings->column,
                                 .embeddings = settings->embeddings,
@@ -172,20 +171,18 @@ static enum vqct_status work(const void *values, const struct options_found *fou
   if (!settings->embeddings || !settings->output)
     return error_set(error, VQCT_INVALID, "%s is missing",
                      settings->embeddings ? "--output" : "--embeddings");
-  enum vqct_status status = gather_captions(settings, found, arena, &recipe, error);
-  if (status == VQCT_OK)
-    status = language_open(settings->lexicon, settings->tagger, &language, error);
-  if (status != VQCT_OK)
+  unsigned threads = settings->threads ? (unsigned)settings->threads : cpu_count();
+  enum vqct_status status;
+  if ((status = gather_captions(settings, found, arena, &recipe, error)) ||
+      (status = language_open(settings->lexicon, settings->tagger, &language, error)))
     return status;
+  if ((status = pool_new(threads, &recipe.pool, error)))
+    goto done;
   recipe.lexicon = &language.lexicon;
   recipe.tagger = &language.tagger;
-  unsigned threads = settings->threads ? (unsigned)settings->threads : cpu_count();
-  status = pool_new(threads, &pool, error);
-  if (status == VQCT_OK) {
-    recipe.pool = pool;
-    status = build_and_write(&recipe, settings->output, error);
-  }
-  pool_free(pool);
+  status = build_and_write(&recipe, settings->output, error);
+done:
+  pool_free(recipe.pool);
   language_close(&language);
   return status;
 }

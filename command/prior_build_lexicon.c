@@ -33,15 +33,15 @@ static enum vqct_status work(const void *values, const struct options_found *fou
   (void)arena;
   if (!settings->output)
     return error_set(error, VQCT_INVALID, "--output is missing");
-  struct vqct_bytes block;
+  struct vqct_bytes block = {0};
   struct lexicon lexicon = {0};
-  enum vqct_status status = lexicon_build(found->operands[0], &block, error);
-  if (status == VQCT_OK)
-    status = lexicon_open(block.data, block.size, &lexicon, error);
-  if (status == VQCT_OK)
-    status = atomic_file_save(settings->output, block.data, block.size, error);
-  if (status == VQCT_OK)
-    printf("%u words, %zu bytes\n", (unsigned)lexicon.words.count, block.size);
+  enum vqct_status status;
+  if ((status = lexicon_build(found->operands[0], &block, error)) ||
+      (status = lexicon_open(block.data, block.size, &lexicon, error)) ||
+      (status = atomic_file_save(settings->output, block.data, block.size, error)))
+    goto done;
+  printf("%u words, %zu bytes\n", (unsigned)lexicon.words.count, block.size);
+done:
   lexicon_free(&lexicon);
   free(block.data);
   return status;

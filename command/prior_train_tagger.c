@@ -51,9 +51,10 @@ static void show_round(void *argument, int round, size_t wrong, size_t words) {
   progress_set(progress, (size_t)round);
 }
 
-static enum vqct_status train_and_score(const struct settings *settings,
-                                        const struct pos_corpus *corpus, struct language *language,
-                                        struct vqct_error *error) {
+/* Trains, and leaves the tagger in `language`; the caller frees block->data. */
+static enum vqct_status train(const struct settings *settings, const struct pos_corpus *corpus,
+                              struct language *language, struct vqct_bytes *block,
+                              struct vqct_error *error) {
   struct progress progress;
   struct pos_training training = {.rounds = (int)settings->rounds,
                                   .least_count = (int)settings->least_count,
@@ -61,21 +62,12 @@ static enum vqct_status train_and_score(const struct settings *settings,
                                   .seed = (uint64_t)settings->seed,
                                   .progress = show_round,
                                   .argument = &progress};
-  struct vqct_bytes block;
   progress_start(&progress, "rounds", (size_t)training.rounds, 0);
-  enum vqct_status status = pos_train(corpus, &language->lexicon, &training, &block, error);
+  enum vqct_status status = pos_train(corpus, &language->lexicon, &training, block, error);
   progress_clear(&progress);
-  if (status == VQCT_OK)
-    status = pos_model_open(block.data, block.size, &language->tagger, error);
-  if (status == VQCT_OK)
-    status = tagger_print_scores(language, &settings->score, error);
-  if (status == VQCT_OK)
-    status = atomic_file_save(settings->output, block.data, block.size, error);
-  if (status == VQCT_OK)
-    printf("%zu sentences, %zu words, %zu tags; %zu bytes\n", corpus->sentences, corpus->words,
-           corpus->tags, block.size);
-  free(block.data);
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  return pos_model_open(block->data, block->size, &language->tagger, error);
 }
 
 static enum vqct_status work(const void *values, const struct options_found *found,
@@ -83,15 +75,22 @@ static enum vqct_status work(const void *values, const struct options_found *fou
   const struct settings *settings = values;
   struct language language = {0};
   struct pos_corpus corpus = {0};
+  struct vqct_bytes block = {0};
+  enum vqct_status status;
   (void)arena;
   if (!settings->output)
     return error_set(error, VQCT_INVALID, "--output is missing");
-  enum vqct_status status = language_lexicon(settings->lexicon, &language.lexicon, error);
-  if (status == VQCT_OK)
-    status = pos_corpus_read((const char *const *)found->operands, (size_t)found->operand_count,
-                             &corpus, error);
-  if (status == VQCT_OK)
-    status = train_and_score(settings, &corpus, &language, error);
+  if ((status = language_lexicon(settings->lexicon, &language.lexicon, error)) ||
+      (status = pos_corpus_read((const char *const *)found->operands, (size_t)found->operand_count,
+                                &corpus, error)) ||
+      (status = train(settings, &corpus, &language, &block, error)) ||
+      (status = tagger_print_scores(&language, &settings->score, error)) ||
+      (status = atomic_file_save(settings->output, block.data, block.size, error)))
+    goto done;
+  printf("%zu sentences, %zu words, %zu tags; %zu bytes\n", corpus.sentences, corpus.words,
+         corpus.tags, block.size);
+done:
+  free(block.data);
   pos_corpus_free(&corpus);
   language_close(&language);
   return status;

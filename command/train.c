@@ -122,10 +122,9 @@ static enum vqct_status train(const void *values, const struct options_found *fo
   if ((status = distributed_start(&reduction, error)) != VQCT_OK)
     return status;
   bool leads = !reduction || reduction->rank == 0;
-  if (leads && options->metrics_port)
-    status = train_metrics_start((uint16_t)options->metrics_port, &telling.metrics, error);
+  uint16_t port = leads ? (uint16_t)options->metrics_port : 0;
   signals_catch();
-  if (status == VQCT_OK)
+  if (!port || !(status = train_metrics_start(port, &telling.metrics, error)))
     status = train_together(&options->training, &hooks, reduction, error);
   if (reduction && status != VQCT_OK && status != VQCT_INTERRUPTED)
     fprintf(stderr, "vqct train: rank %d: %s\n", reduction->rank, error->message);
@@ -145,28 +144,34 @@ static bool names_config(int argc, char **argv) {
   return false;
 }
 
-/* A run that goes on reads the options that it was begun with, unless --config names others. */
-static enum vqct_status run(int argc, char **argv, struct vqct_error *error) {
+/* A run that goes on reads the options that it was begun with, unless --config names others: where
+ * that is so, puts them before the words given, in `words`, which has room for two more. */
+static enum vqct_status with_config(int *argc, char ***argv, char **words, struct arena *arena,
+                                    struct vqct_error *error) {
   struct train_options options = {0};
   struct options_found found;
+  enum vqct_status status =
+      options_read(&train_table, *argc, *argv, &options, &found, arena, error);
+  if (status != VQCT_OK || found.help || !options.training.resume || !options.training.folder ||
+      names_config(*argc, *argv))
+    return status;
+  words[0] = "--config";
+  words[1] = run_path(options.training.folder, "config.json", arena);
+  memcpy(words + 2, *argv, (size_t)*argc * sizeof *words);
+  *argv = words;
+  *argc += 2;
+  return words[1] ? VQCT_OK : error_set(error, VQCT_MEMORY, "no memory for a path");
+}
+
+static enum vqct_status run(int argc, char **argv, struct vqct_error *error) {
+  struct train_options options = {0};
   struct arena arena;
   arena_init(&arena, 0);
   char **words = arena_alloc(&arena, ((size_t)argc + 2) * sizeof *words);
-  enum vqct_status status =
-      words ? options_read(&train_table, argc, argv, &options, &found, &arena, error)
-            : error_set(error, VQCT_MEMORY, "no memory for the options");
-  if (status == VQCT_OK && !found.help && options.training.resume && options.training.folder &&
-      !names_config(argc, argv)) {
-    words[0] = "--config";
-    words[1] = run_path(options.training.folder, "config.json", &arena);
-    memcpy(words + 2, argv, (size_t)argc * sizeof *words);
-    argv = words;
-    argc += 2;
-  }
-  if (status == VQCT_OK) {
-    options = (struct train_options){0};
+  enum vqct_status status = words ? with_config(&argc, &argv, words, &arena, error)
+                                  : error_set(error, VQCT_MEMORY, "no memory for the options");
+  if (status == VQCT_OK)
     status = command_run(&train_table, argc, argv, &options, train, error);
-  }
   arena_free(&arena);
   return status;
 }
