@@ -58,6 +58,8 @@ function clock(seconds) {
   return `${two(time.getHours())}:${two(time.getMinutes())}`;
 }
 
+const clockOf = (seconds) => `${clock(seconds)}:${two(new Date(seconds * 1000).getSeconds())}`;
+
 const short = (value) => (value === null || value === undefined ? "–" : value >= 100 ? value.toFixed(0) : value.toFixed(1));
 
 /* A line far above the rest, like a limit, sets the scale only once the rest comes near to it. */
@@ -91,7 +93,23 @@ function drawChart(chart) {
 /* The newest values, or those under the pointer, stand in the caption as numbers. */
 function showValues(chart, index) {
   const at = index ?? times.length - 1;
+  chart.time.textContent = index === null || index === undefined ? "now" : clockOf(times[at]);
   chart.values.forEach((node, i) => (node.textContent = short(chart.points[i][at])));
+}
+
+/* Arrow keys move what the pointer moves; Escape, or leaving the chart, goes back to now. */
+function walkChart(chart) {
+  const release = () => chart.plot.setCursor({ left: -10, top: -10 });
+  chart.box.addEventListener("blur", release);
+  chart.box.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (event.key === "Escape") release();
+    if (!step || !times.length) return;
+    event.preventDefault();
+    const first = times.findIndex((time) => time >= Date.now() / 1000 - span());
+    const at = Math.max(first, Math.min(times.length - 1, (chart.plot.cursor.idx ?? times.length) + step));
+    chart.plot.setCursor({ left: chart.plot.valToPos(times[at], "x"), top: 0 });
+  });
 }
 
 function swatch(i) {
@@ -108,10 +126,13 @@ function swatch(i) {
 
 export function makeCharts() {
   for (const chart of charts) {
-    chart.box = make("div", { className: "chart" });
+    chart.box = make("div", { className: "chart", tabIndex: 0, role: "group" });
+    chart.box.setAttribute("aria-label", `${chart.title}: arrow keys walk through time`);
+    chart.time = make("span", { className: "time" });
+    walkChart(chart);
     chart.values = chart.lines.map(() => make("b", { textContent: "–" }));
     const keys = chart.lines.map((line, i) => make("span", { className: "key" }, swatch(i), ` ${line.label} `, chart.values[i]));
-    element("charts").append(make("figure", {}, make("figcaption", {}, make("strong", { textContent: chart.title }), ...keys), chart.box));
+    element("charts").append(make("figure", {}, make("figcaption", {}, make("strong", { textContent: chart.title }), " ", chart.time, ...keys), chart.box));
   }
   element("span").addEventListener("change", drawCharts);
   addEventListener("resize", () => charts.forEach((chart) => chart.plot.setSize({ width: chart.box.clientWidth, height: HEIGHT })));

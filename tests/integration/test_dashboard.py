@@ -1,5 +1,6 @@
 """The dashboard in a real browser: a picture is tried, its grid and reconstruction appear, the
-statistics move. Screenshots go to VQCT_BUILD/dashboard-{light,dark,phone}.png to be looked at."""
+statistics move. Screenshots go to VQCT_BUILD/dashboard-WIDTH-{light,dark}.png to be looked at."""
+import hashlib
 import os
 import re
 import shutil
@@ -51,6 +52,7 @@ class Dashboard(unittest.TestCase):
         model = os.path.join(cls.folder.name, "model.safetensors")
         subprocess.run([serving.VQCT, "init", "--preset", "vqct-f8-small", "--prior",
                                 PRIOR, "--seed", "1", "--output", model], check=True)
+        cls.model = model
         cls.server = serving.Server(model)
         cls.browser = start_browser(os.path.join(cls.folder.name, "profile"))
 
@@ -71,9 +73,12 @@ class Dashboard(unittest.TestCase):
     def wait(self, condition, what):
         serving.wait_until(condition, what)
 
+    def load(self, server):
+        self.browser.get(f"http://127.0.0.1:{server.port}/")
+
     def open(self, width=1280, height=1500):
         self.browser.set_window_size(width, height)
-        self.browser.get(f"http://127.0.0.1:{self.server.port}/")
+        self.load(self.server)
         self.wait(lambda: self.text("#state") == "ready", "the state 'ready'")
         self.wait(lambda: self.browser.find_elements("css selector", ".codebook"), "a codebook")
 
@@ -137,23 +142,21 @@ class Dashboard(unittest.TestCase):
         used = self.server.get("/v1/codebook").json()["codebooks"][1]["windows"]["process"]["used"]
         self.assertEqual(inked, used)
 
-    def test_4_both_themes_and_a_phone(self):
-        self.open()
-        self.try_picture()
-        grounds = []
-        for name in ("light", "dark"):
-            if self.find("html").get_attribute("data-theme") != name:
-                self.find("#theme").click()
-            grounds.append(self.browser.execute_script(
-                "return getComputedStyle(document.body).backgroundColor"))
-            self.picture(name)
-        self.assertEqual(grounds, ["rgb(247, 247, 244)", "rgb(20, 22, 26)"])
-        self.open(width=400, height=1600)
-        self.try_picture()
-        self.picture("phone")
-        over = self.browser.execute_script(
-            "return document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        self.assertEqual(over, 0)
+    def test_4_both_themes_at_every_width(self):
+        for width, height in ((400, 3000), (1000, 2400), (1400, 1700), (1920, 1700), (2560, 1700)):
+            self.open(width, height)
+            self.try_picture()
+            grounds = []
+            for name in ("light", "dark"):
+                if self.find("html").get_attribute("data-theme") != name:
+                    self.find("#theme").click()
+                grounds.append(self.browser.execute_script(
+                    "return getComputedStyle(document.body).backgroundColor"))
+                self.picture(f"{width}-{name}")
+            self.assertEqual(grounds, ["rgb(247, 247, 244)", "rgb(20, 22, 26)"])
+            over = self.browser.execute_script(
+                "return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            self.assertEqual(over, 0, width)
 
     def test_5_a_bad_picture_is_said_to_be_bad(self):
         self.open()
@@ -185,8 +188,9 @@ class Dashboard(unittest.TestCase):
         grid.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_DOWN)
         self.assertTrue(self.text("#cell").startswith("row 1, column 1:"), self.text("#cell"))
         self.find("#codebook-noun canvas").send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
-        code = self.server.get("/v1/codebook/codes/678").json()
-        self.wait(lambda: self.text("#code-words").startswith("678: "), "the second noun")
+        row = self.server.get("/v1/model").json()["planes"][1]["first"] + 1
+        code = self.server.get(f"/v1/codebook/codes/{row}").json()
+        self.wait(lambda: self.text("#code-words").startswith(f"{row}: "), "the second noun")
         self.assertIn(f"“{code['word']}”", self.text("#code-words"))
         # What it looks like is what the decoder makes of it: not one colour.
         colours = self.browser.execute_script(
@@ -219,6 +223,98 @@ class Dashboard(unittest.TestCase):
                 "axe.run().then(arguments[0], (e) => arguments[0]({violations: [String(e)]}))")
             self.assertEqual([(one["id"], [node["html"] for node in one["nodes"]])
                               for one in found["violations"]], [], theme)
+
+    def test_charts_are_walked_by_keys(self):
+        from selenium.webdriver.common.keys import Keys
+        self.open()
+        time, chart = "#charts figure:first-child .time", self.find("#charts .chart")
+        self.wait(lambda: self.text(time) == "now" and self.text("#charts .key b") not in ("", "–"),
+                  "two readings")
+        chart.send_keys(Keys.ARROW_LEFT, Keys.ARROW_LEFT)
+        walked = self.text(time)
+        self.assertRegex(walked, r"^\d\d:\d\d:\d\d$")
+        chart.send_keys(Keys.ARROW_RIGHT)
+        self.assertGreater(self.text(time), walked)
+        chart.send_keys(Keys.ESCAPE)
+        self.wait(lambda: self.text(time) == "now", "the newest values")
+
+    def alpha(self, selector):
+        """The share of a canvas over the reconstruction that covers it."""
+        return self.browser.execute_script(
+            "const c = document.querySelector(arguments[0]);"
+            "if (getComputedStyle(c).display === 'none') return 0;"
+            "const m = /inset\\(0(?:px)? ([\\d.]+)%/.exec(getComputedStyle(c).clipPath);"
+            "return m ? 1 - m[1] / 100 : 1", selector)
+
+    def set(self, selector, property, value):
+        self.browser.execute_script(
+            "const n = document.querySelector(arguments[0]); n[arguments[1]] = arguments[2];"
+            "n.dispatchEvent(new Event('input', {bubbles: true}));"
+            "n.dispatchEvent(new Event('change', {bubbles: true}))", selector, property, value)
+
+    def test_the_original_is_wiped_in_and_differences_are_seen(self):
+        self.open()
+        self.try_picture()
+        self.assertEqual((self.alpha("#wipe-view"), self.alpha("#difference-view")), (0, 0))
+        self.set("#wipe", "value", 30)
+        self.assertAlmostEqual(self.alpha("#wipe-view"), 0.3)
+        self.set("#difference", "checked", True)
+        self.assertEqual(self.alpha("#difference-view"), 1)
+        # Four times the difference of the two pictures that stand beside it.
+        wrong = self.browser.execute_script(
+            "const pixels = (n) => { const c = new OffscreenCanvas(256, 256).getContext('2d');"
+            "  c.drawImage(n, 0, 0); return c.getImageData(0, 0, 256, 256).data; };"
+            "const [a, b, d] = ['#original canvas.picture', '#reconstruction img', '#difference-view']"
+            "  .map((s) => pixels(document.querySelector(s)));"
+            "let wrong = 0, most = 0;"
+            "for (let i = 0; i < d.length; i++) if (i % 4 !== 3) {"
+            "  wrong += d[i] !== Math.min(255, 4 * Math.abs(a[i] - b[i])); most = Math.max(most, d[i]); }"
+            "return [wrong, most > 40]")
+        self.assertEqual(wrong, [0, True])
+
+    def test_a_tap_reads_a_position(self):
+        self.open(width=400, height=3000)
+        self.try_picture()
+        self.browser.execute_script(
+            "const g = document.querySelector('#original canvas.grid'), r = g.getBoundingClientRect();"
+            "g.dispatchEvent(new PointerEvent('pointerdown', {pointerType: 'touch', bubbles: true,"
+            " clientX: r.left + r.width * 3.5 / 32, clientY: r.top + r.height * 5.5 / 32}))")
+        self.assertTrue(self.text("#cell").startswith("row 5, column 3:"), self.text("#cell"))
+
+    def test_codes_are_drawn_by_usage_and_by_drift(self):
+        self.open()
+        self.try_picture()
+        self.wait(lambda: self.text("#codebook-noun li button"), "a most used code")
+        draw = ("const c = document.querySelector('#codebook-noun canvas');"
+                "return Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)")
+        usage = self.browser.execute_script(draw)
+        self.set("#draw", "value", "drift")
+        self.wait(lambda: self.browser.execute_script(draw) != usage, "another drawing")
+
+    def test_a_key_is_asked_for_and_then_all_is_well(self):
+        keys = os.path.join(self.folder.name, "keys")
+        with open(keys, "w") as file:
+            file.write(hashlib.sha256(b"sesame").hexdigest() + " web\n")
+        with serving.Server(self.model, "--api-keys", keys) as server:
+            self.load(server)
+            self.wait(lambda: self.text("#state") == "key wanted", "the question for a key")
+            self.assertTrue(self.find("#key").is_displayed())
+            self.find("#key").send_keys("sesame\n")
+            self.wait(lambda: self.text("#state") == "ready", "the state 'ready'")
+            self.try_picture()
+            self.assertIn("Authorization: Bearer", self.text("#curl"))
+            self.browser.get("about:blank")  # or its polls would hold up the end
+        self.browser.get_log("browser")  # the 401 itself is logged by the browser
+
+    def test_a_banner_says_that_the_service_is_gone(self):
+        with serving.Server(self.model) as server:
+            self.load(server)
+            self.wait(lambda: self.text("#state") == "ready", "the state 'ready'")
+            self.assertFalse(self.find("#banner").is_displayed())
+        self.wait(lambda: self.find("#banner").is_displayed(), "a banner")
+        self.assertEqual(self.text("#state"), "no answer")
+        self.assertIn("does not answer", self.text("#banner"))
+        self.browser.get_log("browser")
 
 
 if __name__ == "__main__":
