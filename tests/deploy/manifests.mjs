@@ -5,6 +5,7 @@
  *
  * usage: node manifests.mjs FOLDER   (FOLDER holds base, overlays and jobs)
  */
+import { createHash } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -55,6 +56,13 @@ function build(folder) {
   let objects = [];
   for (const name of kustomization.resources)
     objects.push(...(name.endsWith(".yaml") ? readAll(join(folder, name)) : build(join(folder, name))));
+  for (const { name, files } of kustomization.configMapGenerator ?? []) {
+    const data = Object.fromEntries(files.map((file) => [file, readFileSync(join(folder, file), "utf8")]));
+    const hash = createHash("sha256").update(JSON.stringify(data)).digest("hex").slice(0, 10);
+    objects.push({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: `${name}-${hash}` }, data });
+    for (const volume of objects.find((object) => object.kind === "Deployment").spec.template.spec.volumes)
+      if (volume.configMap?.name === name) volume.configMap.name = `${name}-${hash}`;
+  }
   for (const { patch, target } of kustomization.patches ?? []) {
     const change = load(patch);
     const wanted = target ?? { kind: change.kind, name: change.metadata.name };
@@ -79,6 +87,9 @@ function checkPromises(label, objects) {
   const ports = new Set(container.ports.map((port) => port.name));
   const selects = (selector) =>
     Object.entries(selector).every(([name, value]) => pod.metadata.labels[name] === value);
+  const mounted = pod.spec.volumes.filter((volume) => volume.configMap).map((volume) => volume.configMap.name);
+  check(`${label}: a changed configuration rolls the pods`, mounted.length && mounted.every((name) =>
+    objects.some((o) => o.kind === "ConfigMap" && o.metadata.name === name && /-[0-9a-f]{10}$/.test(name))), mounted);
   check(`${label}: the Deployment selects its pods`, selects(of("Deployment").spec.selector.matchLabels));
   check(`${label}: the Service selects the pods`, selects(of("Service").spec.selector));
   check(`${label}: the budget selects the pods`, selects(of("PodDisruptionBudget").spec.selector.matchLabels));
@@ -99,7 +110,7 @@ function checkPromises(label, objects) {
 function checkRestricted(label, spec) {
   check(`${label}: runs as non-root`, spec.securityContext.runAsNonRoot && spec.securityContext.runAsUser > 0);
   check(`${label}: has a seccomp profile`, spec.securityContext.seccompProfile.type === "RuntimeDefault");
-  for (const { name, securityContext, resources } of spec.containers) {
+  for (const { name, securityContext, resources } of [...(spec.initContainers ?? []), ...spec.containers]) {
     check(`${label}: ${name} drops all capabilities`, securityContext.capabilities.drop.includes("ALL"));
     check(`${label}: ${name} cannot gain privileges`, securityContext.allowPrivilegeEscalation === false);
     check(`${label}: ${name} has a read-only root`, securityContext.readOnlyRootFilesystem === true);
@@ -107,7 +118,7 @@ function checkRestricted(label, spec) {
   }
 }
 
-for (const overlay of ["base", "overlays/small", "overlays/large"]) {
+for (const overlay of ["base", ...readdirSync(join(root, "overlays")).map((name) => `overlays/${name}`)]) {
   const objects = build(join(root, overlay));
   for (const object of objects) await validate(`${overlay}: ${object.kind} ${object.metadata.name}`, object);
   checkPromises(overlay, objects);

@@ -1,7 +1,10 @@
 """Commands, options and exit statuses that container and cluster files name, against the program."""
+import hashlib
+import json
 import os
 import re
 import subprocess
+import tempfile
 import unittest
 
 import yaml
@@ -43,7 +46,7 @@ class Names(unittest.TestCase):
     def test_service_and_its_configuration(self):
         pod = manifest("base", "deployment.yaml")["spec"]["template"]["spec"]
         self.check_arguments(pod["containers"][0]["args"])
-        settings = yaml.safe_load(manifest("base", "configmap.yaml")["data"]["vqct.json"])
+        settings = json.loads(read("deploy", "kubernetes", "base", "vqct.json"))
         self.assertLessEqual(set(settings), options_of("serve"))
 
     def test_overlay_adds_options_that_exist(self):
@@ -51,6 +54,26 @@ class Names(unittest.TestCase):
                                                         "kustomization.yaml"))
         self.assertEqual(added, ["api-keys"])
         self.assertLessEqual(set(added), options_of("serve"))
+
+    def test_model_of_ones_own_is_fetched_and_checked(self):
+        patches = manifest("overlays", "own-model", "kustomization.yaml")["patches"]
+        changes = yaml.safe_load(patches[1]["patch"])
+        fetch, = next(c["value"] for c in changes if c["path"].endswith("/initContainers"))
+        named = next(c["value"] for c in changes if c["path"].endswith("/env"))
+        with tempfile.TemporaryDirectory() as folder:
+            source = os.path.join(folder, "source")
+            with open(source, "wb") as file:
+                file.write(b"a model")
+            script = fetch["args"][0].replace("/models", folder)
+            for content, expected in ((b"a model", 0), (b"another", 1)):
+                environment = dict(os.environ, MODEL_URL="file://" + source,
+                                   MODEL_SHA256=hashlib.sha256(content).hexdigest())
+                done = subprocess.run([*fetch["command"], script], env=environment,
+                                      capture_output=True, text=True)
+                self.assertEqual(done.returncode, expected, done.stderr)
+            written = os.path.join(folder, os.path.basename(named[0]["value"]))
+            self.assertTrue(os.path.exists(written), named)
+        self.assertIn(named[0]["name"], read("Dockerfile"))
 
     def test_bulk_job(self):
         job = manifest("jobs", "tokenize.yaml")["spec"]
