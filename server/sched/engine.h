@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "share.h"
 #include "usage.h"
 #include "vqct/codebook.h"
 #include "vqct/model.h"
@@ -35,6 +36,7 @@ struct engine {
   struct usage *usage; /* loop thread: how often each code was picked */
   uint64_t *training;  /* how often training picked each code */
   time_t opened;
+  struct share share; /* of the queue */
 };
 
 /** Opens a model file with `workers` sessions that share `threads` threads (at least as many). The

@@ -7,8 +7,6 @@
 
 #include "engine.h"
 
-enum job_operation { JOB_ENCODE, JOB_DECODE, JOB_OPERATIONS };
-
 /** Made and read by the loop thread; between queue_push and the completion it belongs to the queue
  * and then to one worker. All moments are uv_hrtime() nanoseconds. */
 struct job {

@@ -1,5 +1,6 @@
 #include "queue.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
@@ -8,17 +9,13 @@
 
 #include "error.h"
 
-struct lane {
-  struct job *first, *last;
-  double served; /* cost of what workers took from this lane */
-};
-
 struct queue {
   struct batch_limits limits;
   unsigned workers;
   pthread_mutex_t lock; /* guards all below */
   pthread_cond_t arrival;
-  struct lane lanes[JOB_OPERATIONS];
+  struct share *shares, *last_share; /* of the models that have jobs waiting */
+  double level;                      /* the most that a share of it was served */
   size_t images;
   uint64_t pixels;
   unsigned busy; /* workers that compute */
@@ -50,30 +47,88 @@ void queue_free(struct queue *queue) {
   free(queue);
 }
 
+/* ---- whose turn it is ------------------------------------------------------------------------ */
+
+/* What was idle must not use up the time that it did not need: it starts level with the one that
+ * has had least among those that wait (least, INFINITY where none does), or where none does with
+ * the one that has had most. */
+static double served_on_waking(double served, double least, double most) {
+  double level = isinf(least) ? most : least;
+  return served < level ? level : served;
+}
+
+static void lane_wake(struct share *share, struct lane *lane) {
+  double least = INFINITY;
+  for (size_t i = 0; i < JOB_OPERATIONS; i++)
+    if (share->lanes[i].first && share->lanes[i].served < least)
+      least = share->lanes[i].served;
+  lane->served = served_on_waking(lane->served, least, share->level);
+}
+
+static void share_wake(struct queue *queue, struct share *share) {
+  double least = INFINITY;
+  for (const struct share *other = queue->shares; other; other = other->next)
+    if (other->served < least)
+      least = other->served;
+  share->served = served_on_waking(share->served, least, queue->level);
+  share->next = NULL;
+  share->previous = queue->last_share;
+  *(queue->last_share ? &queue->last_share->next : &queue->shares) = share;
+  queue->last_share = share;
+}
+
+static void share_rest(struct queue *queue, struct share *share) {
+  *(share->previous ? &share->previous->next : &queue->shares) = share->next;
+  *(share->next ? &share->next->previous : &queue->last_share) = share->previous;
+  share->next = share->previous = NULL;
+}
+
+/* The model that has had least, and of its operations the one that has. */
+static struct lane *lane_choose(const struct queue *queue) {
+  struct share *share = queue->shares;
+  struct lane *chosen = NULL;
+  for (struct share *other = share; other; other = other->next)
+    if (other->served < share->served)
+      share = other;
+  for (size_t i = 0; share && i < JOB_OPERATIONS; i++) {
+    struct lane *lane = &share->lanes[i];
+    if (lane->first && (!chosen || lane->served < chosen->served))
+      chosen = lane;
+  }
+  return chosen;
+}
+
+static void count_served(struct queue *queue, struct share *share, struct lane *lane, double cost) {
+  lane->served += cost;
+  share->served += cost;
+  if (lane->served > share->level)
+    share->level = lane->served;
+  if (share->served > queue->level)
+    queue->level = share->served;
+}
+
+/* ---- jobs ------------------------------------------------------------------------------------ */
+
 static void lane_unlink(struct queue *queue, struct job *job) {
-  struct lane *lane = &queue->lanes[job->operation];
+  struct share *share = &job->engine->share;
+  struct lane *lane = &share->lanes[job->operation];
   *(job->previous ? &job->previous->next : &lane->first) = job->next;
   *(job->next ? &job->next->previous : &lane->last) = job->previous;
   job->next = job->previous = NULL;
+  if (!--share->waiting)
+    share_rest(queue, share);
   queue->images--;
   queue->pixels -= job_pixels(job);
 }
 
-/* A lane that was empty must not use up the time it did not need: it starts level with the lane
- * that has had least among those that wait. */
-static void lane_wake(struct queue *queue, struct lane *lane) {
-  for (size_t i = 0; i < JOB_OPERATIONS; i++) {
-    const struct lane *other = &queue->lanes[i];
-    if (other != lane && other->first && other->served > lane->served)
-      lane->served = other->served;
-  }
-}
-
 void queue_push(struct queue *queue, struct job *job) {
   pthread_mutex_lock(&queue->lock);
-  struct lane *lane = &queue->lanes[job->operation];
+  struct share *share = &job->engine->share;
+  struct lane *lane = &share->lanes[job->operation];
+  if (!share->waiting++)
+    share_wake(queue, share);
   if (!lane->first)
-    lane_wake(queue, lane);
+    lane_wake(share, lane);
   job->next = NULL;
   job->previous = lane->last;
   *(lane->last ? &lane->last->next : &lane->first) = job;
@@ -97,33 +152,30 @@ bool queue_remove(struct queue *queue, struct job *job) {
   return waits;
 }
 
-static void drop_expired(struct queue *queue, uint64_t now, struct job **expired) {
-  for (size_t i = 0; i < JOB_OPERATIONS; i++)
-    for (struct job *job = queue->lanes[i].first, *next; job; job = next) {
-      next = job->next;
-      if (job->deadline > now)
-        continue;
-      lane_unlink(queue, job);
-      job->taken = now;
-      job->expired = true;
-      job->next = *expired;
-      *expired = job;
-    }
+static void drop_expired_of(struct queue *queue, const struct lane *lane, uint64_t now,
+                            struct job **expired) {
+  for (struct job *job = lane->first, *next; job; job = next) {
+    next = job->next;
+    if (job->deadline > now)
+      continue;
+    lane_unlink(queue, job);
+    job->taken = now;
+    job->expired = true;
+    job->next = *expired;
+    *expired = job;
+  }
 }
 
-static struct lane *lane_choose(struct queue *queue) {
-  struct lane *chosen = NULL;
-  for (size_t i = 0; i < JOB_OPERATIONS; i++) {
-    struct lane *lane = &queue->lanes[i];
-    if (lane->first && (!chosen || lane->served < chosen->served))
-      chosen = lane;
+static void drop_expired(struct queue *queue, uint64_t now, struct job **expired) {
+  for (struct share *share = queue->shares, *next; share; share = next) {
+    next = share->next;
+    for (size_t i = 0; i < JOB_OPERATIONS; i++)
+      drop_expired_of(queue, &share->lanes[i], now, expired);
   }
-  return chosen;
 }
 
 static bool fits(const struct job *job, const struct job *oldest) {
-  return job->engine == oldest->engine && job->height == oldest->height &&
-         job->width == oldest->width;
+  return job->height == oldest->height && job->width == oldest->width;
 }
 
 /* Pictures of the oldest job's kind that one batch may hold. */
@@ -151,7 +203,7 @@ static void lane_take(struct queue *queue, struct lane *lane, size_t room, uint6
     lane_unlink(queue, job);
     job->taken = now;
     job->ready = ready > job->queued ? ready : job->queued;
-    lane->served += job->cost;
+    count_served(queue, &job->engine->share, lane, job->cost);
     batch->jobs[batch->count++] = job;
   }
   queue->busy++;
@@ -223,10 +275,11 @@ void queue_read(struct queue *queue, struct queue_status *status) {
   status->images = queue->images;
   status->pixels = queue->pixels;
   status->oldest = 0;
-  for (size_t i = 0; i < JOB_OPERATIONS; i++) {
-    const struct job *first = queue->lanes[i].first;
-    if (first && (!status->oldest || first->queued < status->oldest))
-      status->oldest = first->queued;
-  }
+  for (const struct share *share = queue->shares; share; share = share->next)
+    for (size_t i = 0; i < JOB_OPERATIONS; i++) {
+      const struct job *first = share->lanes[i].first;
+      if (first && (!status->oldest || first->queued < status->oldest))
+        status->oldest = first->queued;
+    }
   pthread_mutex_unlock(&queue->lock);
 }

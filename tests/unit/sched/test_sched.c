@@ -3,6 +3,7 @@
 #include <check.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <uv.h>
 
@@ -27,14 +28,19 @@ static void open_queue(size_t images, uint64_t pixels, uint64_t delay) {
   open_queue_of(1, images, pixels, delay);
 }
 
-static void push(size_t i, enum job_operation operation, uint32_t side, double cost) {
+static void push_to(size_t engine, size_t i, enum job_operation operation, uint32_t side,
+                    double cost) {
   jobs[i] = (struct job){.operation = operation,
-                         .engine = &engines[0],
+                         .engine = &engines[engine],
                          .height = side,
                          .width = side,
                          .cost = cost,
                          .deadline = UINT64_MAX};
   queue_push(queue, &jobs[i]);
+}
+
+static void push(size_t i, enum job_operation operation, uint32_t side, double cost) {
+  push_to(0, i, operation, side, cost);
 }
 
 /* Takes one batch and writes its jobs' numbers as letters. */
@@ -69,10 +75,8 @@ END_TEST
 
 START_TEST(a_batch_is_of_one_engine) {
   open_queue(8, UINT64_MAX, 0);
-  for (size_t i = 0; i < 4; i++) {
-    push(i, JOB_ENCODE, 8, 1);
-    jobs[i].engine = &engines[i % 2];
-  }
+  for (size_t i = 0; i < 4; i++)
+    push_to(i % 2, i, JOB_ENCODE, 8, 1);
   ck_assert_str_eq(take(), "ac");
   ck_assert_str_eq(take(), "bd");
 }
@@ -113,6 +117,38 @@ START_TEST(an_operation_that_did_not_wait_has_saved_nothing_up) {
     push(i, JOB_ENCODE, 8, 1);
   for (size_t i = 7; i < 10; i++)
     push(i, JOB_DECODE, 8, 1);
+  char order[7] = "";
+  for (size_t i = 0; i < 6; i++)
+    order[i] = take()[0];
+  ck_assert_str_eq(order, "ehfigj");
+}
+END_TEST
+
+/* The first model's pictures cost a third of the second's, which has two operations: those share
+ * what is that model's. */
+START_TEST(models_share_by_cost_and_their_operations_within_that) {
+  open_queue(1, UINT64_MAX, 0);
+  for (size_t i = 0; i < 9; i++)
+    push_to(0, i, JOB_ENCODE, 8, 1);
+  for (size_t i = 9; i < 12; i++)
+    push_to(1, i, i == 10 ? JOB_DECODE : JOB_ENCODE, 8, 3);
+  char order[13] = "";
+  for (size_t i = 0; i < 12; i++)
+    order[i] = take()[0];
+  ck_assert_str_eq(order, "ajbcdkefglhi");
+}
+END_TEST
+
+START_TEST(who_worked_alone_does_not_owe_that_to_who_comes_later) {
+  open_queue(1, UINT64_MAX, 0);
+  for (size_t i = 0; i < 4; i++) {
+    push_to(0, i, JOB_ENCODE, 8, 1);
+    ck_assert_int_eq(take()[0], 'a' + (int)i);
+  }
+  for (size_t i = 4; i < 7; i++) /* nothing waits when the second comes */
+    push_to(1, i, JOB_ENCODE, 8, 1);
+  for (size_t i = 7; i < 10; i++)
+    push_to(0, i, JOB_ENCODE, 8, 1);
   char order[7] = "";
   for (size_t i = 0; i < 6; i++)
     order[i] = take()[0];
@@ -259,6 +295,7 @@ END_TEST
 
 static void close_queue(void) {
   queue_free(queue);
+  memset(engines, 0, sizeof engines);
 }
 
 START_TEST(each_bound_refuses_by_its_name) {
@@ -311,6 +348,8 @@ int main(void) {
   tcase_add_test(cases, a_batch_keeps_to_its_pixels_but_for_one_picture);
   tcase_add_test(cases, operations_share_by_cost);
   tcase_add_test(cases, an_operation_that_did_not_wait_has_saved_nothing_up);
+  tcase_add_test(cases, models_share_by_cost_and_their_operations_within_that);
+  tcase_add_test(cases, who_worked_alone_does_not_owe_that_to_who_comes_later);
   tcase_add_test(cases, what_expired_is_given_apart);
   tcase_add_test(cases, a_waiting_job_can_be_removed_and_a_taken_one_not);
   tcase_add_test(cases, a_job_pushed_again_has_the_times_of_its_new_operation);
