@@ -14,6 +14,7 @@
 #include "cpu.h"
 #include "error.h"
 #include "serve.h"
+#include "serve_models.h"
 #include "stages.h"
 
 #define ADMIN_CONNECTIONS 64  /* of the second port */
@@ -26,8 +27,6 @@
 
 static enum vqct_status check_options(const struct serve_options *options,
                                       struct vqct_error *error) {
-  if (!options->model)
-    return error_set(error, VQCT_INVALID, "--model FILE is needed");
   if (!options->tls_certificate != !options->tls_key)
     return error_set(error, VQCT_INVALID,
                      "tls-certificate and tls-key are needed together, or neither");
@@ -97,7 +96,8 @@ static unsigned fit_connections(struct server *server) {
 
 /* ---- start ----------------------------------------------------------------------------------- */
 
-static enum vqct_status start_service(struct server *server, struct vqct_error *error) {
+static enum vqct_status start_service(struct server *server, const struct model_specs *specs,
+                                      struct vqct_error *error) {
   const struct serve_options *options = &server->options;
   struct service *service = &server->service;
   unsigned workers = (unsigned)options->workers;
@@ -122,8 +122,10 @@ static enum vqct_status start_service(struct server *server, struct vqct_error *
   if (!service->registry)
     return error_set(error, VQCT_MEMORY, "no memory for the metrics");
   service_begin_counters(service->registry);
-  enum vqct_status status = engine_open(options->model, workers, (unsigned)options->threads,
-                                        &service->stop, &service->engine, error);
+  enum vqct_status status =
+      model_specs_open(specs, options, &service->stop, &service->models, error);
+  for (size_t i = 0; status == VQCT_OK && i < service->models->count; i++)
+    service_begin_model(service, service->models->engines[i]->name);
   if (status == VQCT_OK)
     status = queue_new(&batch, workers, &service->queue, error);
   if (status == VQCT_OK)
@@ -203,11 +205,12 @@ static void start_signals(struct server *server) {
 
 static void log_start(struct server *server) {
   struct text line = {0};
-  const struct vqct_model_info *info = server->service.engine->info;
+  const struct models *models = server->service.models;
   log_begin(&line, LOG_INFO, "ready");
   log_text(&line, "version", vqct_version());
-  log_text(&line, "model", info->name);
-  log_text(&line, "checksum", info->checksum);
+  log_text(&line, "model", models->engines[0]->name);
+  log_text(&line, "checksum", models->engines[0]->info->checksum);
+  log_number(&line, "models", (double)models->count);
   log_number(&line, "workers", (double)server->options.workers);
   log_number(&line, "threads", (double)server->options.threads);
   log_text(&line, "listen", server->options.listen);
@@ -233,7 +236,7 @@ static void server_free(struct server *server) {
   struct service *service = &server->service;
   workers_free(service->workers);
   queue_free(service->queue);
-  engine_release(service->engine);
+  models_release(service->models);
   log_close(&service->log);
   registry_free(service->registry);
   keys_free(service->keys);
@@ -241,15 +244,19 @@ static void server_free(struct server *server) {
   uv_loop_close(&server->loop);
 }
 
-static enum vqct_status run_server(struct server *server, struct vqct_error *error) {
-  enum vqct_status status = check_options(&server->options, error);
+static enum vqct_status run_server(struct server *server, struct arena *arena,
+                                   struct vqct_error *error) {
+  struct model_specs specs;
+  enum vqct_status status = model_specs_read(&server->options.model, &specs, arena, error);
+  if (status == VQCT_OK)
+    status = check_options(&server->options, error);
   if (status == VQCT_OK)
     status = read_files(server, error);
   if (status != VQCT_OK)
     return status;
   choose_numbers(&server->options);
   set_up_process(&server->options);
-  status = start_service(server, error);
+  status = start_service(server, &specs, error);
   if (status == VQCT_OK)
     status = start_listeners(server, error);
   if (status == VQCT_OK) {
@@ -262,20 +269,27 @@ static enum vqct_status run_server(struct server *server, struct vqct_error *err
   return status;
 }
 
+/* The options, and the words that they are from. */
+struct serve_words {
+  struct serve_options options;
+  int argc;
+  char **argv;
+};
+
 static enum vqct_status serve(const void *settings, const struct options_found *found,
                               struct arena *arena, struct vqct_error *error) {
   (void)found;
-  (void)arena;
-  struct server server = {.options = *(const struct serve_options *)settings};
+  const struct serve_words *words = settings;
+  struct server server = {.options = words->options, .argc = words->argc, .argv = words->argv};
   uv_loop_init(&server.loop);
-  enum vqct_status status = run_server(&server, error);
+  enum vqct_status status = run_server(&server, arena, error);
   server_free(&server);
   return status;
 }
 
 static enum vqct_status serve_run(int argc, char **argv, struct vqct_error *error) {
-  struct serve_options options = {0};
-  return command_run(&serve_option_table, argc, argv, &options, serve, error);
+  struct serve_words words = {.argc = argc, .argv = argv};
+  return command_run(&serve_option_table, argc, argv, &words, serve, error);
 }
 
 const struct command serve_command = {"serve", "serve a model over HTTP", serve_run};

@@ -8,6 +8,8 @@
 
 struct server {
   struct serve_options options;
+  int argc; /* the words that the options were read from, to read them again */
+  char **argv;
   uv_loop_t loop;
   struct service service;
   struct listener api, admin;
@@ -20,8 +22,8 @@ struct server {
   bool reloading, reload_again;
 };
 
-/** Starts loading the model, the keys and the certificate again, beside serving; the result is
- * swapped in on the loop, or logged and counted where it fails. */
+/** Starts reading the list of models, the models, the keys and the certificate again, beside
+ * serving; each result is swapped in on the loop, or logged and counted where it fails. */
 void server_reload(struct server *server);
 
 /** One more signal to stop: the first begins to leave, the second goes on to drain, the third

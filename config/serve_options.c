@@ -8,7 +8,9 @@
 #define DAY        86400.0
 
 static const struct option options[] = {
-    {"model", 'm', OPTION_TEXT, AT(model), NULL, 0, 0, NULL, "FILE", "model to serve (needed)"},
+    {"model", 'm', OPTION_LIST, AT(model), NULL, 0, 0, NULL, "[NAME=]FILE",
+     "models to serve, the first of them where a request names none (one is needed); without a "
+     "NAME it is the model's own"},
     {"listen", 'l', OPTION_TEXT, AT(listen), "127.0.0.1:8080", 0, 0, NULL, "HOST:PORT",
      "where the API is served; port 0 picks a free one and logs it"},
     {"admin-listen", 'a', OPTION_TEXT, AT(admin_listen), "127.0.0.1:8081", 0, 0, NULL, "HOST:PORT",

@@ -5,7 +5,7 @@
 #include "options.h"
 
 struct serve_options {
-  const char *model;
+  struct option_list model;
   const char *listen, *admin_listen;
   int64_t workers, threads, codec_threads;
   int64_t max_connections, max_body, max_images, max_pixels, max_image_pixels;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "accept.h"
-#include "request.h"
+#include "choice.h"
 #include "stages.h"
 
 #define SIZE_DEFAULT    256 /* pixels a side */
@@ -68,13 +68,6 @@ static bool read_resize(struct request *request, struct exchange *exchange) {
   if (size && !read_pair(size, 'x', SIZE_MAX_SIDE, &request->width, &request->height))
     return refuse_parameter(exchange, "size", size,
                             "1 to 65535 pixels a side, as a number or WIDTHxHEIGHT,");
-  uint32_t factor = request->engine->info->downsampling;
-  bool exact = request->width % factor == 0 && request->height % factor == 0;
-  if (request->resize == VQCT_RESIZE_COVER && !exact) {
-    char allowed[64];
-    snprintf(allowed, sizeof allowed, "a multiple of %u", factor);
-    return refuse_parameter(exchange, "size", size ? size : "256", allowed);
-  }
   return true;
 }
 
@@ -205,43 +198,46 @@ static struct request *begin(struct service *service, struct exchange *exchange,
                              enum request_kind kind, const char *const *names) {
   if (!exchange_check_query(exchange, names))
     return NULL;
+  struct engine *engine = choice_of_query(service, exchange);
+  if (!engine)
+    return NULL;
   exchange->cancel = request_cancel;
-  return request_new(service, exchange, kind);
+  struct request *request = request_new(service, exchange, kind, engine);
+  if (request)
+    request->chosen = exchange_query(exchange, "model") != NULL;
+  return request;
+}
+
+static bool check_model(const struct request *request, struct exchange *exchange) {
+  return !choice_settled(request) || choice_suits(request, &exchange->reply);
 }
 
 bool encode_admit(void *context, struct exchange *exchange) {
-  static const char *const names[] = {"resize", "size", "words", NULL};
+  static const char *const names[] = {"resize", "size", "words", "model", NULL};
   static const enum form offers[] = {FORM_JSON, FORM_NPY, FORM_PACKED};
   struct request *request = begin(context, exchange, REQUEST_ENCODE, names);
   return request && read_resize(request, exchange) &&
          read_switch(exchange, "words", &request->words) && read_input(request, exchange) &&
-         read_encoding(request, exchange) && read_output(request, exchange, offers, 3) &&
-         reserve_slot(request, exchange);
-}
-
-static bool check_decoder(const struct request *request, struct exchange *exchange) {
-  if (request->engine->info->decode_flops)
-    return true;
-  reply_problem(&exchange->reply, PROBLEM_NOT_FOUND, "the model has no decoder: it only encodes");
-  return false;
+         check_model(request, exchange) && read_encoding(request, exchange) &&
+         read_output(request, exchange, offers, 3) && reserve_slot(request, exchange);
 }
 
 bool decode_admit(void *context, struct exchange *exchange) {
-  static const char *const names[] = {"grid", "quality", "model_check", NULL};
+  static const char *const names[] = {"grid", "quality", "model_check", "model", NULL};
   static const enum form offers[] = {FORM_PNG, FORM_JPEG, FORM_JSON};
   struct request *request = begin(context, exchange, REQUEST_DECODE, names);
-  return request && check_decoder(request, exchange) && read_quality(request, exchange) &&
-         read_input(request, exchange) && read_encoding(request, exchange) &&
+  return request && read_quality(request, exchange) && read_input(request, exchange) &&
+         check_model(request, exchange) && read_encoding(request, exchange) &&
          read_grid(request, exchange) && read_model_check(request, exchange) &&
          read_output(request, exchange, offers, 3) && reserve_slot(request, exchange);
 }
 
 bool reconstruct_admit(void *context, struct exchange *exchange) {
-  static const char *const names[] = {"resize", "size", "words", "quality", NULL};
+  static const char *const names[] = {"resize", "size", "words", "quality", "model", NULL};
   static const enum form offers[] = {FORM_PNG, FORM_JPEG, FORM_JSON};
   struct request *request = begin(context, exchange, REQUEST_RECONSTRUCT, names);
-  return request && check_decoder(request, exchange) && read_resize(request, exchange) &&
-         read_quality(request, exchange) && read_switch(exchange, "words", &request->words) &&
-         read_input(request, exchange) && read_encoding(request, exchange) &&
+  return request && read_resize(request, exchange) && read_quality(request, exchange) &&
+         read_switch(exchange, "words", &request->words) && read_input(request, exchange) &&
+         check_model(request, exchange) && read_encoding(request, exchange) &&
          read_output(request, exchange, offers, 3) && reserve_slot(request, exchange);
 }

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "accept.h"
+#include "choice.h"
 #include "npy.h"
-#include "service.h"
 
 #define TOP_CODES     20 /* most used codes that are listed */
 #define NEAREST_CODES 10
@@ -72,7 +72,7 @@ static void add_top(struct text *text, const struct engine *engine, const struct
 
 /* The window that is asked for; `training`, where it is allowed, is USAGE_WINDOWS. */
 static bool read_window(struct exchange *exchange, bool training, enum usage_window *window) {
-  static const char *const names[] = {"window", NULL};
+  static const char *const names[] = {"window", "model", NULL};
   const char *given = exchange_query(exchange, "window");
   if (!exchange_check_query(exchange, names))
     return false;
@@ -115,14 +115,14 @@ static uint64_t *make_counts(struct exchange *exchange, const struct engine *eng
 
 void codebook_handle(void *context, struct exchange *exchange) {
   struct service *service = context;
-  const struct engine *engine = service->engine;
-  const struct vqct_model_info *info = engine->info;
   enum usage_window top;
   if (!read_window(exchange, false, &top))
     return;
-  uint64_t *counts = make_counts(exchange, engine);
+  const struct engine *engine = choice_of_query(service, exchange);
+  uint64_t *counts = engine ? make_counts(exchange, engine) : NULL;
   if (!counts)
     return;
+  const struct vqct_model_info *info = engine->info;
   struct text *text = &exchange->reply.body;
   exchange->reply.status = 200;
   exchange->reply.type = "application/json";
@@ -171,14 +171,15 @@ void codebook_usage_handle(void *context, struct exchange *exchange) {
                   offers[1]);
     return;
   }
-  uint64_t *counts = make_counts(exchange, service->engine);
+  const struct engine *engine = choice_of_query(service, exchange);
+  uint64_t *counts = engine ? make_counts(exchange, engine) : NULL;
   if (!counts)
     return;
   if (window == USAGE_WINDOWS)
-    memcpy(counts, service->engine->training, service->engine->info->codes * sizeof *counts);
+    memcpy(counts, engine->training, engine->info->codes * sizeof *counts);
   else
-    usage_counts(service->engine->usage, window, uv_hrtime(), counts);
-  write_histogram(&exchange->reply, form == 1, counts, service->engine->info->codes);
+    usage_counts(engine->usage, window, uv_hrtime(), counts);
+  write_histogram(&exchange->reply, form == 1, counts, engine->info->codes);
   free(counts);
 }
 
@@ -218,13 +219,14 @@ static void add_nearest(struct text *text, const struct engine *engine, uint32_t
 }
 
 void codebook_code_handle(void *context, struct exchange *exchange) {
-  static const char *const names[] = {NULL};
+  static const char *const names[] = {"model", NULL};
   struct service *service = context;
-  const struct engine *engine = service->engine;
   uint32_t token;
   struct vqct_code code;
-  if (!exchange_check_query(exchange, names) ||
-      !read_token(exchange, engine->info->codes, &token) ||
+  if (!exchange_check_query(exchange, names))
+    return;
+  const struct engine *engine = choice_of_query(service, exchange);
+  if (!engine || !read_token(exchange, engine->info->codes, &token) ||
       !vqct_model_code(engine->model, token, &code))
     return;
   uint64_t *counts = make_counts(exchange, engine);

@@ -66,7 +66,8 @@ const struct metric service_metrics[SERVICE_METRICS] = {
                          "Log lines that were lost, as nobody read the log fast enough.", NULL, 0},
     [METRIC_RELOADS] =
         {"vqct_reloads_total", METRIC_COUNTER,
-         "Times the model, the keys or the certificate were loaded again, by result.", NULL, 0},
+         "Times a model, the list of models, keys or certificate were loaded again, by result.",
+         NULL, 0},
     [METRIC_MODEL_INFO] = {"vqct_model_info", METRIC_GAUGE, "The model served, as labels.", NULL,
                            0},
     [METRIC_READY] = {"vqct_ready", METRIC_GAUGE, "1 where /readyz says yes, else 0.", NULL, 0},
@@ -84,17 +85,28 @@ const struct metric service_metrics[SERVICE_METRICS] = {
     [METRIC_BUILD_INFO] = {"vqct_build_info", METRIC_GAUGE, "The program, as labels.", NULL, 0},
 };
 
+/* Both results of a reload, with what else tells this one from others. */
+static void begin_reloads(struct registry *registry, const char *what, const char *more) {
+  char labels[160];
+  snprintf(labels, sizeof labels, "what=\"%s\",result=\"ok\"%s", what, more);
+  registry_add(registry, METRIC_RELOADS, labels, 0);
+  snprintf(labels, sizeof labels, "what=\"%s\",result=\"failed\"%s", what, more);
+  registry_add(registry, METRIC_RELOADS, labels, 0);
+}
+
 void service_begin_counters(struct registry *registry) {
-  static const char *const reloaded[] = {"model", "keys", "certificate"};
-  char labels[64];
-  for (size_t i = 0; i < sizeof reloaded / sizeof *reloaded; i++) {
-    snprintf(labels, sizeof labels, "what=\"%s\",result=\"ok\"", reloaded[i]);
-    registry_add(registry, METRIC_RELOADS, labels, 0);
-    snprintf(labels, sizeof labels, "what=\"%s\",result=\"failed\"", reloaded[i]);
-    registry_add(registry, METRIC_RELOADS, labels, 0);
-  }
+  begin_reloads(registry, "configuration", "");
+  begin_reloads(registry, "keys", "");
+  begin_reloads(registry, "certificate", "");
   for (int refusal = REFUSAL_NONE + 1; refusal < REFUSALS; refusal++) {
+    char labels[64];
     snprintf(labels, sizeof labels, "reason=\"%s\"", refusal_name((enum refusal)refusal));
     registry_add(registry, METRIC_REFUSED, labels, 0);
   }
+}
+
+void service_begin_model(struct service *service, const char *name) {
+  char more[96];
+  snprintf(more, sizeof more, ",model=\"%s\"", name);
+  begin_reloads(service->registry, "model", more);
 }

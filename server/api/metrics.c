@@ -66,15 +66,16 @@ static void read_queue(struct service *service, const struct listener *api) {
   registry_set(registry, METRIC_WORKERS_BUSY, "", workers.busy);
 }
 
-static void read_plane(struct service *service, const struct vqct_plane *plane,
-                       enum usage_window window, const uint64_t *counts) {
+static void read_plane(struct service *service, const struct engine *engine,
+                       const struct vqct_plane *plane, enum usage_window window,
+                       const uint64_t *counts) {
   struct registry *registry = service->registry;
-  const uint64_t *training = service->engine->training + plane->first;
+  const uint64_t *training = engine->training + plane->first;
   struct vqct_codebook_health health;
-  char labels[96];
+  char labels[192];
   vqct_codebook_health(counts + plane->first, plane->count, &health);
-  snprintf(labels, sizeof labels, "codebook=\"%s\",window=\"%s\"", plane->name,
-           usage_window_name(window));
+  snprintf(labels, sizeof labels, "codebook=\"%s\",window=\"%s\",model=\"%s\"", plane->name,
+           usage_window_name(window), engine->name);
   registry_set(registry, METRIC_CODEBOOK_TOKENS, labels, (double)health.tokens);
   if (!health.tokens)
     return;
@@ -86,39 +87,49 @@ static void read_plane(struct service *service, const struct vqct_plane *plane,
 }
 
 /* A window without a token has no usage, and is left out: 0 and all codes dead would be a fault. */
-static void read_codebooks(struct service *service) {
-  static const enum service_metric figures[] = {METRIC_CODEBOOK_USAGE, METRIC_CODEBOOK_PERPLEXITY,
-                                                METRIC_CODEBOOK_DEAD, METRIC_CODEBOOK_DRIFT};
-  const struct engine *engine = service->engine;
+static void read_codebooks(struct service *service, const struct engine *engine) {
   uint64_t *counts = calloc(engine->info->codes, sizeof *counts);
   if (!counts)
     return;
-  for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
-    registry_clear(service->registry, figures[i]);
   for (int window = 0; window < USAGE_WINDOWS; window++) {
     usage_counts(engine->usage, (enum usage_window)window, uv_hrtime(), counts);
     for (uint32_t p = 0; p < engine->info->planes; p++)
-      read_plane(service, &engine->info->plane[p], (enum usage_window)window, counts);
+      read_plane(service, engine, &engine->info->plane[p], (enum usage_window)window, counts);
   }
   for (uint32_t p = 0; p < engine->info->planes; p++) {
-    char labels[64];
-    snprintf(labels, sizeof labels, "codebook=\"%s\"", engine->info->plane[p].name);
+    char labels[160];
+    snprintf(labels, sizeof labels, "codebook=\"%s\",model=\"%s\"", engine->info->plane[p].name,
+             engine->name);
     registry_set(service->registry, METRIC_CODEBOOK_CODES, labels, engine->info->plane[p].count);
   }
   free(counts);
 }
 
-static void read_process(struct service *service) {
-  struct registry *registry = service->registry;
-  char labels[256], name[64];
+static void read_model(struct service *service, const struct engine *engine) {
+  char labels[320], name[64];
   size_t i = 0;
-  for (const char *c = service->engine->info->name; *c && i + 1 < sizeof name; c++)
+  for (const char *c = engine->info->name; *c && i + 1 < sizeof name; c++)
     name[i++] = isalnum((unsigned char)*c) || *c == '-' || *c == '.' ? *c : '_';
   name[i] = '\0';
-  snprintf(labels, sizeof labels, "name=\"%s\",checksum=\"%s\"", name,
-           service->engine->info->checksum);
-  registry_clear(registry, METRIC_MODEL_INFO);
-  registry_set(registry, METRIC_MODEL_INFO, labels, 1);
+  snprintf(labels, sizeof labels, "name=\"%s\",checksum=\"%s\",model=\"%s\"", name,
+           engine->info->checksum, engine->name);
+  registry_set(service->registry, METRIC_MODEL_INFO, labels, 1);
+}
+
+/* Models may have come and gone since these were last read. */
+static void read_models(struct service *service) {
+  registry_clear(service->registry, METRIC_MODEL_INFO);
+  for (size_t metric = METRIC_CODEBOOK_CODES; metric <= METRIC_CODEBOOK_DRIFT; metric++)
+    registry_clear(service->registry, metric);
+  for (size_t i = 0; i < service->models->count; i++) {
+    read_codebooks(service, service->models->engines[i]);
+    read_model(service, service->models->engines[i]);
+  }
+}
+
+static void read_process(struct service *service) {
+  struct registry *registry = service->registry;
+  char labels[64];
   snprintf(labels, sizeof labels, "version=\"%s\"", vqct_version());
   registry_set(registry, METRIC_READY, "", !service_not_ready(service));
   registry_set(registry, METRIC_BUILD_INFO, labels, 1);
@@ -133,7 +144,7 @@ static void read_process(struct service *service) {
 void metrics_handle(void *context, struct exchange *exchange) {
   struct service *service = context;
   read_queue(service, service->api);
-  read_codebooks(service);
+  read_models(service);
   read_process(service);
   exchange->reply.status = 200;
   exchange->reply.type = PROMETHEUS_TYPE;
@@ -154,20 +165,11 @@ static void add_label_value(struct text *text, const char *value) {
 }
 
 /* Codes that were never picked are left out: they would be most of the page. */
-void metrics_codes_handle(void *context, struct exchange *exchange) {
-  struct service *service = context;
-  const struct engine *engine = service->engine;
-  struct text *text = &exchange->reply.body;
+static bool write_codes(struct text *text, const struct engine *engine) {
   uint64_t *counts = calloc(engine->info->codes, sizeof *counts);
-  if (!counts) {
-    reply_problem(&exchange->reply, PROBLEM_OUT_OF_MEMORY, "no memory for the histogram");
-    return;
-  }
+  if (!counts)
+    return false;
   usage_counts(engine->usage, USAGE_PROCESS, uv_hrtime(), counts);
-  exchange->reply.status = 200;
-  exchange->reply.type = PROMETHEUS_TYPE;
-  text_print(text, "# HELP vqct_code_tokens_total Tokens of each code that was picked.\n"
-                   "# TYPE vqct_code_tokens_total counter\n");
   for (uint32_t token = 0; token < engine->info->codes; token++) {
     struct vqct_code code;
     if (!counts[token] || !vqct_model_code(engine->model, token, &code))
@@ -175,7 +177,22 @@ void metrics_codes_handle(void *context, struct exchange *exchange) {
     text_print(text, "vqct_code_tokens_total{token=\"%u\",part_of_speech=\"%s\",word=\"", token,
                vqct_part_of_speech_name(code.part));
     add_label_value(text, code.word);
-    text_print(text, "\"} %llu\n", (unsigned long long)counts[token]);
+    text_print(text, "\",model=\"%s\"} %llu\n", engine->name, (unsigned long long)counts[token]);
   }
   free(counts);
+  return true;
+}
+
+void metrics_codes_handle(void *context, struct exchange *exchange) {
+  const struct service *service = context;
+  struct text *text = &exchange->reply.body;
+  exchange->reply.status = 200;
+  exchange->reply.type = PROMETHEUS_TYPE;
+  text_print(text, "# HELP vqct_code_tokens_total Tokens of each code that was picked.\n"
+                   "# TYPE vqct_code_tokens_total counter\n");
+  for (size_t i = 0; i < service->models->count; i++)
+    if (!write_codes(text, service->models->engines[i])) {
+      reply_problem(&exchange->reply, PROBLEM_OUT_OF_MEMORY, "no memory for the histogram");
+      return;
+    }
 }

@@ -8,6 +8,7 @@
 
 #include "base64.h"
 #include "body.h"
+#include "choice.h"
 #include "fit.h"
 #include "multipart.h"
 #include "prepare.h"
@@ -83,26 +84,44 @@ void prepare_picture(struct request *request, struct picture *picture) {
 
 /* ---- the body -------------------------------------------------------------------------------- */
 
-/* Fields that a form has beside its files are passed over. */
+/* Fields that a form has beside its files and "model" are passed over. */
 static bool is_picture(const struct multipart_part *part) {
   bool text = !*part->type || !strncasecmp(part->type, "text/", 5);
   return *part->filename || !text;
+}
+
+/* Keeps the model that a form's field names; false where it names two, or what can be no name. */
+static bool note_model(struct request *request, const struct multipart_part *part,
+                       char name[ENGINE_NAME_MAX + 1]) {
+  if (*name || !part->size || part->size > ENGINE_NAME_MAX || memchr(part->data, 0, part->size)) {
+    request_fail(request, PROBLEM_BAD_BODY,
+                 *name ? "the form names two models" : "the form's field \"model\" is no name");
+    return false;
+  }
+  memcpy(name, part->data, part->size);
+  name[part->size] = '\0';
+  return true;
 }
 
 static void read_multipart(struct request *request) {
   struct multipart multipart;
   struct multipart_part part;
   enum multipart_step step = MULTIPART_BROKEN;
+  char model[ENGINE_NAME_MAX + 1] = "";
   size_t count = 0;
   if (multipart_begin(&multipart, request->boundary, request->body.data, request->body.size))
-    while ((step = multipart_next(&multipart, &part)) == MULTIPART_PART)
+    while ((step = multipart_next(&multipart, &part)) == MULTIPART_PART) {
       count += is_picture(&part);
+      if (!is_picture(&part) && !strcmp(part.name, "model") && !note_model(request, &part, model))
+        return;
+    }
   if (step != MULTIPART_END) {
     request_fail(request, PROBLEM_BAD_BODY, "the multipart body breaks off after %zu whole parts",
                  count);
     return;
   }
-  if (!request_make_pictures(request, count))
+  if (!choice_of_body(request, *model ? model : request->engine->name) ||
+      !request_make_pictures(request, count))
     return;
   multipart_begin(&multipart, request->boundary, request->body.data, request->body.size);
   for (size_t i = 0; multipart_next(&multipart, &part) == MULTIPART_PART;) {
@@ -144,12 +163,15 @@ static void read_json(struct request *request) {
   json_t *root = body_json(request, request->service->limits.images + 16);
   if (!root)
     return;
-  const json_t *images = json_object_get(root, "images");
+  const json_t *images = json_object_get(root, "images"), *model = json_object_get(root, "model");
   if (!json_is_array(images))
     request_fail(request, PROBLEM_BAD_BODY, "the JSON has no array \"images\"");
-  else if (json_object_size(root) > 1)
-    request_fail(request, PROBLEM_BAD_BODY, "the JSON may hold \"images\" only");
-  else if (request_make_pictures(request, json_array_size(images)))
+  else if (json_object_size(root) > 1 + (model != NULL))
+    request_fail(request, PROBLEM_BAD_BODY, "the JSON may hold \"images\" and \"model\" only");
+  else if (model && !json_is_string(model))
+    request_fail(request, PROBLEM_BAD_BODY, "\"model\" is not a name");
+  else if (choice_of_body(request, model ? json_string_value(model) : request->engine->name) &&
+           request_make_pictures(request, json_array_size(images)))
     for (size_t i = 0; i < request->count; i++)
       read_base64(&request->pictures[i], json_array_get(images, i));
   json_decref(root);

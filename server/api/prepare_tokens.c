@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "body.h"
+#include "choice.h"
 #include "npy.h"
 #include "prepare.h"
 
@@ -83,35 +84,39 @@ static void read_json_picture(struct request *request, struct picture *picture,
       return;
 }
 
-/* The answer of encode says which model its tokens are of. */
-static bool check_model(struct request *request, const json_t *root) {
-  const struct vqct_model_info *info = request->engine->info;
+/* The answer of encode says which model its tokens are of; others may name one as it is served. */
+static bool take_model(struct request *request, const json_t *root) {
   const json_t *model = json_object_get(root, "model");
   const char *checksum = json_string_value(json_object_get(model, "checksum"));
-  const char *name = json_string_value(json_object_get(model, "name"));
-  if (request->any_model || !checksum || !strcmp(checksum, info->checksum))
-    return true;
-  request_fail(request, PROBLEM_OTHER_MODEL,
-               "the tokens are of %.80s (%.16s), the model served is %s (%.16s); "
-               "model_check=off decodes them all the same",
-               name ? name : "a model without a name", checksum, info->name, info->checksum);
-  return false;
+  if (checksum)
+    return choice_of_tokens(request, checksum, json_string_value(json_object_get(model, "name")));
+  return choice_of_body(request,
+                        json_is_string(model) ? json_string_value(model) : request->engine->name);
+}
+
+/* Values that a body for any of the models may hold; twice, as the answer of encode, words and all,
+ * may come back as it is. */
+static size_t most_values(const struct request *request) {
+  const struct request_limits *limits = &request->service->limits;
+  uint64_t most = 0;
+  for (size_t i = 0; i < request->models->count; i++) {
+    const struct vqct_model_info *info = request->models->engines[i]->info;
+    uint64_t cells = limits->pixels / info->downsampling / info->downsampling + JSON_VALUES_EXTRA;
+    uint64_t values = 2 * info->planes * cells * limits->images;
+    most = values > most ? values : most;
+  }
+  return (size_t)(most < JSON_VALUES_MAX ? most : JSON_VALUES_MAX);
 }
 
 static void read_json(struct request *request) {
-  const struct vqct_model_info *info = request->engine->info;
-  const struct request_limits *limits = &request->service->limits;
-  /* Twice: the answer of encode, words and all, may come back as it is. */
-  uint64_t cells = limits->pixels / info->downsampling / info->downsampling + JSON_VALUES_EXTRA;
-  uint64_t values = 2 * info->planes * cells * limits->images;
-  json_t *root = body_json(request, (size_t)(values < JSON_VALUES_MAX ? values : JSON_VALUES_MAX));
+  json_t *root = body_json(request, most_values(request));
   if (!root)
     return;
   const json_t *images = json_object_get(root, "images");
   request->many = images != NULL;
   if (images && !json_is_array(images))
     request_fail(request, PROBLEM_BAD_BODY, "\"images\" is not an array");
-  else if (check_model(request, root) &&
+  else if (take_model(request, root) &&
            request_make_pictures(request, images ? json_array_size(images) : 1))
     for (size_t i = 0; i < request->count && !request->refused; i++)
       read_json_picture(request, &request->pictures[i], images ? json_array_get(images, i) : root);

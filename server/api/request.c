@@ -22,14 +22,15 @@ struct picture *picture_of_task(uv_work_t *task) {
 }
 
 struct request *request_new(struct service *service, struct exchange *exchange,
-                            enum request_kind kind) {
+                            enum request_kind kind, struct engine *engine) {
   struct request *request = calloc(1, sizeof *request);
   if (!request) {
     reply_problem(&exchange->reply, PROBLEM_OUT_OF_MEMORY, "no memory for the request");
     return NULL;
   }
   request->service = service;
-  request->engine = engine_retain(service->engine);
+  request->models = models_retain(service->models);
+  request->engine = engine;
   request->exchange = exchange;
   request->kind = kind;
   atomic_init(&request->cancelled, false);
@@ -53,7 +54,7 @@ void request_free(struct request *request) {
   free(request->pictures);
   text_free(&request->body);
   reply_free(&request->reply);
-  engine_release(request->engine);
+  models_release(request->models);
   service->requests--;
   free(request);
 }

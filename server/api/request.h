@@ -52,7 +52,8 @@ struct picture {
 
 struct request {
   struct service *service;
-  struct engine *engine;
+  struct models *models;     /* that were served when it came */
+  struct engine *engine;     /* of them, the one that it is for */
   struct exchange *exchange; /* NULL once cancelled */
   atomic_bool cancelled;
   enum request_kind kind;
@@ -60,6 +61,7 @@ struct request {
   enum form input, output;
   bool json_too;       /* Accept takes JSON, whatever the output */
   bool compressed;     /* the body is gzip or deflate */
+  bool chosen;         /* the query names the model */
   bool any_model;      /* tokens of another model are decoded, too */
   uint64_t body_limit; /* bytes */
   bool many;           /* the body may hold several pictures, so the answer lists each */
@@ -85,9 +87,9 @@ struct request {
 };
 
 /** A request for an exchange, which then points to it; NULL, with the reply filled, where memory
- * fails. Loop. */
+ * fails. Its model is `engine`, one of the service's. Loop. */
 struct request *request_new(struct service *service, struct exchange *exchange,
-                            enum request_kind kind);
+                            enum request_kind kind, struct engine *engine);
 
 /** Frees a request of which nothing is pending, and returns what it reserved. Loop. */
 void request_free(struct request *request);

@@ -7,6 +7,7 @@ const struct route service_api_routes[] = {
     {"POST", "/v1/decode", false, decode_admit, request_grow, request_begin},
     {"POST", "/v1/reconstruct", false, reconstruct_admit, request_grow, request_begin},
     {"GET", "/v1/model", false, NULL, NULL, model_handle},
+    {"GET", "/v1/models", false, NULL, NULL, models_handle},
     {"GET", "/v1/codebook", false, NULL, NULL, codebook_handle},
     {"GET", "/v1/codebook/usage", false, NULL, NULL, codebook_usage_handle},
     {"GET", "/v1/codebook/codes/{id}", false, NULL, NULL, codebook_code_handle},

@@ -43,6 +43,8 @@ static void log_request(struct service *service, const struct exchange *exchange
     log_text(&line, "key", exchange->key_name);
   log_text(&line, "method", exchange->method);
   log_text(&line, "route", exchange->route ? exchange->route->path : "other");
+  if (*exchange->subject)
+    log_text(&line, "model", exchange->subject);
   log_number(&line, "status", status);
   log_number(&line, "bytes_in", (double)exchange->bytes_in);
   log_number(&line, "bytes_out", (double)exchange->bytes_out);
@@ -55,12 +57,14 @@ void service_finished(void *context, const struct exchange *exchange) {
   const char *route = exchange->route ? exchange->route->path : "other";
   unsigned status = exchange->client_gone ? 499 : exchange->reply.status;
   double seconds = (double)(uv_hrtime() - exchange->started) * 1e-9;
-  char labels[160];
-  snprintf(labels, sizeof labels, "route=\"%s\",method=\"%s\",code=\"%u\"", route, exchange->method,
-           status);
+  char labels[256], model[96] = "";
+  if (*exchange->subject)
+    snprintf(model, sizeof model, ",model=\"%s\"", exchange->subject);
+  snprintf(labels, sizeof labels, "route=\"%s\",method=\"%s\",code=\"%u\"%s", route,
+           exchange->method, status, model);
   registry_add(service->registry, METRIC_REQUESTS, labels, 1);
   history_record(service);
-  snprintf(labels, sizeof labels, "route=\"%s\"", route);
+  snprintf(labels, sizeof labels, "route=\"%s\"%s", route, model);
   registry_observe(service->registry, METRIC_REQUEST_SECONDS, labels, seconds);
   log_request(service, exchange, status, seconds);
 }

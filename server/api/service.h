@@ -9,8 +9,9 @@
 
 #include "admission.h"
 #include "exchange.h"
-#include "history.h"
 #include "log.h"
+#include "models.h"
+#include "readings.h"
 #include "registry.h"
 #include "vqct/image.h"
 #include "worker.h"
@@ -33,7 +34,7 @@ struct service {
   struct request_limits limits;
   double stall_time; /* seconds that one batch may compute before the service counts as stuck */
   struct log log;
-  struct engine *engine; /* the model for new requests */
+  struct models *models; /* for new requests */
   struct keys *keys;     /* NULL: none needed */
   struct queue *queue;
   struct workers *workers;
@@ -98,6 +99,9 @@ extern const struct metric service_metrics[];
  * with its first event misses that event. */
 void service_begin_counters(struct registry *registry);
 
+/** The same for a model, by the name that it is served under. */
+void service_begin_model(struct service *service, const char *name);
+
 /** The routes of the two ports. */
 extern const struct route service_api_routes[], service_admin_routes[];
 extern const size_t service_api_route_count, service_admin_route_count;
@@ -112,15 +116,23 @@ unsigned service_retry_after(const struct service *service);
 /** Fills a 429 with Retry-After, and counts it. */
 void service_refuse(struct service *service, struct reply *reply, enum refusal refusal);
 
-/** Takes a reading for the history, unless the newest is young. */
+/** The label of a model's series, `model="NAME"`; "" for NULL, which stands for all models. */
+struct model_label {
+  char text[ENGINE_NAME_MAX + 16];
+};
+struct model_label model_label(const struct engine *engine);
+
+/** Takes a reading for the histories, unless the newest is young. */
 void history_record(struct service *service);
 
 /** Adds the member `history` to a JSON object: the readings of the last hour, oldest first. */
-void history_write(const struct service *service, struct text *text);
+void history_write(const struct service *service, const struct history *history, struct text *text);
 
-/** Durations of requests to the routes that compute, and how those ended. */
-struct registry_total history_request_seconds(const struct service *service);
-struct request_counts history_requests(const struct service *service);
+/** Durations of requests to the routes that compute for these models, and how those ended. */
+struct registry_total history_request_seconds(const struct service *service,
+                                              const struct model_label *models);
+struct request_counts history_requests(const struct service *service,
+                                       const struct model_label *models);
 void history_add_requests(struct text *text, const struct request_counts *counts);
 
 /** Why the service is not ready, NULL where it is. */
@@ -137,6 +149,7 @@ bool reconstruct_admit(void *context, struct exchange *exchange);
 
 void statistics_handle(void *context, struct exchange *exchange);
 void model_handle(void *context, struct exchange *exchange);
+void models_handle(void *context, struct exchange *exchange);
 void codebook_handle(void *context, struct exchange *exchange);
 void codebook_usage_handle(void *context, struct exchange *exchange);
 void codebook_code_handle(void *context, struct exchange *exchange);

@@ -174,8 +174,9 @@ static void compute_begin(struct request *request) {
 static void count_job(struct request *request, struct picture *picture) {
   struct registry *registry = request->service->registry;
   const struct job *job = &picture->job;
-  bool encodes = job->operation == JOB_ENCODE;
-  const char *labels = encodes ? "operation=\"encode\"" : "operation=\"decode\"";
+  char labels[128];
+  snprintf(labels, sizeof labels, "operation=\"%s\",model=\"%s\"",
+           job->operation == JOB_ENCODE ? "encode" : "decode", request->engine->name);
   double queue = (double)(job->ready - job->queued) * 1e-9;
   double batch = (double)(job->taken - job->ready) * 1e-9;
   double compute = (double)(job->finished - job->taken) * 1e-9;
@@ -194,8 +195,9 @@ static void count_job(struct request *request, struct picture *picture) {
 /* Counts an encoded picture's codes. Where its model was loaded again meanwhile, the new engine has
  * the counters. */
 static void count_usage(struct request *request, const struct picture *picture) {
-  const struct engine *now = request->service->engine, *then = request->engine;
-  bool same = !strcmp(now->info->checksum, then->info->checksum);
+  const struct engine *then = request->engine;
+  const struct engine *now = models_find(request->service->models, then->name);
+  bool same = now && !strcmp(now->info->checksum, then->info->checksum);
   usage_record((same ? now : then)->usage, picture->tokens, picture_tokens(request, picture),
                uv_hrtime());
 }
@@ -342,6 +344,7 @@ static void answer(struct request *request) {
     enum refusal refusal = (enum refusal)atomic_load(&request->refusal);
     if (refusal != REFUSAL_NONE)
       service_refuse(request->service, &request->reply, refusal);
+    memcpy(exchange->subject, request->engine->name, sizeof request->engine->name);
     move_reply(&request->reply, &exchange->reply);
     record_times(request);
     exchange_answer(exchange);

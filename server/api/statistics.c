@@ -1,13 +1,14 @@
 /* GET /v1/statistics: what the dashboard draws. Counters and histograms run from the start of the
- * process; who asks twice has what happened in between. */
+ * process; who asks twice has what happened in between. With ?model= they are of that model, but
+ * for what only the process has: its queue, its memory, whether it is ready. */
 #include <string.h>
 
-#include "service.h"
+#include "choice.h"
 
 static struct registry_total total_of(const struct service *service, enum service_metric metric,
-                                      const char *part) {
+                                      const struct model_label *models) {
   struct registry_total total = {0};
-  registry_sum(service->registry, metric, part, &total);
+  registry_sum(service->registry, metric, models->text, "", &total);
   return total;
 }
 
@@ -34,22 +35,33 @@ static void add_queue(struct text *text, struct service *service) {
       (unsigned long long)held.pixels, service->admission.limit.images);
 }
 
+static bool read_query(struct exchange *exchange, bool *history) {
+  static const char *const names[] = {"history", "model", NULL};
+  const char *given = exchange_query(exchange, "history");
+  if (!exchange_check_query(exchange, names))
+    return false;
+  *history = given && !strcmp(given, "true");
+  if (!given || *history || !strcmp(given, "false"))
+    return true;
+  reply_problem(&exchange->reply, PROBLEM_BAD_PARAMETER,
+                "history is '%.20s': true or false is allowed", given);
+  return false;
+}
+
 void statistics_handle(void *context, struct exchange *exchange) {
-  static const char *const names[] = {"history", NULL};
   struct service *service = context;
   struct text *text = &exchange->reply.body;
-  const char *history = exchange_query(exchange, "history");
-  if (!exchange_check_query(exchange, names))
+  const struct engine *engine = NULL; /* all of them */
+  bool history;
+  if (!read_query(exchange, &history))
     return;
-  if (history && strcmp(history, "true") && strcmp(history, "false")) {
-    reply_problem(&exchange->reply, PROBLEM_BAD_PARAMETER,
-                  "history is '%.20s': true or false is allowed", history);
+  if (exchange_query(exchange, "model") && !(engine = choice_of_query(service, exchange)))
     return;
-  }
+  const struct model_label models = model_label(engine);
   const char *reason = service_not_ready(service);
-  struct registry_total seconds = history_request_seconds(service);
-  struct request_counts requests = history_requests(service);
-  struct registry_total batches = total_of(service, METRIC_BATCH_IMAGES, "");
+  struct registry_total seconds = history_request_seconds(service, &models);
+  struct request_counts requests = history_requests(service, &models);
+  struct registry_total batches = total_of(service, METRIC_BATCH_IMAGES, &models);
   exchange->reply.status = 200;
   exchange->reply.type = "application/json";
   text_print(text, "{\"uptime_seconds\":%.3f,\"not_ready\":",
@@ -58,15 +70,14 @@ void statistics_handle(void *context, struct exchange *exchange) {
     text_add_json(text, reason);
   else
     text_print(text, "null");
-  text_print(text, ",\"images\":%.0f,\"tokens\":%.0f,\"resident_bytes\":%.0f",
-             total_of(service, METRIC_IMAGES, "").value, total_of(service, METRIC_TOKENS, "").value,
-             service_resident_bytes());
-  text_print(text, ",");
+  text_print(text, ",\"images\":%.0f,\"tokens\":%.0f,\"resident_bytes\":%.0f,",
+             total_of(service, METRIC_IMAGES, &models).value,
+             total_of(service, METRIC_TOKENS, &models).value, service_resident_bytes());
   history_add_requests(text, &requests);
   add_queue(text, service);
   add_histogram(text, "request_seconds", METRIC_REQUEST_SECONDS, &seconds);
   add_histogram(text, "batch_images", METRIC_BATCH_IMAGES, &batches);
-  if (history && !strcmp(history, "true"))
-    history_write(service, text);
+  if (history)
+    history_write(service, engine ? engine->history : &service->history, text);
   text_print(text, "}\n");
 }

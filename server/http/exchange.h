@@ -61,6 +61,8 @@ struct exchange {
   char trace_id[33], span_id[17], parent_id[17]; /* W3C trace context, in hexadecimal */
   char trace_flags[3];
   char key_name[64];
+  char
+      subject[65]; /* what the handler works on, for logs and figures; "" where that is not known */
   char origin[256]; /* an allowed Origin, or "" */
   void *request;    /* of the handler, while suspended and before */
   exchange_cancel *cancel;

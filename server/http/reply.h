@@ -17,6 +17,7 @@
   X(BAD_BODY, 400, "bad-body", "The body is not what its content type says")                       \
   X(UNAUTHORIZED, 401, "unauthorized", "An API key is needed")                                     \
   X(NOT_FOUND, 404, "not-found", "There is nothing at this address")                               \
+  X(UNKNOWN_MODEL, 404, "unknown-model", "No model of this name is served")                        \
   X(METHOD_NOT_ALLOWED, 405, "method-not-allowed", "The method is not allowed here")               \
   X(NOT_ACCEPTABLE, 406, "not-acceptable", "The answer has no form that Accept allows")            \
   X(REQUEST_TIMEOUT, 408, "request-timeout", "The request did not arrive in time")                 \

@@ -101,10 +101,10 @@ double registry_value(const struct registry *registry, size_t metric, const char
 }
 
 void registry_sum(const struct registry *registry, size_t metric, const char *part,
-                  struct registry_total *total) {
+                  const char *other, struct registry_total *total) {
   const struct metric *family = &registry->metrics[metric];
   for (const struct series *series = registry->series[metric]; series; series = series->next) {
-    if (!strstr(series->labels, part))
+    if (!strstr(series->labels, part) || !strstr(series->labels, other))
       continue;
     total->value += series->value;
     total->count += series->count;

@@ -55,10 +55,10 @@ struct registry_total {
   uint64_t buckets[REGISTRY_BOUNDS_MAX + 1]; /* as many as the family has bounds, and one above */
 };
 
-/** Adds the series of a family whose labels contain `part` ("": all) to a total that the caller has
- * cleared. */
+/** Adds the series of a family whose labels contain both parts ("": all do) to a total that the
+ * caller has cleared. */
 void registry_sum(const struct registry *registry, size_t metric, const char *part,
-                  struct registry_total *total);
+                  const char *other, struct registry_total *total);
 
 /** Writes all families in the Prometheus text format, version 0.0.4. */
 void registry_write(const struct registry *registry, struct text *text);

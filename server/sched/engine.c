@@ -1,6 +1,8 @@
 #include "engine.h"
 
+#include <ctype.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "error.h"
 
@@ -11,7 +13,9 @@ static void engine_close(struct engine *engine) {
   vqct_session_free(engine->together);
   vqct_model_close(engine->model);
   usage_free(engine->usage);
+  free(engine->history);
   free(engine->training);
+  free(engine->path);
   free(engine);
 }
 
@@ -28,8 +32,9 @@ static bool is_set(void *flag) {
   return atomic_load_explicit((atomic_bool *)flag, memory_order_relaxed);
 }
 
-static enum vqct_status make_sessions(struct engine *engine, unsigned threads, atomic_bool *stop,
+static enum vqct_status make_sessions(struct engine *engine, const struct engine_options *options,
                                       struct vqct_error *error) {
+  unsigned threads = options->threads;
   enum vqct_status status = VQCT_OK;
   for (unsigned i = 0; i < engine->workers && status == VQCT_OK; i++)
     status =
@@ -39,9 +44,9 @@ static enum vqct_status make_sessions(struct engine *engine, unsigned threads, a
   if (status != VQCT_OK)
     return status;
   for (unsigned i = 0; i < engine->workers; i++)
-    vqct_session_stop_when(engine->sessions[i], is_set, stop);
+    vqct_session_stop_when(engine->sessions[i], is_set, options->stop);
   if (engine->together)
-    vqct_session_stop_when(engine->together, is_set, stop);
+    vqct_session_stop_when(engine->together, is_set, options->stop);
   return VQCT_OK;
 }
 
@@ -53,32 +58,61 @@ static void copy_training_counts(struct engine *engine) {
   }
 }
 
-enum vqct_status engine_open(const char *path, unsigned workers, unsigned threads,
-                             atomic_bool *stop, struct engine **engine, struct vqct_error *error) {
+static bool is_name_character(char c) {
+  return isalnum((unsigned char)c) || c == '.' || c == '_' || c == '-';
+}
+
+bool engine_name_sound(const char *name) {
+  size_t length = 0;
+  while (is_name_character(name[length]))
+    length++;
+  return isalnum((unsigned char)*name) && !name[length] && length <= ENGINE_NAME_MAX;
+}
+
+/* A model's own name may be any text: what a name cannot hold becomes '_'. */
+static void set_name(struct engine *engine, const char *given) {
+  const char *name = given ? given : engine->info->name;
+  size_t length = 0;
+  engine->named = given != NULL;
+  for (; name[length] && length < ENGINE_NAME_MAX; length++)
+    engine->name[length] = is_name_character(name[length]) ? name[length] : '_';
+  engine->name[length] = '\0';
+  if (!isalnum((unsigned char)*engine->name))
+    *engine->name = 'm';
+}
+
+static enum vqct_status make_counters(struct engine *engine, const char *path,
+                                      struct vqct_error *error) {
+  engine->sessions = calloc(engine->workers, sizeof(struct vqct_session *));
+  engine->usage = usage_new(engine->info->codes);
+  engine->history = calloc(1, sizeof *engine->history);
+  engine->training = calloc(engine->info->codes, sizeof *engine->training);
+  engine->path = strdup(path);
+  if (!engine->sessions || !engine->usage || !engine->history || !engine->training || !engine->path)
+    return error_set(error, VQCT_MEMORY, "%s: no memory for the model's counters", path);
+  copy_training_counts(engine);
+  return VQCT_OK;
+}
+
+enum vqct_status engine_open(const struct engine_options *options, struct engine **engine,
+                             struct vqct_error *error) {
   *engine = NULL;
   struct engine *opened = calloc(1, sizeof *opened);
   if (!opened)
-    return error_set(error, VQCT_MEMORY, "%s: no memory for the model", path);
-  enum vqct_status status = vqct_model_open(path, &opened->model, error);
+    return error_set(error, VQCT_MEMORY, "%s: no memory for the model", options->path);
+  enum vqct_status status = vqct_model_open(options->path, &opened->model, error);
   if (status != VQCT_OK)
     goto failed;
   opened->calls = (struct engine_calls){vqct_encode, vqct_decode};
   opened->info = vqct_model_info(opened->model);
   opened->references = 1;
   opened->opened = time(NULL);
-  if ((status = check_model(opened->info, path, error)) != VQCT_OK)
+  opened->workers = options->workers;
+  set_name(opened, options->name);
+  if ((status = check_model(opened->info, options->path, error)) != VQCT_OK ||
+      (status = make_counters(opened, options->path, error)) != VQCT_OK ||
+      (status = make_sessions(opened, options, error)) != VQCT_OK)
     goto failed;
-  opened->workers = workers;
-  opened->sessions = calloc(workers, sizeof(struct vqct_session *));
-  opened->usage = usage_new(opened->info->codes);
-  opened->training = calloc(opened->info->codes, sizeof *opened->training);
-  if (!opened->sessions || !opened->usage || !opened->training) {
-    status = error_set(error, VQCT_MEMORY, "%s: no memory for the model's counters", path);
-    goto failed;
-  }
-  if ((status = make_sessions(opened, threads, stop, error)) != VQCT_OK)
-    goto failed;
-  copy_training_counts(opened);
   *engine = opened;
   return VQCT_OK;
 failed:

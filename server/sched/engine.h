@@ -8,8 +8,10 @@
 #define SCHED_ENGINE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <time.h>
 
+#include "readings.h"
 #include "share.h"
 #include "usage.h"
 #include "vqct/codebook.h"
@@ -25,25 +27,41 @@ struct engine_calls {
                              uint8_t *const *pixels, struct vqct_error *error);
 };
 
+#define ENGINE_NAME_MAX 64 /* characters */
+
+/** What is to be opened, and with what. */
+struct engine_options {
+  const char *name; /* that it is served under, sound by engine_name_sound; NULL: after the model */
+  const char *path;
+  unsigned workers, threads; /* a session a worker; they share at least as many threads */
+  atomic_bool *stop; /* outlives the engine: once true, what its sessions compute is INTERRUPTED */
+};
+
 struct engine {
+  char name[ENGINE_NAME_MAX + 1]; /* that requests, figures and logs know it by */
+  bool named;                     /* by who serves it, not after the model */
+  char *path;                     /* of its file */
   struct engine_calls calls;
   struct vqct_model *model;
   const struct vqct_model_info *info; /* of the model */
   struct vqct_session **sessions;     /* one a worker */
   struct vqct_session *together;      /* with all threads; NULL where there is one worker */
   unsigned workers;
-  unsigned references; /* loop thread */
-  struct usage *usage; /* loop thread: how often each code was picked */
-  uint64_t *training;  /* how often training picked each code */
+  unsigned references;     /* loop thread */
+  struct usage *usage;     /* loop thread: how often each code was picked */
+  struct history *history; /* loop thread: what was asked of it lately */
+  uint64_t *training;      /* how often training picked each code */
   time_t opened;
   struct share share; /* of the queue */
 };
 
-/** Opens a model file with `workers` sessions that share `threads` threads (at least as many). The
- * caller holds the first reference. Once *stop is true, which must outlive the engine, what its
- * sessions compute ends with INTERRUPTED. May run on any thread. */
-enum vqct_status engine_open(const char *path, unsigned workers, unsigned threads,
-                             atomic_bool *stop, struct engine **engine, struct vqct_error *error);
+/** Whether this can be a model's name: a letter or digit, then letters, digits, '.', '_' or '-', at
+ * most ENGINE_NAME_MAX in all. So it needs no escaping in addresses, labels and file names. */
+bool engine_name_sound(const char *name);
+
+/** Opens a model file. The caller holds the first reference. May run on any thread. */
+enum vqct_status engine_open(const struct engine_options *options, struct engine **engine,
+                             struct vqct_error *error);
 
 /** One more reference to the engine. */
 struct engine *engine_retain(struct engine *engine);

@@ -4,7 +4,8 @@
  * had the least of the workers' time (by cost, counted from when it last had to wait), of that the
  * operation that has had the least, starts from that operation's oldest job, and adds the later
  * ones of the same shape up to the limits of a batch: nothing waits for a batch to fill unless a
- * delay is configured, and as the oldest job is always taken nothing starves. The queue itself has no bound: admission.h bounds what gets here.
+ * delay is configured, and as the oldest job is always taken nothing starves. The queue itself has
+ * no bound: admission.h bounds what gets here.
  *
  * A batch that is taken while no worker computes and fewer pictures wait than there are workers is
  * to be computed together: by all threads, while the other workers rest until it is done. So a lone

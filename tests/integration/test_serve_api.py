@@ -378,7 +378,7 @@ class Routes(serving.ModelCase):
             self.assertEqual(self.server.post("/v1/encode?size=32", self.png, kind).json()["images"],
                              expected)
         body, kind = multipart([("a.png", self.png), ("b.png", b"none")])
-        field = b'--limit\r\nContent-Disposition: form-data; name="model"\r\n\r\nx\r\n'
+        field = b'--limit\r\nContent-Disposition: form-data; name="comment"\r\n\r\nx\r\n'
         answer = self.server.post("/v1/encode?size=32", field + body, kind).json()
         self.assertEqual([len(answer["images"]), answer["failed"]], [2, 1])
         self.assertEqual(answer["images"][0]["tokens"], expected[0]["tokens"])
@@ -522,8 +522,8 @@ class Routes(serving.ModelCase):
         with serving.Server(self.model) as server:
             page = server.get("/metrics", admin=True).body.decode()
             for series in ('vqct_refused_total{reason="images"} 0',
-                           'vqct_reloads_total{what="model",result="failed"} 0',
-                           'vqct_codebook_tokens{codebook="noun",window="1m"} 0'):
+                           'vqct_reloads_total{what="model",result="failed",model="tiny"} 0',
+                           'vqct_codebook_tokens{codebook="noun",window="1m",model="tiny"} 0'):
                 self.assertIn(series + "\n", page)
             # No token is no usage: a window in which nothing came has no figure.
             for name in ("usage_ratio", "perplexity", "dead_codes", "drift_bits"):
@@ -591,11 +591,11 @@ class Routes(serving.ModelCase):
         for name, kind in names.items():
             self.assertEqual(kind == "counter", name.endswith("_total"), name)
         rows = [(float(le), int(n)) for le, n in re.findall(
-            r'vqct_compute_duration_seconds_bucket{operation="encode",le="([^"]+)"} (\d+)',
+            r'vqct_compute_duration_seconds_bucket{operation="encode",model="tiny",le="([^"]+)"} (\d+)',
             page.body.decode())]
         self.assertEqual(rows, sorted(rows))
         self.assertEqual(rows[-1][1], self.server.metric(
-            'vqct_images_total{operation="encode"}'))
+            'vqct_images_total{operation="encode",model="tiny"}'))
 
     def test_a_model_without_a_decoder(self):
         path = os.path.join(self.folder.name, "encoder.safetensors")

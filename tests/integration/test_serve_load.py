@@ -23,7 +23,7 @@ HOST = b"Host: x\r\n"
 # The side of a picture that the tiny model computes for about half a second, or for some seconds
 # under the thread sanitizer, which makes its attention a hundred times slower.
 SLOW = 192 if serving.BUILD.endswith("tsan") else 384
-SERVED = 'vqct_images_total{operation="encode"}'
+SERVED = 'vqct_images_total{operation="encode",model="tiny"}'
 # With these a picture waits until another of its shape shares its batch, which a test that wants to
 # see it wait need not bring about; the longest wait that the server allows is the test's time.
 PAIRED = ("--threads", "1", "--batch-images", "2", "--batch-delay", "10s")
@@ -114,7 +114,7 @@ class Batches(LoadCase):
 
             def at_most(size):
                 return server.metric(
-                    f'vqct_batch_images_bucket{{operation="encode",le="{size}"}}')
+                    f'vqct_batch_images_bucket{{operation="encode",model="tiny",le="{size}"}}')
             self.assertEqual([at_most(1), at_most(2)], [0, 6])
 
     def test_many_pictures_in_one_request(self):
@@ -258,7 +258,7 @@ class Deadlines(LoadCase):
             serving.wait_until(lambda: server.metric("vqct_queue_pixels") == 0)
 
     def test_a_client_that_leaves_costs_no_compute(self):
-        left = 'vqct_http_requests_total{route="/v1/encode",method="POST",code="499"}'
+        left = 'vqct_http_requests_total{route="/v1/encode",method="POST",code="499",model="tiny"}'
         with serving.Server(self.model, *PAIRED) as server:
             self.wait(server).close()
             serving.wait_until(lambda: server.metric("vqct_queue_images") == 0)
@@ -490,7 +490,7 @@ class Reloading(LoadCase):
                 thread.join()
             self.assertEqual(set(statuses), {200})
             self.assertNotEqual(self.checksum(server), old)
-            self.assertEqual(server.metric('vqct_reloads_total{what="model",result="ok"}'), 5)
+            self.assertEqual(server.metric('vqct_reloads_total{what="model",result="ok",model="tiny"}'), 5)
 
     def test_a_broken_model_leaves_the_old_one(self):
         path = self.path("breaks")
@@ -507,7 +507,7 @@ class Reloading(LoadCase):
             self.assertIn("breaks", line["message"])
             self.assertEqual(self.checksum(server), old)
             self.assertEqual(server.post("/v1/encode?size=32", self.png).json(), before)
-            self.assertEqual(server.metric('vqct_reloads_total{what="model",result="failed"}'), 1)
+            self.assertEqual(server.metric('vqct_reloads_total{what="model",result="failed",model="tiny"}'), 1)
             self.assertEqual(server.get("/readyz", admin=True).status, 200)
 
     def test_a_model_overwritten_in_place_leaves_the_old_one(self):

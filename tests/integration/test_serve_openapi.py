@@ -76,7 +76,8 @@ class OpenApi(serving.ModelCase):
                        "/v1/reconstruct")
         self.check(post("/v1/reconstruct?size=8", many, JSON, Accept=JSON), "post",
                    "/v1/reconstruct")
-        for path, given in (("/v1/model", None), ("/v1/codebook", None), ("/openapi.json", None),
+        for path, given in (("/v1/model", None), ("/v1/models", None), ("/v1/model", "/v1/model?model=none"),
+                             ("/v1/codebook", None), ("/openapi.json", None),
                             ("/v1/statistics", None), ("/v1/codebook/usage", None),
                             ("/v1/statistics", "/v1/statistics?history=true"),
                             ("/v1/codebook/codes/{id}", "/v1/codebook/codes/3"),
@@ -87,7 +88,7 @@ class OpenApi(serving.ModelCase):
     def test_every_parameter_is_taken(self):
         values = {"resize": "contain", "size": "40x20", "words": "true", "quality": "50",
                   "model_check": "off", "window": "10m", "X-Request-Timeout-Ms": "50000", "grid": "1x1", "id": "4",
-                  "history": "true"}
+                  "history": "true", "model": "tiny"}
         for path, methods in self.document["paths"].items():
             for method, operation in methods.items():
                 query, headers, place = "", {}, path

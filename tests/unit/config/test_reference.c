@@ -77,7 +77,7 @@ START_TEST(the_example_file_is_read) {
   ck_assert_msg(options_read(&serve_option_table, 2, arguments, &options, &found, &arena, &error) ==
                     VQCT_OK,
                 "%s", error.message);
-  ck_assert_ptr_nonnull(options.model);
+  ck_assert_uint_eq(options.model.count, 1);
   arena_free(&arena);
 }
 END_TEST

@@ -61,12 +61,17 @@ START_TEST(sums_take_the_series_that_match) {
   registry_add(registry, 0, "method=\"POST\",code=\"429\"", 1);
   registry_add(registry, 0, "method=\"GET\",code=\"200\"", 8);
   static const struct {
-    const char *part;
+    const char *part, *other;
     double sum;
-  } rows[] = {{"", 15}, {"method=\"POST\"", 7}, {"method=\"POST\",code=\"2", 6}, {"PUT", 0}};
+  } rows[] = {{"", "", 15},
+              {"method=\"POST\"", "", 7},
+              {"method=\"POST\",code=\"2", "", 6},
+              {"code=\"200\"", "method=\"GET\"", 8},
+              {"method=\"GET\"", "code=\"4", 0},
+              {"PUT", "", 0}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     struct registry_total total = {0};
-    registry_sum(registry, 0, rows[i].part, &total);
+    registry_sum(registry, 0, rows[i].part, rows[i].other, &total);
     ck_assert_double_eq(total.value, rows[i].sum);
   }
   registry_free(registry);
@@ -79,7 +84,7 @@ START_TEST(sums_of_histograms_add_their_buckets) {
   registry_observe(registry, 2, "route=\"b\"", 0.75);
   registry_observe(registry, 2, "route=\"b\"", 100);
   struct registry_total total = {0};
-  registry_sum(registry, 2, "", &total);
+  registry_sum(registry, 2, "", "", &total);
   ck_assert_double_eq(total.value, 101.5);
   ck_assert_uint_eq(total.count, 3);
   ck_assert_uint_eq(total.buckets[1], 2);

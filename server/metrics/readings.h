@@ -1,6 +1,7 @@
-/* The last hour of the figures that the dashboard draws. Loop thread only. */
-#ifndef API_HISTORY_H
-#define API_HISTORY_H
+/* The last hour of the figures that the dashboard draws, of the service or of one of its models.
+ * Loop thread only. */
+#ifndef METRICS_READINGS_H
+#define METRICS_READINGS_H
 
 #include <stddef.h>
 #include <stdint.h>
