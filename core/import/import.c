@@ -18,6 +18,7 @@
 #include "size.h"
 #include "tensor_files.h"
 #include "transfer.h"
+#include "unfold.h"
 
 /* What import_read works with. */
 struct importing {
@@ -158,16 +159,25 @@ static void take_parameters(struct importing *im, const struct parameter_list *l
   }
 }
 
+/* Cleared room for so many numbers, which a file of this size may well have. */
+static enum vqct_status numbers_new(const struct importing *im, size_t count, float **numbers) {
+  *numbers = NULL;
+  if (count > unfold_most(tensor_files_bytes(im->files)) / sizeof **numbers)
+    return error_set(im->error, VQCT_MODEL,
+                     "%s: its shapes say %zu numbers, more than %d times what the file holds",
+                     im->request->path, count, UNFOLD_RATIO);
+  *numbers = calloc(count, sizeof **numbers);
+  return *numbers ? VQCT_OK : exhausted(im);
+}
+
 static enum vqct_status take_weights(struct importing *im) {
   struct parameter_list list;
   enum vqct_status status = network_parameters(&im->import->config, &list, im->error);
   if (status)
     return status;
-  im->import->weights = calloc(list.total, sizeof *im->import->weights);
-  if (!im->import->weights) {
-    status = exhausted(im);
+  status = numbers_new(im, list.total, &im->import->weights);
+  if (status)
     goto done;
-  }
   take_parameters(im, &list, im->import->weights);
   if (im->entries.family == IMPORT_GUMBEL)
     status = take_gumbel_convolutions(im, &list, im->import->weights);
@@ -187,11 +197,11 @@ static enum vqct_status take_plain_codebook(struct importing *im) {
 static enum vqct_status compute_codebook(struct importing *im, struct transfer *transfer) {
   const struct parameter_list *list = transfer_parameters(transfer);
   size_t issues = im->import->issues;
-  float *values = calloc(list->total, sizeof *values);
-  if (!values)
-    return exhausted(im);
+  float *values;
+  enum vqct_status status = numbers_new(im, list->total, &values);
+  if (status)
+    return status;
   take_parameters(im, list, values);
-  enum vqct_status status = VQCT_OK;
   if (im->import->issues == issues)
     status = transfer_forward(transfer, values, false, 0, im->import->codebook, im->exec);
   free(values);
@@ -224,12 +234,30 @@ static enum vqct_status take_codebook(struct importing *im) {
   if (!size_multiply((size_t)model_config_codes(&import->config),
                      (size_t)import->config.code_dimension, &count))
     return exhausted(im);
-  import->codebook = calloc(count, sizeof *import->codebook);
-  if (!import->codebook)
-    return exhausted(im);
+  enum vqct_status status = numbers_new(im, count, &import->codebook);
+  if (status)
+    return status;
   if (im->entries.family == IMPORT_GUMBEL)
     return take_gumbel_codebook(im);
   return import->config.quantizer == QUANTIZER_VQCT ? take_transfer(im) : take_plain_codebook(im);
+}
+
+static bool is_ignored(const struct import_request *request, const char *name) {
+  for (size_t i = 0; i < request->ignored_patterns; i++)
+    if (fnmatch(request->ignore[i], name, 0) == 0)
+      return true;
+  return false;
+}
+
+/* Numbers that cannot be had are told as what they are, not as missing. */
+static enum vqct_status check_readable(const struct importing *im) {
+  for (size_t i = 0; i < im->entries.count; i++) {
+    const struct tensor *tensor = im->entries.entry[i].tensor;
+    if (tensor->unread && !is_ignored(im->request, tensor->name))
+      return error_set(im->error, VQCT_MODEL, "%s: \"%.100s\" is %s", im->request->path,
+                       tensor->name, tensor->unread);
+  }
+  return VQCT_OK;
 }
 
 /* The request and the checkpoint must be of one kind. */
@@ -272,13 +300,6 @@ static enum vqct_status choose_config(const struct importing *im) {
   return status ? error_prefix(im->error, "%s", request->path) : VQCT_OK;
 }
 
-static bool is_ignored(const struct import_request *request, const char *name) {
-  for (size_t i = 0; i < request->ignored_patterns; i++)
-    if (fnmatch(request->ignore[i], name, 0) == 0)
-      return true;
-  return false;
-}
-
 static void report_unexpected(struct importing *im) {
   for (size_t i = 0; i < im->entries.count; i++) {
     const struct tensor *tensor = im->entries.entry[i].tensor;
@@ -311,7 +332,10 @@ static enum vqct_status report(struct importing *im) {
 
 /* All that the model is made of, once the names are known. */
 static enum vqct_status take_all(struct importing *im) {
-  enum vqct_status status = check_request(im);
+  enum vqct_status status = check_readable(im);
+  if (status)
+    return status;
+  status = check_request(im);
   if (status)
     return status;
   status = choose_config(im);

@@ -312,6 +312,21 @@ static void add_entries(struct renaming *r, bool averages) {
   }
 }
 
+/* What holds a tokenizer, and could not be looked into, is told first. */
+static enum vqct_status no_family(const struct import_source *source, const char *prefix,
+                                  struct vqct_error *error) {
+  for (size_t i = 0; i < source->tensors.count; i++) {
+    const struct tensor *tensor = &source->tensors.tensor[i];
+    if (tensor->unread)
+      return error_set(error, VQCT_MODEL, "%s: of no known family; \"%.100s\" is %s", source->path,
+                       tensor->name, tensor->unread);
+  }
+  return error_set(error, VQCT_MODEL,
+                   "%s: of no known family: no name begins with %sencoder.down, "
+                   "encoder.down_blocks or encoder.conv_blocks",
+                   source->path, prefix);
+}
+
 enum vqct_status import_entries_init(const struct import_source *source,
                                      struct import_entries *entries, struct vqct_error *error) {
   *entries = (struct import_entries){0};
@@ -321,10 +336,7 @@ enum vqct_status import_entries_init(const struct import_source *source,
   struct renaming r = {.source = source, .entries = entries, .prefix = strlen(entries->prefix)};
   find_family(&r);
   if (!r.family)
-    return error_set(error, VQCT_MODEL,
-                     "%s: of no known family: no name begins with %sencoder.down, "
-                     "encoder.down_blocks or encoder.conv_blocks",
-                     source->path, entries->prefix);
+    return no_family(source, entries->prefix, error);
   entries->family = r.family->family;
   entries->euclidean = any_begins_with(&r, "quantize.embedding.embed_avg") ||
                        import_diffusion_is_beside(source, entries->prefix);

@@ -4,11 +4,15 @@
  */
 #include "pickle.h"
 
+#include <errno.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "decimal.h"
 #include "error.h"
+#include "pickle_text.h"
 
 #define SLAB       1024              /* values allocated together */
 #define MEMO_SLACK ((size_t)1 << 16) /* how far a memo's number may run ahead of their count */
@@ -123,6 +127,20 @@ static enum vqct_status push_text(struct unpickler *u, enum pickle_kind kind, co
   return push(u, value);
 }
 
+/* A text that is written in another way. */
+static enum vqct_status push_decoded(struct unpickler *u, pickle_text *decode, const char *from,
+                                     size_t length) {
+  struct pickle_value *value = value_new(u, PICKLE_TEXT);
+  char *copy = value ? arena_alloc(u->memory, 2 * length + 1) : NULL;
+  if (!copy)
+    return exhausted(u);
+  if (!decode(from, length, copy, &value->count))
+    return fault(u, "a text with wrong escapes or characters");
+  copy[value->count] = '\0';
+  value->text = copy;
+  return push(u, value);
+}
+
 /* The value `below` places under the top; NULL where a mark or nothing is there. */
 static struct pickle_value *peek(const struct unpickler *u, size_t below) {
   if (u->depth <= below || u->stack[u->depth - 1 - below]->kind == PICKLE_MARK)
@@ -200,15 +218,26 @@ static enum vqct_status extend_top(struct unpickler *u, size_t count, enum pickl
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
+static bool is_global(const struct pickle_value *value, const char *name) {
+  return value && value->kind == PICKLE_GLOBAL && strcmp(value->text, name) == 0;
+}
+
 /* The call of what lies below its arguments. An ordered dictionary, or one with a default, is a
- * dictionary: whatever it is made of comes later. */
+ * dictionary: whatever it is made of comes later. Bytes came into protocol 3; before, they are
+ * characters to be encoded. */
 static enum vqct_status call(struct unpickler *u) {
-  const struct pickle_value *callee = peek(u, 1);
-  if (callee && callee->kind == PICKLE_GLOBAL &&
-      (strcmp(callee->text, "collections OrderedDict") == 0 ||
-       strcmp(callee->text, "collections defaultdict") == 0)) {
+  const struct pickle_value *callee = peek(u, 1), *arguments = peek(u, 0);
+  if (is_global(callee, "collections OrderedDict") ||
+      is_global(callee, "collections defaultdict")) {
+    if (!arguments)
+      return fault(u, "a value is missing");
     u->depth -= 2;
     return push_new(u, PICKLE_DICT);
+  }
+  const struct pickle_value *text = pickle_item(arguments, 0);
+  if (is_global(callee, "_codecs encode") && text && text->kind == PICKLE_TEXT) {
+    u->depth -= 2;
+    return push_decoded(u, pickle_text_latin1, text->text, text->count);
   }
   return collect_top(u, PICKLE_CALL, 2);
 }
@@ -344,42 +373,60 @@ static enum vqct_status take_double(struct unpickler *u) {
   return push_real(u, number);
 }
 
-/* A number as text, as protocol 0 has them. */
-static enum vqct_status take_decimal(struct unpickler *u, bool whole) {
+/* A whole number as text, as protocol 0 has them; it also says 00 and 01 for truth values, and ends
+ * long ones with an L. */
+static enum vqct_status take_decimal(struct unpickler *u) {
   char text[64], *end;
   const char *line = NULL;
   size_t length = 0;
   enum vqct_status status = take_line(u, &line, &length);
   if (status)
     return status;
-  if (length >= sizeof text || length == 0)
+  if (length && line[length - 1] == 'L')
+    length--;
+  size_t sign = length && line[0] == '-';
+  if (length == sign || strspn(line + sign, "0123456789") != length - sign)
     return fault(u, "a number that is none");
+  if (length == 2 && line[0] == '0' && (line[1] == '0' || line[1] == '1'))
+    return push_integer(u, PICKLE_BOOLEAN, line[1] - '0');
+  if (length >= sizeof text)
+    return push_new(u, PICKLE_LARGE);
   memcpy(text, line, length);
   text[length] = '\0';
-  if (whole && (strcmp(text, "00") == 0 || strcmp(text, "01") == 0))
-    return push_integer(u, PICKLE_BOOLEAN, text[1] - '0');
-  double real = whole ? 0 : strtod(text, &end);
-  long long integer = whole ? strtoll(text, &end, 10) : 0;
-  if (*end && !(whole && strcmp(end, "L") == 0))
-    return fault(u, "a number that is none");
-  return whole ? push_integer(u, PICKLE_INTEGER, integer) : push_real(u, real);
+  errno = 0;
+  long long integer = strtoll(text, &end, 10);
+  return errno ? push_new(u, PICKLE_LARGE) : push_integer(u, PICKLE_INTEGER, integer);
 }
 
+static enum vqct_status take_real(struct unpickler *u) {
+  const char *line = NULL;
+  size_t length = 0;
+  double real;
+  enum vqct_status status = take_line(u, &line, &length);
+  if (status)
+    return status;
+  if (decimal_parse(line, length, &real))
+    return push_real(u, real);
+  if (length == 3 && memcmp(line, "nan", 3) == 0)
+    return push_real(u, NAN);
+  size_t sign = length && line[0] == '-';
+  if (length == sign + 3 && memcmp(line + sign, "inf", 3) == 0)
+    return push_real(u, sign ? -INFINITY : INFINITY);
+  return fault(u, "a number that is none");
+}
+
+/* A text without quotes, or Python 2's with them. */
 static enum vqct_status take_line_text(struct unpickler *u, bool quoted) {
   const char *line = NULL;
   size_t length = 0;
   enum vqct_status status = take_line(u, &line, &length);
   if (status)
     return status;
-  if (memchr(line, '\\', length))
-    return fault(u, "a text with escapes");
-  if (quoted) {
-    if (length < 2 || (line[0] != '\'' && line[0] != '"') || line[length - 1] != line[0])
-      return fault(u, "a text without quotes");
-    line++;
-    length -= 2;
-  }
-  return push_text(u, PICKLE_TEXT, line, length);
+  if (!quoted)
+    return push_decoded(u, pickle_text_raw, line, length);
+  if (length < 2 || (line[0] != '\'' && line[0] != '"') || line[length - 1] != line[0])
+    return fault(u, "a text without quotes");
+  return push_decoded(u, pickle_text_printed, line + 1, length - 2);
 }
 
 static enum vqct_status take_global(struct unpickler *u) {
@@ -400,10 +447,12 @@ static enum vqct_status take_memo(struct unpickler *u, size_t size, bool put) {
 }
 
 static enum vqct_status take_memo_line(struct unpickler *u, bool put) {
-  enum vqct_status status = take_decimal(u, true);
+  enum vqct_status status = take_decimal(u);
   if (status)
     return status;
-  int64_t number = u->stack[--u->depth]->integer;
+  if (u->stack[--u->depth]->kind != PICKLE_INTEGER)
+    return fault(u, "a memo's number is none");
+  int64_t number = u->stack[u->depth]->integer;
   return put ? remember(u, (uint64_t)number) : recall(u, (uint64_t)number);
 }
 
@@ -527,9 +576,9 @@ static enum vqct_status step(struct unpickler *u, unsigned char opcode) {
     return take_integer(u, 2);
   case 'I':
   case 'L':
-    return take_decimal(u, true);
+    return take_decimal(u);
   case 'F':
-    return take_decimal(u, false);
+    return take_real(u);
   case 0x8a:
     return take_long(u, 1);
   case 0x8b:
@@ -617,6 +666,16 @@ const struct pickle_value *pickle_find(const struct pickle_value *dict, const ch
 int pickle_is_call(const struct pickle_value *value, const char *global) {
   return value && value->kind == PICKLE_CALL && value->item[0]->kind == PICKLE_GLOBAL &&
          strcmp(value->item[0]->text, global) == 0;
+}
+
+const char *pickle_class(const struct pickle_value *value) {
+  if (!value || value->kind != PICKLE_CALL)
+    return NULL;
+  const struct pickle_value *made = value->item[0];
+  if (pickle_is_call(value, "copyreg _reconstructor") ||
+      pickle_is_call(value, "copy_reg _reconstructor"))
+    made = pickle_item(value->item[1], 0);
+  return made && made->kind == PICKLE_GLOBAL ? made->text : NULL;
 }
 
 const struct pickle_value *pickle_item(const struct pickle_value *list, size_t index) {

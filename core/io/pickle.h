@@ -74,6 +74,10 @@ const struct pickle_value *pickle_find(const struct pickle_value *dict, const ch
 /** Whether a value is a call of this global, "module name". */
 int pickle_is_call(const struct pickle_value *value, const char *global);
 
+/** The class that a call makes an object of, or the function that it calls: "module name"; NULL
+ * where there is no such call or it is not named. */
+const char *pickle_class(const struct pickle_value *value);
+
 /** Item number `index` of a list; NULL where there is none, or no list. */
 const struct pickle_value *pickle_item(const struct pickle_value *list, size_t index);
 

@@ -39,8 +39,10 @@ struct tensor {
   enum tensor_type type;
   int dims; /* 0 (a single number) to TENSOR_DIMS_MAX */
   size_t shape[TENSOR_DIMS_MAX];
-  size_t count;     /* numbers: the product of the shape */
-  const void *data; /* count numbers; may be unaligned */
+  size_t count;       /* numbers: the product of the shape */
+  const void *data;   /* count numbers; may be unaligned */
+  const char *unread; /* what it is instead, where it has no shape and numbers that can be read;
+                       * else NULL */
 };
 
 /** The tensors of a file, by name. */

@@ -20,6 +20,7 @@ struct part {
   char *name; /* in the index; NULL where there is none */
   struct safetensors *safetensors;
   struct torch_file *torch;
+  size_t size; /* bytes */
 };
 
 /* Where a tensor is. */
@@ -55,6 +56,7 @@ static enum vqct_status part_open(const char *path, struct part *part, struct vq
     return status;
   bool torch = torch_file_begins(file.data, file.size);
   bool safetensors = file.size < 9 || file.data[8] == '{'; /* after the length of its header */
+  part->size = file.size;
   mapped_file_close(&file);
   if (!torch && !safetensors)
     return error_set(error, VQCT_MODEL,
@@ -285,6 +287,13 @@ void tensor_files_close(struct tensor_files *files) {
 
 struct tensor_table tensor_files_tensors(const struct tensor_files *files) {
   return (struct tensor_table){files->tensor, files->count};
+}
+
+uint64_t tensor_files_bytes(const struct tensor_files *files) {
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < files->parts; i++)
+    bytes += files->part[i].size;
+  return bytes;
 }
 
 enum vqct_status tensor_files_read(const struct tensor_files *files, size_t index, float *values,

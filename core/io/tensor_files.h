@@ -12,6 +12,8 @@
 #ifndef IO_TENSOR_FILES_H
 #define IO_TENSOR_FILES_H
 
+#include <stdint.h>
+
 #include "tensor.h"
 #include "vqct/status.h"
 
@@ -28,8 +30,11 @@ void tensor_files_close(struct tensor_files *files);
 /** All tensors, by name. Their data may be NULL: tensor_files_read gets the numbers. */
 struct tensor_table tensor_files_tensors(const struct tensor_files *files);
 
-/** Reads tensor number `index` of a float type as count floats. Not for two threads at once.
- * Errors: MODEL (a damaged storage), MEMORY. */
+/** Bytes of all the files. */
+uint64_t tensor_files_bytes(const struct tensor_files *files);
+
+/** Reads tensor number `index` of a float type, not one with `unread`, as count floats. Not for two
+ * threads at once. Errors: MODEL (a damaged storage), MEMORY. */
 enum vqct_status tensor_files_read(const struct tensor_files *files, size_t index, float *values,
                                    struct vqct_error *error);
 

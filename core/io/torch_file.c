@@ -17,7 +17,8 @@
 #define NESTED_MAX   8   /* dictionaries in dictionaries that tensors are looked for in */
 #define NAME_BYTES   512 /* of a tensor or a member */
 #define PICKLE_END   "/data.pkl"
-#define LEGACY_PARTS 5 /* pickles of a stream of before PyTorch 1.6 */
+#define VECTOR_MAX   ((size_t)1 << 20) /* numbers; repeated ones take no room in the file */
+#define LEGACY_PARTS 5                 /* pickles of a stream of before PyTorch 1.6 */
 
 struct torch_file {
   char *name; /* for messages */
@@ -144,40 +145,55 @@ static enum vqct_status exhausted(const struct torch_file *file) {
   return error_set(file->error, VQCT_MEMORY, "%s: memory is exhausted", file->name);
 }
 
-static enum vqct_status add_tensor(struct torch_file *file, const char *name,
-                                   const struct pickle_value *value) {
-  if (file->count == file->room) {
-    size_t room = file->room ? 2 * file->room : 256;
-    if (room > TENSORS_MAX)
-      return error_set(file->error, VQCT_MODEL, "%s: more than %zu tensors", file->name,
-                       TENSORS_MAX);
-    void *tensors = realloc(file->tensor, room * sizeof *file->tensor);
-    if (tensors)
-      file->tensor = tensors;
-    void *views = realloc(file->view, room * sizeof *file->view);
-    if (views)
-      file->view = views;
-    if (!tensors || !views)
-      return exhausted(file);
-    file->room = room;
-  }
-  char *copy = arena_alloc(&file->pickle.memory, strlen(name) + 1);
-  if (!copy)
+static enum vqct_status make_room(struct torch_file *file) {
+  if (file->count < file->room)
+    return VQCT_OK;
+  size_t room = file->room ? 2 * file->room : 256;
+  if (room > TENSORS_MAX)
+    return error_set(file->error, VQCT_MODEL, "%s: more than %zu tensors", file->name, TENSORS_MAX);
+  void *tensors = realloc(file->tensor, room * sizeof *file->tensor);
+  if (tensors)
+    file->tensor = tensors;
+  void *views = realloc(file->view, room * sizeof *file->view);
+  if (views)
+    file->view = views;
+  if (!tensors || !views)
     return exhausted(file);
-  struct tensor *tensor = &file->tensor[file->count];
-  struct torch_view *view = &file->view[file->count];
-  *tensor = (struct tensor){.name = strcpy(copy, name)};
-  enum vqct_status status = torch_tensor_read(name, value, tensor, view, file->error);
-  if (status)
-    return error_prefix(file->error, "%s", file->name);
+  file->room = room;
+  return VQCT_OK;
+}
+
+static enum vqct_status check_view(const struct torch_file *file, const struct tensor *tensor,
+                                   const struct torch_view *view) {
   if (!view->storage.key)
     return error_set(file->error, VQCT_MODEL, "%s: tensor \"%.100s\" has no storage in the file",
-                     file->name, name);
+                     file->name, tensor->name);
   if (!torch_view_fits(tensor, view, view->storage.count))
     return error_set(file->error, VQCT_MODEL, "%s: tensor \"%.100s\" lies outside its storage",
-                     file->name, name);
-  file->count++;
+                     file->name, tensor->name);
   return VQCT_OK;
+}
+
+/* Adds the value where it is a tensor, or stands in a tensor's place. */
+static enum vqct_status add_value(struct torch_file *file, const char *name,
+                                  const struct pickle_value *value) {
+  const char *unread;
+  if (torch_unread(value, &file->pickle.memory, &unread))
+    return exhausted(file);
+  if (!unread && !torch_is_tensor(value))
+    return VQCT_OK;
+  enum vqct_status status = make_room(file);
+  char *copy = status ? NULL : arena_alloc(&file->pickle.memory, strlen(name) + 1);
+  if (!copy)
+    return status ? status : exhausted(file);
+  struct tensor *tensor = &file->tensor[file->count];
+  struct torch_view *view = &file->view[file->count++];
+  *tensor = (struct tensor){.name = strcpy(copy, name), .unread = unread};
+  *view = (struct torch_view){0};
+  if (unread)
+    return VQCT_OK;
+  status = torch_tensor_read(name, value, tensor, view, file->error);
+  return status ? error_prefix(file->error, "%s", file->name) : check_view(file, tensor, view);
 }
 
 /* The dictionaries that tensors are being looked for in, from the outermost in, and how long the
@@ -217,12 +233,10 @@ static enum vqct_status list_tensors(struct torch_file *file) {
     bool named = add_key(name, at->length, key);
     if (value->kind == PICKLE_DICT && depth + 1 < NESTED_MAX && named)
       place[++depth] = (struct place){.dict = value, .length = strlen(name)};
-    if (!torch_is_tensor(value))
-      continue;
-    if (!named)
+    if (!named && torch_is_tensor(value))
       return error_set(file->error, VQCT_MODEL, "%s: a tensor's name is no text, or too long",
                        file->name);
-    enum vqct_status status = add_tensor(file, name, value);
+    enum vqct_status status = named ? add_value(file, name, value) : VQCT_OK;
     if (status)
       return status;
   }
@@ -262,11 +276,11 @@ static enum vqct_status check_root(const char *name, const struct pickle_value *
                                    struct vqct_error *error) {
   if (root->kind == PICKLE_DICT)
     return VQCT_OK;
-  bool object = root->kind == PICKLE_CALL && root->item[0]->kind == PICKLE_GLOBAL;
+  const char *object = pickle_class(root);
   return error_set(error, VQCT_MODEL,
                    "%s: what was saved is not a dictionary but %.200s: save the module's "
                    "state_dict()",
-                   name, object ? root->item[0]->text : "something else");
+                   name, object ? object : "something else");
 }
 
 static enum vqct_status read_file(struct torch_file *file, const void *data, size_t size,
@@ -428,8 +442,11 @@ enum vqct_status torch_pickled_vector(const struct pickle_value *value, float **
   *values = NULL;
   enum vqct_status status = torch_tensor_read("vector", value, &tensor, &view, error);
   const struct pickle_value *bytes = view.storage.bytes;
-  if (!status && (!bytes || bytes->kind != PICKLE_TEXT || tensor.dims != 1))
-    status = error_set(error, VQCT_MODEL, "a vector is not a tensor of one dimension");
+  bool row = tensor.dims == 2 && tensor.shape[0] == 1;
+  if (!status && (!bytes || bytes->kind != PICKLE_TEXT || (tensor.dims != 1 && !row)))
+    status = error_set(error, VQCT_MODEL, "a vector is not a tensor of one dimension or one row");
+  if (!status && tensor.count > VECTOR_MAX)
+    status = error_set(error, VQCT_MODEL, "a vector of more than %zu numbers", VECTOR_MAX);
   if (!status)
     status = read_legacy(bytes, &view.storage, &numbers, error);
   if (status)

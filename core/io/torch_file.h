@@ -1,9 +1,10 @@
 /* Files of torch.save: a zip of one pickle, which names the tensors, and of their raw storages.
  *
  * Tensors are found in nested dictionaries; those of {"state_dict": {"a": tensor}} is called
- * "state_dict.a". Nothing is executed. What is not a tensor in a dictionary is passed over. Views
- * are checked against their storages before anything is read, and only storages that are asked for
- * are read.
+ * "state_dict.a". Nothing is executed. What is not a tensor in a dictionary is passed over; what
+ * holds tensors in a form that is not read is listed with what it is. Views are checked against
+ * their storages before anything is read, and only storages that are asked for are read. A view may
+ * repeat its storage's numbers, so a tensor may be larger than the file (core/io/unfold.h).
  */
 #ifndef IO_TORCH_FILE_H
 #define IO_TORCH_FILE_H
@@ -33,13 +34,14 @@ void torch_file_close(struct torch_file *file);
 /** The tensors, by name. Their data are NULL: torch_file_read gets them. */
 const struct tensor *torch_file_tensors(const struct torch_file *file, size_t *count);
 
-/** Reads tensor number `index` of a float type as count floats, whatever its strides. Not for two
- * threads at once. Errors: MODEL (a damaged or compressed storage), MEMORY. */
+/** Reads tensor number `index` of a float type, not one with `unread`, as count floats, whatever
+ * its strides. Not for two threads at once. Errors: MODEL (a damaged or compressed storage),
+ * MEMORY. */
 enum vqct_status torch_file_read(struct torch_file *file, size_t index, float *values,
                                  struct vqct_error *error);
 
 /** A tensor as a plain pickle holds it, its storage's bytes inside the stream, as floats. *values
- * comes from malloc, count of one dimension. Errors: MODEL, MEMORY. */
+ * comes from malloc, count of one dimension or of one row. Errors: MODEL, MEMORY. */
 enum vqct_status torch_pickled_vector(const struct pickle_value *value, float **values,
                                       size_t *count, struct vqct_error *error);
 

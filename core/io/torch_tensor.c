@@ -1,5 +1,6 @@
 #include "torch_tensor.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "error.h"
@@ -20,9 +21,39 @@ static enum vqct_status fault(const char *name, const char *what, struct vqct_er
   return error_set(error, VQCT_MODEL, "tensor \"%.100s\": %s", name, what);
 }
 
+static bool is_parameter(const struct pickle_value *value) {
+  return pickle_is_call(value, "torch._utils _rebuild_parameter") ||
+         pickle_is_call(value, "torch._utils _rebuild_parameter_with_state");
+}
+
 bool torch_is_tensor(const struct pickle_value *value) {
-  return pickle_is_call(value, "torch._utils _rebuild_tensor_v2") ||
-         pickle_is_call(value, "torch._utils _rebuild_parameter");
+  return pickle_is_call(value, "torch._utils _rebuild_tensor_v2") || is_parameter(value);
+}
+
+static bool is_module(const struct pickle_value *value) {
+  return value->count == 3 && pickle_find(value->item[2], "_parameters") &&
+         pickle_find(value->item[2], "_modules");
+}
+
+enum vqct_status torch_unread(const struct pickle_value *value, struct arena *memory,
+                              const char **what) {
+  const char *name = pickle_class(value);
+  bool module = name && is_module(value);
+  *what = NULL;
+  if (!name ||
+      (!module && (torch_is_tensor(value) || (strncmp(name, "torch._utils _rebuild", 21) != 0 &&
+                                              strncmp(name, "torch._tensor _rebuild", 22) != 0))))
+    return VQCT_OK;
+  const char *before = module ? "a whole " : "made by ";
+  const char *after = module ? ": save its state_dict() instead"
+                             : ", which is not read: save it as a dense tensor of floats";
+  size_t room = strlen(before) + strlen(name) + strlen(after) + 1;
+  char *text = arena_alloc(memory, room);
+  if (!text)
+    return VQCT_MEMORY;
+  snprintf(text, room, "%s%s%s", before, name, after);
+  *what = text;
+  return VQCT_OK;
 }
 
 static bool read_size(const struct pickle_value *value, uint64_t *size) {
@@ -73,7 +104,7 @@ static enum vqct_status read_shape(const char *name, const struct pickle_value *
 enum vqct_status torch_tensor_read(const char *name, const struct pickle_value *value,
                                    struct tensor *tensor, struct torch_view *view,
                                    struct vqct_error *error) {
-  if (pickle_is_call(value, "torch._utils _rebuild_parameter"))
+  if (is_parameter(value))
     value = pickle_item(value->item[1], 0); /* a parameter is a tensor and two flags */
   if (!pickle_is_call(value, "torch._utils _rebuild_tensor_v2"))
     return fault(name, "it is made in a way that is not read", error);
@@ -99,7 +130,7 @@ bool torch_view_fits(const struct tensor *tensor, const struct torch_view *view,
     if (__builtin_mul_overflow((uint64_t)tensor->shape[i] - 1, view->stride[i], &reach) ||
         __builtin_add_overflow(last, reach, &last))
       return false;
-  return last < count && tensor->count <= count;
+  return last < count;
 }
 
 void torch_view_gather(const struct tensor *tensor, const struct torch_view *view,

@@ -25,6 +25,12 @@ struct torch_view {
 /** Whether the value is a tensor, in one of the forms that are read. */
 bool torch_is_tensor(const struct pickle_value *value);
 
+/** What a value is that holds tensors in a form that is not read, such as sparse ones or a whole
+ * module, and what to do: "made by ...". NULL for all others. The text lies in `memory`. Errors:
+ * MEMORY. */
+enum vqct_status torch_unread(const struct pickle_value *value, struct arena *memory,
+                              const char **what);
+
 /** Reads type, shape and view; tensor->name is left alone and its data are NULL. `name` stands in
  * messages. Errors: MODEL. */
 enum vqct_status torch_tensor_read(const char *name, const struct pickle_value *value,
@@ -35,8 +41,8 @@ enum vqct_status torch_tensor_read(const char *name, const struct pickle_value *
 enum vqct_status torch_storage_read(const char *name, const struct pickle_value *outside,
                                     struct torch_storage *storage, struct vqct_error *error);
 
-/** Whether every number of the view lies in a storage of `count`, and there are no more of them
- * than the storage has. */
+/** Whether every number of the view lies in a storage of `count`. There may be more of them than
+ * that: strides of 0 repeat numbers. */
 bool torch_view_fits(const struct tensor *tensor, const struct torch_view *view, uint64_t count);
 
 /** Copies the numbers of a view that fits from its storage to row-major order. */

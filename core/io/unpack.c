@@ -15,9 +15,7 @@
 #include <zlib.h>
 
 #include "error.h"
-
-#define BYTES_FREE ((uint64_t)64 << 20) /* that any archive may unpack to */
-#define RATIO_MAX  100                  /* of unpacked bytes to those read, above that */
+#include "unfold.h"
 
 /* Standard input as libarchive's client. */
 struct input {
@@ -122,13 +120,11 @@ static enum vqct_status write_block(struct unpacking *unpacking, const unsigned 
 static enum vqct_status check_bound(const struct unpacking *unpacking, size_t more,
                                     struct vqct_error *error) {
   int64_t packed = unpacking->library->filter_bytes(unpacking->archive, -1);
-  uint64_t most = packed > 0 ? (uint64_t)packed * RATIO_MAX : 0;
-  most = most < BYTES_FREE ? BYTES_FREE : most;
-  if (unpacking->written + more <= most)
+  if (unpacking->written + more <= unfold_most(packed > 0 ? (uint64_t)packed : 0))
     return VQCT_OK;
   return error_set(error, VQCT_LIMIT,
                    "%s: it unpacks to more than %d times its size, which is the limit",
-                   unpacking->source->name, RATIO_MAX);
+                   unpacking->source->name, UNFOLD_RATIO);
 }
 
 /* Errors other than those of a damaged archive, which go to damage. */

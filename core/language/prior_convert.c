@@ -10,6 +10,7 @@
 #include "pickle.h"
 #include "prior_edges.h"
 #include "prior_vector.h"
+#include "unfold.h"
 #include "vqct/codebook.h"
 #include "word_table.h"
 
@@ -22,6 +23,7 @@ struct converting {
   const struct pickle_value *root;
   struct word_table words; /* of both parts of speech */
   uint32_t *row;           /* of each word: its last, a noun's where it is both */
+  uint64_t bytes;          /* of the file */
   struct vqct_error *error;
 };
 
@@ -91,6 +93,21 @@ static enum vqct_status read_words(struct converting *c) {
 
 /* ---- vectors --------------------------------------------------------------------------------- */
 
+/* Room for vectors of so many numbers, as the first one has. */
+static enum vqct_status embeddings_new(struct converting *c, size_t count, float **embeddings) {
+  struct prior *prior = c->prior;
+  if (!count || count > PRIOR_DIMENSION_MAX)
+    return error_set(c->error, VQCT_MODEL, "vectors of %zu numbers; 1 to %zu are read", count,
+                     PRIOR_DIMENSION_MAX);
+  if (prior->words > unfold_most(c->bytes) / (count * sizeof **embeddings))
+    return error_set(c->error, VQCT_MODEL,
+                     "%zu words of %zu numbers are more than %d times what the file holds",
+                     prior->words, count, UNFOLD_RATIO);
+  prior->dimension = count;
+  *embeddings = arena_calloc(&prior->memory, prior->words, count * sizeof **embeddings);
+  return *embeddings ? VQCT_OK : exhausted(c);
+}
+
 static enum vqct_status read_vector(struct converting *c, const struct pickle_value *value,
                                     size_t row, float **embeddings) {
   struct prior *prior = c->prior;
@@ -101,16 +118,12 @@ static enum vqct_status read_vector(struct converting *c, const struct pickle_va
   enum vqct_status status = prior_vector_read(value, &values, &count, c->error);
   if (status)
     return error_prefix(c->error, "'%.80s'", prior->word[row]);
-  if (!*embeddings && count && count <= PRIOR_DIMENSION_MAX) {
-    prior->dimension = count;
-    *embeddings = arena_calloc(&prior->memory, prior->words, count * sizeof **embeddings);
-  }
   if (!*embeddings)
-    status = error_set(c->error, VQCT_MODEL, "no memory for vectors of %zu numbers", count);
+    status = embeddings_new(c, count, embeddings);
   else if (count != prior->dimension)
     status = error_set(c->error, VQCT_MODEL, "'%.80s' has a vector of %zu numbers, others of %zu",
                        prior->word[row], count, prior->dimension);
-  else
+  if (!status)
     memcpy(*embeddings + row * count, values, count * sizeof *values);
   free(values);
   return status;
@@ -239,9 +252,10 @@ static struct pickle_value *from_json(struct arena *memory, const json_t *json, 
 }
 
 static enum vqct_status convert(struct prior *prior, const struct pickle_value *root,
-                                struct vqct_error *error) {
+                                uint64_t bytes, struct vqct_error *error) {
   struct vqct_error unused = {VQCT_OK, ""};
-  struct converting c = {.prior = prior, .root = root, .error = error ? error : &unused};
+  struct converting c = {
+      .prior = prior, .root = root, .bytes = bytes, .error = error ? error : &unused};
   enum vqct_status status = read_words(&c);
   if (!status)
     status = read_vectors(&c);
@@ -266,8 +280,8 @@ static enum vqct_status convert_json(const struct mapped_file *file, struct prio
     return error_set(error, VQCT_MODEL, "line %d: %s", fault.line, fault.text);
   arena_init(&memory, 0);
   const struct pickle_value *root = from_json(&memory, json, 0);
-  enum vqct_status status =
-      root ? convert(prior, root, error) : error_set(error, VQCT_MEMORY, "no memory for the words");
+  enum vqct_status status = root ? convert(prior, root, file->size, error)
+                                 : error_set(error, VQCT_MEMORY, "no memory for the words");
   arena_free(&memory);
   json_decref(json);
   return status;
@@ -278,7 +292,7 @@ static enum vqct_status convert_pickle(const struct mapped_file *file, struct pr
   struct pickle pickle;
   enum vqct_status status = pickle_read("words", file->data, file->size, &pickle, error);
   if (!status)
-    status = convert(prior, pickle.root, error);
+    status = convert(prior, pickle.root, file->size, error);
   pickle_free(&pickle);
   return status;
 }

@@ -57,19 +57,33 @@ static bool take_apart(const struct pickle_value *value, struct array_parts *par
   return true;
 }
 
+/* How many numbers there are in an array of one dimension, or of one row; else NULL. */
+static const struct pickle_value *size_of_row(const struct pickle_value *shape) {
+  const struct pickle_value *first = pickle_item(shape, 0);
+  bool row =
+      shape && shape->count == 2 && first && first->kind == PICKLE_INTEGER && first->integer == 1;
+  const struct pickle_value *size = row ? pickle_item(shape, 1) : first;
+  if (!size || (shape->count != 1 && !row) || size->kind != PICKLE_INTEGER || size->integer < 0)
+    return NULL;
+  return size;
+}
+
 static enum vqct_status read_array(const struct array_parts *parts, float **values, size_t *count,
                                    struct vqct_error *error) {
   static const struct {
     const char *name;
     enum tensor_type type;
   } types[] = {{"f2", TENSOR_F16}, {"f4", TENSOR_F32}, {"f8", TENSOR_F64}};
-  const struct pickle_value *shape = parts->shape, *bytes = parts->bytes;
-  const struct pickle_value *size = pickle_item(shape, 0), *name = NULL;
-  if (pickle_is_call(parts->dtype, "numpy dtype"))
+  const struct pickle_value *bytes = parts->bytes, *name = NULL, *order = NULL;
+  const struct pickle_value *size = size_of_row(parts->shape);
+  if (pickle_is_call(parts->dtype, "numpy dtype")) {
     name = pickle_item(parts->dtype->item[1], 0);
-  if (!name || name->kind != PICKLE_TEXT || !bytes || bytes->kind != PICKLE_TEXT || !size ||
-      shape->count != 1 || size->kind != PICKLE_INTEGER || size->integer < 0)
+    order = parts->dtype->count == 3 ? pickle_item(parts->dtype->item[2], 1) : NULL;
+  }
+  if (!name || name->kind != PICKLE_TEXT || !bytes || bytes->kind != PICKLE_TEXT || !size)
     return error_set(error, VQCT_MODEL, "its vector is not an array of one dimension of floats");
+  if (!order || order->kind != PICKLE_TEXT || strcmp(order->text, "<") != 0)
+    return error_set(error, VQCT_MODEL, "its vector's numbers are not little-endian");
   for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
     struct tensor tensor = {
         .type = types[i].type, .dims = 1, .shape = {(size_t)size->integer}, .data = bytes->text};

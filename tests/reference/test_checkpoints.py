@@ -265,7 +265,7 @@ class Checkpoints(imports.Checkpoint):
         outside = 'tensor "encoder.conv_in.weight" lies outside its storage'
         cases = [
             (outside, 4, [5], [1], 0), (outside, 4, [2, 2], [3, 1], 1), (outside, 4, [4], [1], 1),
-            (outside, 4, [1 << 60], [1 << 60], 0), (outside, 4, [8], [0], 0),
+            (outside, 4, [1 << 60], [1 << 60], 0), (outside, 4, [8], [0], 4),
             ("its shape is too large", 4, [1 << 62, 1 << 62], [0, 0], 0),
             ("something that is not a size", 4, [2], [-1], 0),
             ("something that is not a size", 4, [-2], [1], 0),
@@ -276,6 +276,45 @@ class Checkpoints(imports.Checkpoint):
                 self.refuse_pickle(message, self.storage(count, shape, stride, offset))
         self.refuse_pickle("its storage is a torch EvilStorage",
                            self.storage(4, [4], [1], kind="EvilStorage"))
+
+    def test_expanded(self):
+        """Strides of 0 repeat a storage's numbers, so that few bytes may say very many: the shapes
+        of a whole network are refused before there is any memory for them."""
+        for name, tensor in self.tensors.items():
+            if ".norm" in name and name.startswith("decoder."):
+                self.module.get_parameter(name).fill_(tensor[0])
+                self.tensors[name] = tensor[:1].expand(tensor.shape)
+        row = self.tensors["encoder.conv_in.weight"][:1, :, :1]
+        self.module.get_parameter("encoder.conv_in.weight").copy_(row)
+        self.tensors["encoder.conv_in.weight"] = row.expand(32, 3, 3, 3)
+        self.codebook = self.scaled(self.module, BASE)
+        self.tensors["quantize.embedding.weight"] = self.codebook
+        self.import_file(self.saved(self.tensors), *NEAREST)
+        self.same()
+        os.unlink(self.model)
+        wide = {name: torch.ones(1).expand([size if size <= 3 else 32 * size for size in tensor.shape])
+                for name, tensor in self.tensors.items()}
+        path = self.saved(wide)
+        code, out, err = run("import", path, "-o", self.model, *NEAREST)
+        self.assertEqual((code, out, os.path.exists(self.model)), (5, "", False))
+        self.assertRegex(err, r"its shapes say \d{9,} numbers, more than 100 times what the file")
+
+    def test_unread(self):
+        """Tensors in forms that are not read, and whole modules, are named with what to do."""
+        sparse = {**self.tensors, "quantize.embedding.weight": self.codebook.to_sparse()}
+        self.assertIn('"state_dict.quantize.embedding.weight" is made by torch._utils '
+                      "_rebuild_sparse_tensor, which is not read: save it as a dense tensor",
+                      run("import", self.saved({"state_dict": sparse}), "-o", self.model, *NEAREST)[2])
+        for protocol in (1, 2):  # in protocol 1 objects are made by a function
+            path = self.saved({"model": self.module, "epoch": 1}, pickle_protocol=protocol)
+            self.assertIn('"model" is a whole torch_vqct Network: save its state_dict() instead',
+                          run("import", path, "-o", self.model)[2])
+            path = self.saved(self.module, pickle_protocol=protocol)
+            self.assertIn("not a dictionary but torch_vqct Network: save",
+                          run("import", path, "-o", self.model)[2])
+        path = self.saved({"teacher": self.module, "state_dict": self.tensors}, pickle_protocol=1)
+        self.assertIn("1 of other parts were left", self.import_file(path, *NEAREST))
+        self.same()
 
     def test_hostile_archives(self):
         """PyTorch does not compress, so nothing that unfolds is read."""
@@ -485,11 +524,11 @@ class Families(imports.Checkpoint):
 class Released(imports.Checkpoint):
     """The released VQCT: its state dict and the pickle of its words."""
 
-    ADJECTIVES = {"orange": 11, "rare": 10, "red": 500, "big": 12, "light": 40}
-    NOUNS = {"cat": 99, "orange": 30, "dog": 11, "seldom": 1, "light": 12}
-    PAIRS = [("orange", "cat"), ("orange", "cat"), ("red", "cat"), ("big", "dog"), ("cat", "red"),
-             ("red", "orange"), ("orange", "orange"), ("rare", "cat"), ("big", "seldom"),
-             ("light", "dog"), ("light", "light"), ("big", "big")]
+    ADJECTIVES = {"orange": 11, "rare": 10, "red": 500, "écru": 12, "light": 40}
+    NOUNS = {"cat": 99, "orange": 30, "犬": 11, "seldom": 1, "light": 12}
+    PAIRS = [("orange", "cat"), ("orange", "cat"), ("red", "cat"), ("écru", "犬"), ("cat", "red"),
+             ("red", "orange"), ("orange", "orange"), ("rare", "cat"), ("écru", "seldom"),
+             ("light", "犬"), ("light", "light"), ("écru", "écru")]
     D = 6
 
     def words(self, vector):
@@ -513,9 +552,10 @@ class Released(imports.Checkpoint):
                  if a in index and b in index and a != b]  # its own loop is there already
         return book, len(kept[0]), torch.from_numpy(x), edges
 
-    def write_words(self, kind):
+    def write_words(self, kind, protocol=pickle.HIGHEST_PROTOCOL):
         kinds = {"tensor": torch.from_numpy, "half": lambda x: torch.from_numpy(x).half(),
                  "view": lambda x: torch.from_numpy(np.stack([0 * x, x]))[1], "array": np.copy,
+                 "row": lambda x: torch.from_numpy(x[None]), "array's row": lambda x: x[None],
                  "list": lambda x: [float(number) for number in x]}
         words, numbers = self.words(kinds.get(kind, kinds["list"]))
         path = self.path("words")
@@ -524,15 +564,18 @@ class Released(imports.Checkpoint):
                 json.dump(words, file)
         else:
             with open(path, "wb") as file:
-                pickle.dump(words, file, protocol=pickle.HIGHEST_PROTOCOL if kind != "list" else 0)
+                pickle.dump(words, file, protocol)
         return path, self.graph([{word: x.astype(np.float16).astype(np.float32)
                                   for word, x in part.items()} if kind == "half" else part
                                  for part in numbers])
 
     def test_words(self):
-        for kind in ("tensor", "half", "view", "array", "list", "json"):
-            with self.subTest(kind):
-                path, (book, adjectives, x, edges) = self.write_words(kind)
+        kinds = ("tensor", "half", "view", "row", "array", "array's row", "list")
+        cases = [("json", 0), *((kind, protocol) for kind in kinds
+                                for protocol in range(pickle.HIGHEST_PROTOCOL + 1))]
+        for kind, protocol in cases:
+            with self.subTest(kind, protocol=protocol):
+                path, (book, adjectives, x, edges) = self.write_words(kind, protocol)
                 code, out, err = run("prior", "convert", path, "-o", self.path("prior"))
                 self.assertEqual((code, err), (0, ""))
                 tensors, _ = read_safetensors(self.path("prior"))
@@ -568,6 +611,28 @@ class Released(imports.Checkpoint):
                     self.assertLess(native.relative(ours["codebook.weight"], codebook), 2e-6)
                     self.compare(config, module, codebook)
 
+    def refuse_words(self, message, words):
+        with open(self.path("w"), "wb") as file:
+            pickle.dump(words, file)
+        code, out, err = run("prior", "convert", self.path("w"), "-o", self.path("p"))
+        self.assertEqual((code, out, os.path.exists(self.path("p"))), (5, "", False), err)
+        self.assertIn(message, err)
+
+    def test_wrong_vectors(self):
+        """Vectors as no JSON has them; one that all words share takes no room in the file."""
+        words, _ = self.words(lambda x: x.astype(">f4"))
+        self.refuse_words("its vector's numbers are not little-endian", words)
+        words, _ = self.words(lambda x: torch.from_numpy(x).expand(2, -1))
+        self.refuse_words("not a tensor of one dimension or one row", words)
+        words, _ = self.words(lambda x: torch.ones(1).expand(1 << 21))
+        self.refuse_words("a vector of more than 1048576 numbers", words)
+        shared = torch.ones(1).expand(1 << 16)
+        counts = {f"w{i}": 11 for i in range(1 << 10)}
+        self.refuse_words("1032 words of 65536 numbers are more than 100 times what the file holds",
+                          {**words, "noun_code_book_num": {**counts, **self.NOUNS},
+                           "noun_code_book_vec": dict.fromkeys([*counts, *self.NOUNS], shared),
+                           "adj_code_book_vec": dict.fromkeys(self.ADJECTIVES, shared)})
+
     def test_wrong_words(self):
         words, _ = self.words(lambda x: x.tolist())
         cases = [
@@ -582,6 +647,7 @@ class Released(imports.Checkpoint):
             ("item 2 of its vector is not a number",
              {"adj_code_book_vec": {"orange": [1, 2, "three"]}}),
             ("neither numbers nor a tensor", {"adj_code_book_vec": {"orange": "text"}}),
+            ("vectors of 0 numbers", {"adj_code_book_vec": {"orange": []}}),
             ("0 nouns", {"noun_code_book_num": {"cat": 10}}),
             ("not in lower case", {"noun_code_book_num": {"Cat": 11},
                                    "noun_code_book_vec": {"Cat": [1] * 6}}),
