@@ -458,8 +458,10 @@ class Families(imports.Checkpoint):
                 for level in order:
                     sampler = {"encoder": "downsample" if level < 2 else None,
                                "decoder": "upsample" if level else None}[side]
-                    levels[level] = vqct.Level(widths, level, blocks[side][level], into, sampler)
-                    into = 32 * widths["multipliers"][level]
+                    out = 32 * widths["multipliers"][level]
+                    levels[level] = vqct.Level(widths, level, blocks[side][level], into, out,
+                                               sampler, out)
+                    into = out
             families.randomize(module, seed)
             with torch.no_grad():  # z on both sides of 0
                 z = module.encode(torch.rand(1, 3, 32, 32) * 2 - 1)
