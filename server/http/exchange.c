@@ -1,12 +1,14 @@
 #include "exchange.h"
 
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include <gnutls/gnutls.h>
 #include <microhttpd.h>
 
-#define LINGER_TIME 10.0 /* seconds to read and drop what a refused client still sends */
+#define PROBE_PERIOD ((uint64_t)1000000000) /* nanoseconds */
+#define LINGER_TIME  10.0 /* seconds to read and drop what a refused client still sends */
 
 const char *exchange_header(const struct exchange *exchange, const char *name) {
   return MHD_lookup_connection_value(exchange->mhd, MHD_HEADER_KIND, name);
@@ -143,9 +145,8 @@ void exchange_end(struct exchange *exchange, enum exchange_end end) {
   case EXCHANGE_DEADLINE:
     reply_problem(&exchange->reply, PROBLEM_DEADLINE, "it was dropped");
     break;
-  case EXCHANGE_CLIENT_GONE: /* read by one that only closed its own side, which looks the same */
-    reply_problem(&exchange->reply, PROBLEM_BAD_REQUEST,
-                  "the client closed its side of the connection before the answer");
+  case EXCHANGE_CLIENT_GONE: /* nobody reads it */
+    reply_problem(&exchange->reply, PROBLEM_BAD_REQUEST, "the client has left");
     exchange->reply.close = true;
     break;
   case EXCHANGE_STOPPED:
@@ -156,9 +157,41 @@ void exchange_end(struct exchange *exchange, enum exchange_end end) {
   exchange_answer(exchange);
 }
 
-static void on_left(struct connection *connection) {
-  connection->exchange->client_gone = true;
-  exchange_end(connection->exchange, EXCHANGE_CLIENT_GONE);
+static void write_socket(const struct exchange *exchange, const char *data, size_t size) {
+  const union MHD_ConnectionInfo *tls =
+      MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+  if (tls && tls->tls_session)
+    (void)gnutls_record_send(tls->tls_session, data, size);
+  else
+    (void)send(exchange->connection->socket, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void client_left(struct exchange *exchange) {
+  exchange->client_gone = true;
+  exchange_end(exchange, EXCHANGE_CLIENT_GONE);
+}
+
+static void on_left(struct connection *connection, bool certain) {
+  struct exchange *exchange = connection->exchange;
+  if (certain) {
+    client_left(exchange);
+    return;
+  }
+  connection_unwatch(connection);
+  exchange->probe_at = uv_hrtime() + PROBE_PERIOD;
+}
+
+void exchange_probe(struct exchange *exchange, uint64_t now) {
+  static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
+  struct pollfd news = {.fd = exchange->connection->socket, .events = POLLOUT};
+  if (!exchange->probe_at || exchange->stage != STAGE_SUSPENDED || poll(&news, 1, 0) < 1)
+    return;
+  if (news.revents & (POLLERR | POLLHUP)) {
+    client_left(exchange);
+  } else if (exchange->interim && exchange->probe_at <= now) {
+    write_socket(exchange, interim, sizeof interim - 1);
+    exchange->probe_at = now + PROBE_PERIOD;
+  }
 }
 
 void exchange_suspend(struct exchange *exchange) {
@@ -171,15 +204,6 @@ void exchange_suspend(struct exchange *exchange) {
 }
 
 /* ---- answers by hand ------------------------------------------------------------------------- */
-
-static void write_socket(struct exchange *exchange, const struct text *text) {
-  const union MHD_ConnectionInfo *tls =
-      MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-  if (tls && tls->tls_session)
-    (void)gnutls_record_send(tls->tls_session, text->data, text->size);
-  else
-    (void)send(exchange->connection->socket, text->data, text->size, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
 
 void exchange_abort(struct exchange *exchange) {
   struct reply *reply = &exchange->reply;
@@ -195,7 +219,7 @@ void exchange_abort(struct exchange *exchange) {
   if (strcmp(exchange->method, "HEAD"))
     text_add(&head, reply->body.data, reply->body.size);
   if (!head.failed)
-    write_socket(exchange, &head);
+    write_socket(exchange, head.data, head.size);
   text_free(&head);
   text_free(&exchange->body);
   exchange->bytes_out = reply->body.size;

@@ -67,6 +67,8 @@ struct exchange {
   void *request;    /* of the handler, while suspended and before */
   exchange_cancel *cancel;
   bool client_gone;
+  bool interim;      /* the client knows interim answers: no HTTP/1.0 */
+  uint64_t probe_at; /* uv_hrtime() of the next probe; 0 while the client may send */
 };
 
 /** A request header by name (any case), NULL if there is none. */
@@ -84,6 +86,13 @@ void exchange_suspend(struct exchange *exchange);
 
 /** Sends exchange->reply, which the caller has filled. */
 void exchange_answer(struct exchange *exchange);
+
+/** To be called now and then for a suspended exchange.
+ *
+ * A client that left and one that closed its own side only, and still wants the answer, look the
+ * same until something is sent. So after a while an interim answer is, and a client that has left
+ * resets the connection. */
+void exchange_probe(struct exchange *exchange, uint64_t now);
 
 /** Ends a suspended exchange from outside: cancels the request and answers with a problem. */
 void exchange_end(struct exchange *exchange, enum exchange_end end);

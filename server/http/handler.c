@@ -1,4 +1,4 @@
-/* A request is refused as early as it can be: the framing before anything is believed, then the
+/* A request is refused as early as it can be: what its bytes' check found (intake.h), then the
  * route, the key, the deadline and the length, then the route's own admission, all before the
  * first byte of the body. What was refused is still read for a while, since a socket that closes
  * on unread data takes the answer with it. */
@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 
 #include "exchange.h"
-#include "headers.h"
+#include "head.h"
 #include "router.h"
 
 /* Of a refused body that is read to keep the connection. */
@@ -21,10 +21,7 @@
  * clients read the answer only when they have sent everything. */
 #define LINGER_BYTES_MAX ((uint64_t)16 << 20)
 #define LINGER_WHOLE_MAX ((uint64_t)128 << 20)
-/* Of a request's headers, as libmicrohttpd keeps them: beyond, it has no room for the answer's. */
-#define HEAD_BYTES_MAX   (LISTENER_MEMORY_BYTES - ((uint64_t)4 << 10))
-#define PARAMETERS_MAX   512  /* in a target: more fill its memory before we are asked */
-#define KEY_BYTES_MAX    1024 /* of a key in a header */
+#define KEY_BYTES_MAX    1024                /* of a key in a header */
 #define FIRST_BODY_BYTES ((uint64_t)1 << 20) /* room made for a body before it has come */
 
 /* ---- who asks -------------------------------------------------------------------------------- */
@@ -190,16 +187,16 @@ static bool find_route(struct exchange *exchange, const char *method, const char
 
 static bool check_body_length(struct exchange *exchange, uint64_t length) {
   bool post = !strcmp(exchange->route->method, "POST");
-  if (!post && length != HEADERS_NO_BODY && length != 0) {
+  if (!post && length != HEAD_NO_BODY && length != 0) {
     reply_problem(&exchange->reply, PROBLEM_BAD_REQUEST, "this address takes no body");
     return false;
   }
-  if (post && length == HEADERS_NO_BODY) {
+  if (post && length == HEAD_NO_BODY) {
     reply_problem(&exchange->reply, PROBLEM_LENGTH_REQUIRED, "there is no body");
     return false;
   }
   exchange->body_limit = post ? exchange->listener->options.limits.body_bytes : 0;
-  if (length == HEADERS_CHUNKED || length <= exchange->body_limit || !post)
+  if (length == HEAD_CHUNKED || length <= exchange->body_limit || !post)
     return true;
   reply_problem(&exchange->reply, PROBLEM_BODY_TOO_LARGE, "%llu bytes are allowed",
                 (unsigned long long)exchange->body_limit);
@@ -221,15 +218,15 @@ static bool accept_headers(struct exchange *exchange, const char *url, const cha
 
 /* A refused request with a small body is read to its end, so that the answer is not lost when the
  * socket closes on unread data, and the connection can be used again. */
-static enum MHD_Result refuse(struct exchange *exchange, uint64_t length, bool ambiguous) {
+static enum MHD_Result refuse(struct exchange *exchange, uint64_t length) {
   bool waits = exchange_header(exchange, "Expect") != NULL;
-  bool large = length != HEADERS_NO_BODY && length > DISCARD_BYTES_MAX;
+  bool large = length != HEAD_NO_BODY && length > DISCARD_BYTES_MAX;
   exchange->stage = STAGE_DISCARD;
-  if (waits && !ambiguous) {
+  if (waits) {
     exchange->reply.close = true;
     return exchange_send(exchange) ? MHD_YES : MHD_NO;
   }
-  if (ambiguous || large)
+  if (large)
     exchange_abort(exchange);
   return MHD_YES;
 }
@@ -251,18 +248,23 @@ static struct exchange *exchange_new(struct listener *listener, struct connectio
   return exchange;
 }
 
-void *handler_target(void *context, const char *target, struct MHD_Connection *mhd) {
-  (void)context;
-  struct connection *connection =
-      MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
-  unsigned parameters = 1;
-  for (const char *at = target; (at = strchr(at, '&')); at++)
-    parameters++;
-  if (connection && parameters > PARAMETERS_MAX) {
-    connection_refuse(connection, PROBLEM_TARGET_TOO_LONG, "it has too many parameters");
-    connection->refused = true;
-  }
-  return NULL;
+/* Bytes of the body, which the head's check has found sound. */
+static uint64_t declared_length(const struct exchange *exchange) {
+  if (exchange_header(exchange, "Transfer-Encoding"))
+    return HEAD_CHUNKED;
+  const char *length = exchange_header(exchange, "Content-Length");
+  return length ? strtoull(length, NULL, 10) : HEAD_NO_BODY;
+}
+
+/* Gives up a request of which what came is malformed; false where it is sound. */
+static bool refuse_malformed(struct exchange *exchange) {
+  const struct connection *connection = exchange->connection;
+  const struct head_fault *fault = &connection->intake.fault;
+  if (!fault->detail || connection->requests != connection->intake.heads)
+    return false; /* or it is the fault of a request behind this one */
+  reply_problem(&exchange->reply, fault->problem, "%s", fault->detail);
+  exchange_abort(exchange);
+  return true;
 }
 
 static enum MHD_Result take_headers(struct listener *listener, struct MHD_Connection *mhd,
@@ -270,34 +272,27 @@ static enum MHD_Result take_headers(struct listener *listener, struct MHD_Connec
                                     void **state) {
   struct connection *connection =
       MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
-  bool wanted = connection && !connection->refused;
-  struct exchange *exchange = wanted ? exchange_new(listener, connection, mhd) : NULL;
+  /* One that came past the check of its head (intake.h) is not served. */
+  bool checked = connection && connection->requests < connection->intake.heads;
+  struct exchange *exchange = checked ? exchange_new(listener, connection, mhd) : NULL;
   if (!exchange)
     return MHD_NO;
   *state = exchange;
-  struct headers_framing framing = headers_check(mhd, version);
+  exchange->interim = strcmp(version, "HTTP/1.0") != 0;
   set_request_id(exchange);
   set_trace(exchange);
   connection_enter(connection, CONNECTION_BODY, listener->options.limits.body_time);
-  if (framing.fault) {
-    reply_problem(&exchange->reply, PROBLEM_BAD_REQUEST, "%s", framing.fault);
-    return refuse(exchange, framing.length, true);
-  }
-  if (framing.bytes > HEAD_BYTES_MAX) {
-    reply_problem(&exchange->reply, PROBLEM_HEADERS_TOO_LARGE, "%llu bytes are too many",
-                  (unsigned long long)framing.bytes);
-    return refuse(exchange, framing.length, true);
-  }
+  if (refuse_malformed(exchange))
+    return MHD_YES;
   set_origin(exchange);
-  exchange->declared = framing.length;
-  if (!accept_headers(exchange, url, method, framing.length))
-    return refuse(exchange, framing.length, false);
+  uint64_t length = exchange->declared = declared_length(exchange);
+  if (!accept_headers(exchange, url, method, length))
+    return refuse(exchange, length);
   if (exchange->deadline < connection->deadline)
     connection->deadline = exchange->deadline;
   exchange->stage = STAGE_BODY;
-  if (framing.length <= exchange->body_limit)
-    text_reserve(&exchange->body,
-                 (size_t)(framing.length < FIRST_BODY_BYTES ? framing.length : FIRST_BODY_BYTES));
+  if (length <= exchange->body_limit)
+    text_reserve(&exchange->body, (size_t)(length < FIRST_BODY_BYTES ? length : FIRST_BODY_BYTES));
   return MHD_YES;
 }
 
@@ -306,6 +301,8 @@ static enum MHD_Result take_headers(struct listener *listener, struct MHD_Connec
 static void take_body(struct exchange *exchange, const char *data, size_t size) {
   const struct listener *listener = exchange->listener;
   const struct route *route = exchange->route;
+  if (refuse_malformed(exchange))
+    return;
   exchange->bytes_in += size;
   if (exchange->bytes_in > exchange->body_limit) {
     reply_problem(&exchange->reply, PROBLEM_BODY_TOO_LARGE, "%llu bytes are allowed",
@@ -313,7 +310,7 @@ static void take_body(struct exchange *exchange, const char *data, size_t size) 
     exchange_abort(exchange);
     return;
   }
-  if (exchange->declared == HEADERS_CHUNKED && route->grow &&
+  if (exchange->declared == HEAD_CHUNKED && route->grow &&
       !route->grow(listener->options.context, exchange, size)) {
     exchange_abort(exchange);
     return;
@@ -327,7 +324,7 @@ static void take_body(struct exchange *exchange, const char *data, size_t size) 
 
 static enum MHD_Result discard(struct exchange *exchange, size_t size) {
   exchange->bytes_in += size;
-  if (exchange->bytes_in > DISCARD_BYTES_MAX)
+  if (!refuse_malformed(exchange) && exchange->bytes_in > DISCARD_BYTES_MAX)
     exchange_abort(exchange);
   return MHD_YES;
 }
@@ -396,10 +393,12 @@ size_t handler_unescape(void *context, struct MHD_Connection *mhd, char *text) {
 }
 
 /* libmicrohttpd waits for news on the socket, and a client that closed its side before the answer
- * gives none any more: hang up on it now rather than after the idle time. */
+ * gives none any more: hang up on it now rather than after the idle time, once its requests that
+ * were read have their answers. */
 static void close_if_left(const struct connection *connection) {
   char byte;
-  if (recv(connection->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+  if (connection->requests == connection->intake.heads &&
+      recv(connection->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
     shutdown(connection->socket, SHUT_RDWR);
 }
 
@@ -417,6 +416,7 @@ void handler_completed(void *context, struct MHD_Connection *mhd, void **state,
   listener->options.finished(listener->options.context, exchange);
   struct connection *connection = exchange->connection;
   connection->exchange = NULL;
+  connection->intake.answered++;
   connection_enter(connection, CONNECTION_WAITING, listener->options.limits.idle_time);
   close_if_left(connection);
   listener->exchange_count--;

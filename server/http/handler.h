@@ -4,9 +4,6 @@
 
 #include <microhttpd.h>
 
-/** Called with a request's target before anything of it is parsed; gives no state. */
-void *handler_target(void *context, const char *target, struct MHD_Connection *mhd);
-
 /** The access handler; context is the listener. */
 enum MHD_Result handler_access(void *context, struct MHD_Connection *mhd, const char *url,
                                const char *method, const char *version, const char *data,

@@ -72,9 +72,12 @@ static void on_sweep(uv_timer_t *timer) {
   struct listener *listener = timer->data;
   uint64_t now = uv_hrtime();
   for (struct connection *connection = listener->connections; connection;
-       connection = connection->next)
+       connection = connection->next) {
     if (connection->deadline <= now)
       connection_expire(connection);
+    if (connection->exchange)
+      exchange_probe(connection->exchange, now);
+  }
   /* Once it holds all that it may, or no descriptor is left, libmicrohttpd accepts again only when
    * it is run, which no event asks for. */
   listener_wake(listener);
@@ -101,9 +104,8 @@ static enum vqct_status start_daemon(struct listener *listener, struct vqct_erro
       MHD_OPTION_CONNECTION_LIMIT, listener_most(options->limits.connections),
       MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LISTENER_MEMORY_BYTES,
       MHD_OPTION_NOTIFY_CONNECTION, on_connection, listener, MHD_OPTION_NOTIFY_COMPLETED,
-      handler_completed, listener, MHD_OPTION_URI_LOG_CALLBACK, handler_target, listener,
-      MHD_OPTION_UNESCAPE_CALLBACK, handler_unescape, NULL, MHD_OPTION_ARRAY,
-      options->certificate ? tls : &tls[3], MHD_OPTION_END);
+      handler_completed, listener, MHD_OPTION_UNESCAPE_CALLBACK, handler_unescape, NULL,
+      MHD_OPTION_ARRAY, options->certificate ? tls : &tls[3], MHD_OPTION_END);
   if (!listener->daemon)
     return error_set(error, VQCT_READ, "cannot serve %.100s: %s", options->address,
                      options->certificate ? "the TLS priority is not usable"

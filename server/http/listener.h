@@ -3,10 +3,6 @@
  * libmicrohttpd's own timeout counts idleness only and its connection limit leaves clients hanging,
  * so each connection carries a deadline here for whatever it is doing, and connections over the
  * limit are let in, told so with a 503, and closed. All functions belong to the loop thread.
- *
- * What its parser refuses (a malformed first line, header or chunk, headers that do not fit,
- * another version of HTTP) libmicrohttpd 0.9.75 answers itself with a constant line of HTML, before
- * or without calling us; no option and no callback changes that, so these are no problem documents.
  */
 #ifndef HTTP_LISTENER_H
 #define HTTP_LISTENER_H

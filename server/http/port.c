@@ -33,8 +33,7 @@ void connection_unwatch(struct connection *connection) {
 static void on_disconnect(uv_poll_t *handle, int status, int events) {
   struct connection *connection = handle->data;
   (void)events;
-  (void)status;
-  connection->left(connection);
+  connection->left(connection, status < 0);
 }
 
 void connection_watch(struct connection *connection, connection_left *left) {
@@ -67,7 +66,8 @@ static bool is_shaking_hands(const struct connection *connection) {
 
 bool connection_is_idle(const struct connection *connection) {
   char byte;
-  return connection->state == CONNECTION_WAITING &&
+  return connection->state == CONNECTION_WAITING && !intake_holds(&connection->intake) &&
+         connection->requests == connection->intake.heads &&
          recv(connection->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
@@ -91,8 +91,11 @@ static bool give_way(struct listener *listener, bool (*kind)(const struct connec
 struct connection *connection_open(struct listener *listener, int socket,
                                    const struct sockaddr *address) {
   struct connection *connection = calloc(1, sizeof *connection);
-  if (!connection)
+  bool tls = listener->options.certificate != NULL;
+  if (!connection || !intake_begin(&connection->intake, socket, tls)) {
+    free(connection);
     return NULL; /* its first request will be dropped */
+  }
   const struct http_limits *limits = &listener->options.limits;
   connection->listener = listener;
   connection->socket = socket;
@@ -103,7 +106,7 @@ struct connection *connection_open(struct listener *listener, int socket,
   if (connection->surplus && patience > SURPLUS_TIME)
     patience = SURPLUS_TIME;
   connection_enter(connection, CONNECTION_WAITING, patience);
-  if (listener->options.certificate)
+  if (tls)
     give_way(listener, is_shaking_hands, HANDSHAKES_MAX);
   connection->next = listener->connections;
   if (connection->next)
@@ -126,6 +129,7 @@ void connection_close(struct connection *connection) {
     connection->next->previous = connection->previous;
   listener->connection_count--;
   certificate_release(connection->certificate);
+  intake_end(&connection->intake, connection->socket);
   free(connection);
 }
 

@@ -15,6 +15,7 @@
 #include <uv.h>
 
 #include "certificate.h"
+#include "intake.h"
 #include "keys.h"
 #include "vqct/status.h"
 
@@ -73,20 +74,21 @@ enum connection_state {
 
 struct connection;
 
-/** Called when the client of a watched connection has left. */
-typedef void connection_left(struct connection *connection);
+/** Called when the client of a watched connection has left or, where that is not `certain`, may
+ * only have closed its own side. */
+typedef void connection_left(struct connection *connection, bool certain);
 
 struct connection {
   struct connection *next, *previous;
   struct listener *listener;
   struct exchange *exchange;       /* NULL between requests */
   struct certificate *certificate; /* that it was shown; NULL without TLS */
+  struct intake intake;
   int socket;
   enum connection_state state;
   uint64_t deadline; /* uv_hrtime() */
   uint64_t requests; /* begun on it */
   bool closing;      /* shut, as it was the oldest without a request */
-  bool refused;      /* answered by hand before it was parsed */
   bool surplus;      /* over the limit: to be turned away */
   char peer[64];     /* address */
   uv_poll_t *watch;  /* on the socket while suspended, to see the client leave */
@@ -127,8 +129,7 @@ void connection_close(struct connection *connection);
 /** Sets what a connection does now and how long it may, in seconds. */
 void connection_enter(struct connection *connection, enum connection_state state, double seconds);
 
-/** Whether a connection waits for a request of which no byte has come that libmicrohttpd has not
- * read yet. */
+/** Whether a connection waits for a request of which no byte has come. */
 bool connection_is_idle(const struct connection *connection);
 
 /** Watches a suspended connection's socket for the client leaving; and stops that. */

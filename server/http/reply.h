@@ -37,6 +37,7 @@
   X(DRAINING, 503, "draining", "The server is shutting down")                                      \
   X(TOO_MANY_CONNECTIONS, 503, "too-many-connections",                                             \
     "The server has all the connections it takes")                                                 \
+  X(VERSION_NOT_SUPPORTED, 505, "version-not-supported", "This version of HTTP is not spoken")     \
   X(DEADLINE, 504, "deadline-exceeded", "The deadline passed before the work was done")
 
 enum problem {

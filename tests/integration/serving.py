@@ -71,7 +71,9 @@ class Answer:
 
 
 def parse_answer(data):
-    """The first HTTP answer in bytes, or None where there is no whole one."""
+    """The first HTTP answer in bytes that is no interim one, or None where there is no whole one."""
+    while data.startswith(b"HTTP/1.1 1"):
+        data = data.partition(b"\r\n\r\n")[2]
     head, found, body = data.partition(b"\r\n\r\n")
     if not found:
         return None
