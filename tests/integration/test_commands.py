@@ -225,16 +225,18 @@ class Encode(CommandTest):
         said = once.stderr.encode().splitlines(keepends=True)
         arguments = ["encode", self.model, folder, "-o", self.path("t.npy"), "--size", "96", "-b",
                      "1", "-t", "1"]
+        again = ()
         for target in (4, 8):
-            # Killed, a run has not written down the picture that it stood at.
-            again = said[:1] if target == 8 and stop == signal.SIGKILL else ()
             process, go_on = self.hold(arguments, again)
             self.wait_for_lines(part, 1 + target)
             process.send_signal(stop)
             go_on()
             self.assertEqual(process.wait(), INTERRUPTED if stop == signal.SIGTERM else -stop)
             self.assertFalse(os.path.exists(self.path("t.npy")))
-            self.assertEqual(content(part).count(b"\n"), 1 + target + (stop == signal.SIGTERM))
+            # Killed, a run has not written down the picture that it stood at; asked to end, it may.
+            written = content(part).count(b"\n") - 1 - target
+            self.assertIn(written, (0, 1) if stop == signal.SIGTERM else (0,))
+            again = () if written else said[:1]
         self.assertEqual(vqct(*arguments).returncode, PARTIAL)
         for suffix in ("npy", "jsonl"):
             self.assertEqual(content(self.path(f"t.{suffix}")), content(self.path(f"once.{suffix}")))
