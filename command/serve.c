@@ -14,7 +14,6 @@
 #include "cpu.h"
 #include "error.h"
 #include "serve.h"
-#include "serve_models.h"
 #include "stages.h"
 
 #define ADMIN_CONNECTIONS 64  /* of the second port */
@@ -180,7 +179,7 @@ static void on_stop(uv_signal_t *handle, int number) {
 
 static void on_reload(uv_signal_t *handle, int number) {
   (void)number;
-  server_reload(handle->data);
+  server_reload(handle->data, RELOAD_ALL);
 }
 
 static void on_log(uv_timer_t *timer) {
@@ -230,6 +229,7 @@ static void stop_early(struct server *server) {
     listener_stop(&server->admin);
   if (server->service.workers)
     workers_stop(server->service.workers);
+  watch_stop(&server->watch);
 }
 
 static void server_free(struct server *server) {
@@ -250,6 +250,8 @@ static enum vqct_status run_server(struct server *server, struct arena *arena,
   enum vqct_status status = model_specs_read(&server->options.model, &specs, arena, error);
   if (status == VQCT_OK)
     status = check_options(&server->options, error);
+  if (status == VQCT_OK && server->options.watch)
+    server_watch(server, &specs);
   if (status == VQCT_OK)
     status = read_files(server, error);
   if (status != VQCT_OK)
@@ -259,6 +261,8 @@ static enum vqct_status run_server(struct server *server, struct arena *arena,
   status = start_service(server, &specs, error);
   if (status == VQCT_OK)
     status = start_listeners(server, error);
+  if (status == VQCT_OK)
+    status = watch_follow(&server->watch, error);
   if (status == VQCT_OK) {
     start_signals(server);
     log_start(server);
@@ -278,9 +282,9 @@ struct serve_words {
 
 static enum vqct_status serve(const void *settings, const struct options_found *found,
                               struct arena *arena, struct vqct_error *error) {
-  (void)found;
   const struct serve_words *words = settings;
-  struct server server = {.options = words->options, .argc = words->argc, .argv = words->argv};
+  struct server server = {
+      .options = words->options, .argc = words->argc, .argv = words->argv, .config = found->config};
   uv_loop_init(&server.loop);
   enum vqct_status status = run_server(&server, arena, error);
   server_free(&server);

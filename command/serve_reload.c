@@ -1,5 +1,5 @@
-/* SIGHUP: the list of models, the models, the keys and the certificate are read again by a codec
- * thread; what is wrong leaves the old ones in place.
+/* SIGHUP, or a file that is watched and changed: the list of models, the models, the keys and the
+ * certificate are read again by a codec thread; what is wrong leaves the old ones in place.
  *
  *   configuration, keys, certificate ── a model ─┬─ (the next one) ── finished
  *          (codec thread)                (codec) └─ swapped in (loop)
@@ -11,7 +11,6 @@
 
 #include "error.h"
 #include "serve.h"
-#include "serve_models.h"
 
 /* What was read again. */
 struct result {
@@ -27,6 +26,8 @@ struct reload {
   struct model_specs specs;
   struct engine **loaded; /* for each of the specs; NULL: not yet, or broken */
   size_t at;              /* of the specs, the one that is being loaded */
+  enum reload_what what;
+  bool reads_keys, reads_certificate;
   struct keys *keys;
   struct certificate *certificate;
   struct result configuration, model, keys_result, certificate_result;
@@ -54,10 +55,10 @@ static void read_all(uv_work_t *task) {
   struct reload *reload = task->data;
   const struct serve_options *options = &reload->server->options;
   reload->configuration.status = read_configuration(reload, &reload->configuration.error);
-  if (options->api_keys)
+  if (reload->reads_keys)
     reload->keys_result.status =
         keys_read(options->api_keys, &reload->keys, &reload->keys_result.error);
-  if (options->tls_certificate)
+  if (reload->reads_certificate)
     reload->certificate_result.status =
         certificate_read(options->tls_certificate, options->tls_key, &reload->certificate,
                          &reload->certificate_result.error);
@@ -69,6 +70,35 @@ static void load_model(uv_work_t *task) {
   reload->model.status =
       model_spec_open(&reload->specs.items[reload->at], &server->options, &server->service.stop,
                       &reload->loaded[reload->at], &reload->model.error);
+}
+
+/* ---- what is watched, on the loop ------------------------------------------------------------ */
+
+/* All files but the models; says which of them changed. */
+static void note_files(struct server *server, bool *keys, bool *certificate) {
+  const struct serve_options *options = &server->options;
+  watch_round(&server->watch);
+  watch_note(&server->watch, server->config);
+  *keys = watch_note(&server->watch, options->api_keys);
+  *certificate = watch_note(&server->watch, options->tls_certificate);
+  *certificate = watch_note(&server->watch, options->tls_key) || *certificate;
+}
+
+static void keep_models(struct server *server) {
+  for (size_t i = 0; i < server->service.models->count; i++)
+    watch_keep(&server->watch, server->service.models->engines[i]->path);
+}
+
+static void on_change(void *server) {
+  server_reload(server, RELOAD_CHANGED);
+}
+
+void server_watch(struct server *server, const struct model_specs *specs) {
+  bool unused;
+  watch_start(&server->watch, &server->loop, on_change, server);
+  note_files(server, &unused, &unused);
+  for (size_t i = 0; i < specs->count; i++)
+    watch_note(&server->watch, specs->items[i].path);
 }
 
 /* ---- what came of it, on the loop ------------------------------------------------------------ */
@@ -160,13 +190,13 @@ static void finish(struct reload *reload) {
     report(service, "configuration", NULL, &reload->configuration, NULL);
   for (size_t i = 0; reload->loaded && i < reload->specs.count; i++)
     engine_release(reload->loaded[i]);
-  if (server->options.api_keys)
+  if (reload->reads_keys)
     report(service, "keys", NULL, &reload->keys_result, NULL);
   if (reload->keys) {
     keys_free(service->keys);
     service->keys = reload->keys;
   }
-  if (server->certificate)
+  if (reload->reads_certificate)
     report(service, "certificate", NULL, &reload->certificate_result, NULL);
   if (reload->certificate) {
     certificate_release(server->certificate);
@@ -176,17 +206,37 @@ static void finish(struct reload *reload) {
   free(reload);
   server->reloading = false;
   if (server->reload_again)
-    server_reload(server);
+    server_reload(server, server->reload_what);
 }
 
 static void model_loaded(uv_work_t *task, int status);
 
+/* Whether the next of the list is to be loaded. */
+static bool is_wanted(const struct reload *reload) {
+  const struct model_spec *spec = &reload->specs.items[reload->at];
+  bool changed = watch_note(&reload->server->watch, spec->path);
+  const struct engine *engine = model_spec_engine(spec, reload->server->service.models);
+  return changed || reload->what == RELOAD_ALL || !engine || strcmp(engine->path, spec->path) != 0;
+}
+
 static void load_next(struct reload *reload) {
-  bool draining = reload->server->service.phase == SERVICE_DRAINING;
-  if (!draining && reload->loaded && reload->at < reload->specs.count)
-    uv_queue_work(&reload->server->loop, &reload->task, load_model, model_loaded);
+  struct server *server = reload->server;
+  struct vqct_error fault;
+  if (server->service.phase != SERVICE_DRAINING)
+    while (reload->loaded && reload->at < reload->specs.count) {
+      if (is_wanted(reload)) {
+        uv_queue_work(&server->loop, &reload->task, load_model, model_loaded);
+        return;
+      }
+      reload->at++;
+    }
+  if (reload->loaded)
+    publish(reload, &fault); /* what is not asked for any more goes */
   else
-    finish(reload);
+    keep_models(server);
+  if (watch_follow(&server->watch, &fault) != VQCT_OK)
+    log_message(&server->service.log, LOG_ERROR, "watch", "%s", fault.message);
+  finish(reload);
 }
 
 static void model_loaded(uv_work_t *task, int status) {
@@ -194,13 +244,10 @@ static void model_loaded(uv_work_t *task, int status) {
   struct service *service = &reload->server->service;
   const struct model_spec *spec = &reload->specs.items[reload->at];
   struct engine **loaded = &reload->loaded[reload->at];
-  struct vqct_error unused;
   (void)status;
   struct engine *before = model_spec_engine(spec, service->models);
   const char *name = *loaded ? (*loaded)->name : before ? before->name : spec->name;
-  if (reload->model.status != VQCT_OK)
-    publish(reload, &unused); /* what is not asked for any more goes all the same */
-  else
+  if (reload->model.status == VQCT_OK)
     reload->model.status = publish(reload, &reload->model.error);
   report(service, "model", name ? name : "", &reload->model, *loaded);
   if (reload->model.status != VQCT_OK) {
@@ -216,7 +263,9 @@ static void all_read(uv_work_t *task, int status) {
   load_next(task->data);
 }
 
-void server_reload(struct server *server) {
+void server_reload(struct server *server, enum reload_what what) {
+  bool more = what > server->reload_what || !server->reload_again;
+  server->reload_what = more ? what : server->reload_what;
   server->reload_again = server->reloading;
   if (server->reloading || server->service.phase == SERVICE_DRAINING)
     return;
@@ -227,6 +276,12 @@ void server_reload(struct server *server) {
   }
   reload->server = server;
   reload->task.data = reload;
+  reload->what = what;
+  note_files(server, &reload->reads_keys, &reload->reads_certificate);
+  if (what == RELOAD_ALL) {
+    reload->reads_keys = server->options.api_keys != NULL;
+    reload->reads_certificate = server->certificate != NULL;
+  }
   arena_init(&reload->arena, 0);
   server->reloading = true;
   uv_queue_work(&server->loop, &reload->task, read_all, all_read);

@@ -28,6 +28,7 @@ static void finish(struct server *server) {
   listener_stop(&server->api);
   listener_stop(&server->admin);
   workers_stop(server->service.workers);
+  watch_stop(&server->watch);
   close_handle(&server->drain);
   close_handle(&server->log_timer);
 }

@@ -398,6 +398,7 @@ enum vqct_status options_read(const struct option_table *table, int argc, char *
     return status;
   if ((status = read_defaults(&reader)) != VQCT_OK)
     return status;
+  found->config = config;
   if (config && (status = read_file(&reader, config)) != VQCT_OK)
     return status;
   if (table->layered && (status = read_environment(&reader)) != VQCT_OK)

@@ -65,7 +65,8 @@ struct option_table {
 
 /** What options_read found besides the values. */
 struct options_found {
-  bool help; /* --help was given; nothing else was checked */
+  bool help;          /* --help was given; nothing else was checked */
+  const char *config; /* the file that --config or the environment names, or NULL */
   char **operands;
   int operand_count;
 };

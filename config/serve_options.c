@@ -72,6 +72,9 @@ static const struct option options[] = {
      "versions and ciphers of TLS, as GnuTLS names them"},
     {"cors-origin", 0, OPTION_LIST, AT(cors_origin), NULL, 0, 0, NULL, "ORIGIN",
      "origins whose pages may call the API from a browser; * for all"},
+    {"watch", 0, OPTION_SWITCH, AT(watch), NULL, 0, 0, NULL, NULL,
+     "load the models, the keys, the certificate and the configuration's list of models again when "
+     "their files change, as SIGHUP does for all of them"},
     {"log-level", 0, OPTION_CHOICE, AT(log_level), "info", 0, 0, "debug|info|warning|error|off",
      "LEVEL", "the least that is logged"},
 };

@@ -17,6 +17,7 @@ struct serve_options {
   double drain_delay, drain_timeout, stall_timeout;
   const char *api_keys, *tls_certificate, *tls_key, *tls_priority;
   struct option_list cors_origin;
+  bool watch;
   int log_level; /* an enum log_level of the server */
 };
 

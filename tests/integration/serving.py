@@ -85,13 +85,14 @@ def parse_answer(data):
 
 class Server:
     """`vqct serve` on free ports; stops and must exit 0 at the end of a with statement. `under` is
-    a command that becomes the server's process."""
+    a command that becomes the server's process; a model of None is for the options to name."""
 
     def __init__(self, model, *options, drain_delay="0", environment=None, under=()):
         self.log_file = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [*under, VQCT, "serve", "--model", model, "--listen", "127.0.0.1:0", "--admin-listen",
-             "127.0.0.1:0", "--drain-delay", drain_delay, *options], stderr=self.log_file,
+            [*under, VQCT, "serve", *(["--model", model] if model else []), "--listen",
+             "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--drain-delay", drain_delay, *options],
+            stderr=self.log_file,
             env=dict(os.environ, **(environment or {})))
         try:
             ready = self.wait_for_log("ready")
