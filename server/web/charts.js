@@ -150,6 +150,10 @@ export function addPoint(time, now, before) {
   while (times[0] < time - HISTORY) [times, ...charts.flatMap((chart) => chart.points)].forEach((list) => list.shift());
 }
 
+export function clearCharts() {
+  [times, ...charts.flatMap((chart) => chart.points)].forEach((list) => (list.length = 0));
+}
+
 export function updateCharts() {
   for (const chart of charts) {
     chart.plot.setData([times, ...chart.points]);

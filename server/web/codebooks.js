@@ -1,5 +1,5 @@
 /* The codebooks: their health, every code by usage, drift or looks, and one code close up. */
-import { askJson, cellUnder, count, element, make, percent, showFigures, styleOf, walk } from "./page.js";
+import { askModel, cellUnder, count, element, make, percent, showFigures, styleOf, walk } from "./page.js";
 import { looksWanted, setPartners } from "./looks.js";
 
 const ENOUGH = 10; /* tokens a code, below which an unused code may be an accident */
@@ -71,7 +71,7 @@ function drawCodes(book) {
 
 async function showCode(token) {
   chosen = token;
-  const code = await askJson(`/v1/codebook/codes/${token}`);
+  const code = await askModel(`/v1/codebook/codes/${token}`);
   const book = [...books.values()].find(({ codebook }) => token >= codebook.first && token < codebook.first + codebook.codes);
   const total = sum(book.counts);
   const near = code.nearest.slice(0, 6);
@@ -161,9 +161,9 @@ function showTop(book) {
 /* Another model has other codes: everything that was known of the old ones goes. */
 export async function beginModel(checksum) {
   if (checksum === model) return;
-  training = (await askJson("/v1/codebook/usage?window=training")).counts;
-  const { codebooks } = await askJson("/v1/codebook");
-  const { planes } = await askJson("/v1/model");
+  training = (await askModel("/v1/codebook/usage?window=training")).counts;
+  const { codebooks } = await askModel("/v1/codebook");
+  const { planes } = await askModel("/v1/model");
   books.clear();
   element("codebooks").replaceChildren();
   setPartners(checksum, planes ?? codebooks.map(({ name, first, codes }) => ({ name, first, count: codes })), training);
@@ -172,7 +172,7 @@ export async function beginModel(checksum) {
 
 export async function pollCodebooks() {
   const window = element("window").value;
-  const [codebook, usage] = await Promise.all([`/v1/codebook?window=${window}`, `/v1/codebook/usage?window=${window}`].map((path) => askJson(path)));
+  const [codebook, usage] = await Promise.all([`/v1/codebook?window=${window}`, `/v1/codebook/usage?window=${window}`].map((path) => askModel(path)));
   codebook.codebooks.forEach((one) => showBook(one, usage, window));
 }
 

@@ -1,7 +1,7 @@
 /* The dashboard: asks the service it came from every two seconds, draws what it answers, and lets a
  * person try a picture. Nothing here asks any other host. */
-import { askJson, bytes, count, duration, element, showFigures } from "./page.js";
-import { addPoint, drawCharts, makeCharts, updateCharts } from "./charts.js";
+import { askJson, askModel, bytes, count, duration, element, make, showFigures } from "./page.js";
+import { addPoint, clearCharts, drawCharts, makeCharts, updateCharts } from "./charts.js";
 import { beginModel, listenForCodes, pollCodebooks, redrawCodes } from "./codebooks.js";
 import { listenForPictures } from "./pictures.js";
 
@@ -46,15 +46,34 @@ function addHistory({ history, ...now }) {
   }
 }
 
+/* Which model is shown: asked where there are several, and the first at first. */
+function showModels(models) {
+  const select = element("models");
+  const names = models.length > 1 ? models.map(({ name }) => name) : [];
+  if (names.join() === [...select.options].map(({ value }) => value).join()) return;
+  const before = select.value;
+  select.replaceChildren(...names.map((name) => make("option", { value: name, textContent: name })));
+  if (names.includes(before)) select.value = before;
+  else beginFigures();
+  element("models-field").hidden = !names.length;
+}
+
+/* What is drawn of one model says nothing of another. */
+function beginFigures() {
+  last = null;
+  clearCharts();
+}
+
 async function pollOnce() {
-  const statistics = await askJson(last ? "/v1/statistics" : "/v1/statistics?history=true");
+  showModels((await askJson("/v1/models")).models);
+  const statistics = await askModel(last ? "/v1/statistics" : "/v1/statistics?history=true");
   if (!last) addHistory(statistics);
   const reason = statistics.not_ready;
   showState(reason ?? "ready", Boolean(reason), reason && `The service takes no new work: ${reason}.`);
   showFigures(element("totals"), figures(statistics));
   addReading(Date.now() / 1000, statistics);
   updateCharts();
-  const { model, codes, parameters } = await askJson("/v1/model");
+  const { model, codes, parameters } = await askModel("/v1/model");
   element("model").textContent = `${model.name} ${model.checksum.slice(0, 12)}, ${count(codes)} codes, ${count(parameters)} parameters`;
   await beginModel(model.checksum);
   await pollCodebooks();
@@ -82,6 +101,10 @@ function setTheme(theme) {
 element("theme").addEventListener("click", () =>
   setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
 element("key").addEventListener("change", poll);
+element("models").addEventListener("change", () => {
+  beginFigures();
+  poll();
+});
 makeCharts();
 setTheme(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 listenForPictures();

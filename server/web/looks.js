@@ -1,7 +1,7 @@
 /* What a code looks like: the decoder's picture of a field of 4 x 4 positions of that code, a quarter
  * each with one of the four codes of the other half that training picked most. Made once for a model
  * and kept by the browser, where it lets a page keep things (https, or the machine itself). */
-import { askJson } from "./page.js";
+import { askModel } from "./page.js";
 
 const SIDE = 4; /* positions */
 const AT_ONCE = 32; /* codes a request */
@@ -37,7 +37,7 @@ async function bitmapOf(text) {
 
 async function make(tokens) {
   const images = tokens.map((token) => ({ grid: [SIDE, SIDE], tokens: fieldOf(token) }));
-  const answer = await askJson("/v1/decode", { method: "POST", body: JSON.stringify({ images }),
+  const answer = await askModel("/v1/decode", { method: "POST", body: JSON.stringify({ images }),
                                                headers: { "Content-Type": "application/json", Accept: "application/json" } });
   return answer.images.map((one) => one.image);
 }

@@ -20,6 +20,12 @@ export class Refused extends Error {
   }
 }
 
+/* An address of the API, for the model that is chosen where there are several. */
+export function ofModel(path) {
+  const name = element("models").value;
+  return name ? `${path}${path.includes("?") ? "&" : "?"}model=${encodeURIComponent(name)}` : path;
+}
+
 export async function ask(path, options = {}) {
   const key = element("key").value;
   const headers = { ...options.headers, ...(key ? { Authorization: `Bearer ${key}` } : {}) };
@@ -32,6 +38,9 @@ export async function ask(path, options = {}) {
 }
 
 export const askJson = async (path, options) => (await ask(path, options)).json();
+
+/* The same of the model that is chosen. */
+export const askModel = (path, options) => askJson(ofModel(path), options);
 
 /* ---- figures --------------------------------------------------------------------------------- */
 

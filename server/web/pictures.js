@@ -1,5 +1,5 @@
 /* A picture is tried: encoded, rebuilt, and laid beside what comes back, position by position. */
-import { ask, cellUnder, element, make, walk } from "./page.js";
+import { ask, cellUnder, element, make, ofModel, walk } from "./page.js";
 
 const PICTURE_SIDE = 256; /* pixels: what a tried picture is reduced to */
 const DIFFERENCE = 4; /* times that a difference is made stronger */
@@ -110,7 +110,7 @@ function shellCommand(file) {
   const name = file.name.replace(/[^\w.-]/g, "_");
   const key = element("key").value ? ' -H "Authorization: Bearer $VQCT_KEY"' : "";
   return `curl${key} --data-binary @${name} -H 'Content-Type: ${file.type}' \\\n` +
-    `  '${location.origin}/v1/encode?size=${PICTURE_SIDE}&words=true'`;
+    `  '${location.origin}${ofModel(`/v1/encode?size=${PICTURE_SIDE}&words=true`)}'`;
 }
 
 const sayings = {
@@ -132,10 +132,10 @@ export async function tryPicture(file) {
   element("result").hidden = true;
   try {
     const post = { method: "POST", body: file, headers: { "Content-Type": file.type || "application/octet-stream" } };
-    const encoded = await ask(`/v1/encode?size=${PICTURE_SIDE}&words=true`, post);
+    const encoded = await ask(ofModel(`/v1/encode?size=${PICTURE_SIDE}&words=true`), post);
     const answer = await encoded.json();
     const image = answer.images[0];
-    const rebuilt = await ask(`/v1/reconstruct?size=${PICTURE_SIDE}`, { ...post, headers: { ...post.headers, Accept: "image/png" } });
+    const rebuilt = await ask(ofModel(`/v1/reconstruct?size=${PICTURE_SIDE}`), { ...post, headers: { ...post.headers, Accept: "image/png" } });
     const url = URL.createObjectURL(await rebuilt.blob());
     const picture = make("img", { src: url, alt: "the picture rebuilt from its tokens" });
     await picture.decode();

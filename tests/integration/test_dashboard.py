@@ -306,6 +306,27 @@ class Dashboard(unittest.TestCase):
             self.browser.get("about:blank")  # or its polls would hold up the end
         self.browser.get_log("browser")  # the 401 itself is logged by the browser
 
+    def test_a_model_is_chosen(self):
+        tiny = os.path.join(self.folder.name, "tiny.safetensors")
+        serving.make_model(tiny)
+        with serving.Server(f"small={self.model}", "--model", f"tiny={tiny}") as server:
+            self.load(server)
+            self.wait(lambda: self.find("#models").is_displayed(), "the choice")
+            server.post("/v1/encode?size=32", serving.photo())
+            self.wait(lambda: self.text("#totals div:nth-child(3) dd") == "1", "a picture")
+            self.browser.execute_script(
+                "const m = document.querySelector('#models'); m.value = 'tiny';"
+                "m.dispatchEvent(new Event('change'))")
+            self.wait(lambda: self.text("#model").startswith("tiny "), "the other model")
+            self.wait(lambda: self.text("#codebook-noun h3") == "noun, 20 codes", "its codebook")
+            self.wait(lambda: self.text("#totals div:nth-child(3) dd") == "0", "its figures")
+            self.try_picture()
+            self.assertIn("&model=tiny", self.text("#curl"))
+            usage = sum(server.get("/v1/codebook/usage?model=tiny").json()["counts"])
+            self.assertEqual(usage, 2 * 2 * 64 * 64)  # encoded and reconstructed, 4 pixels a token
+            self.wait(lambda: self.text("#totals div:nth-child(3) dd") == "3", "three pictures")
+            self.browser.get("about:blank")
+
     def test_a_banner_says_that_the_service_is_gone(self):
         with serving.Server(self.model) as server:
             self.load(server)
