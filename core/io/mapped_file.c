@@ -37,7 +37,7 @@ static enum vqct_status map_bytes(int descriptor, const char *name, struct mappe
   void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
   if (data == MAP_FAILED)
     return error_set(error, VQCT_READ, "%s: %s", name, strerror(errno));
-  *file = (struct mapped_file){data, size, false};
+  *file = (struct mapped_file){data, size};
   return VQCT_OK;
 }
 
@@ -50,7 +50,7 @@ static enum vqct_status copy_bytes(int descriptor, const char *name, struct mapp
   void *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (data == MAP_FAILED)
     return error_set(error, VQCT_MEMORY, "%s: no memory for its %zu bytes", name, size);
-  *file = (struct mapped_file){data, size, true};
+  *file = (struct mapped_file){data, size};
   for (size_t done = 0; done < size;) {
     ssize_t got = pread(descriptor, (char *)data + done, size - done, (off_t)done);
     if (got < 0 && errno == EINTR)
@@ -94,9 +94,7 @@ enum vqct_status mapped_file_copy(const char *path, struct mapped_file *file,
   return open_path(path, copy_bytes, file, error);
 }
 
-void mapped_file_drop(const struct mapped_file *file, const void *data, size_t size) {
-  if (file->copied)
-    return;
+void mapped_file_discard(const struct mapped_file *file, const void *data, size_t size) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
   size_t first = (size_t)((const unsigned char *)data - file->data);
   size_t begin = (first + page - 1) / page * page, end = first + size;

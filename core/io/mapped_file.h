@@ -2,7 +2,6 @@
 #ifndef IO_MAPPED_FILE_H
 #define IO_MAPPED_FILE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "vqct/status.h"
@@ -10,7 +9,6 @@
 struct mapped_file {
   const unsigned char *data; /* NULL for an empty file */
   size_t size;
-  bool copied; /* its own memory: the file may change meanwhile */
 };
 
 /** Maps a regular file for reading. It may be replaced (by rename) or removed meanwhile, but must
@@ -29,9 +27,9 @@ enum vqct_status mapped_file_of(int descriptor, const char *name, struct mapped_
 enum vqct_status mapped_file_copy(const char *path, struct mapped_file *file,
                                   struct vqct_error *error);
 
-/** Gives the memory of the whole pages within some of the bytes back; they stay readable.
- * Copies keep theirs. */
-void mapped_file_drop(const struct mapped_file *file, const void *data, size_t size);
+/** Gives the memory of the whole pages within some of the bytes back, which must not be read again:
+ * those of a copy are lost. */
+void mapped_file_discard(const struct mapped_file *file, const void *data, size_t size);
 
 /** Unmaps and clears; may be called again. */
 void mapped_file_close(struct mapped_file *file);

@@ -269,7 +269,7 @@ const void *safetensors_bytes(const struct safetensors *file, size_t *size) {
   return file->data;
 }
 
-void safetensors_drop_pages(const struct safetensors *file, const void *data, size_t size) {
+void safetensors_discard(const struct safetensors *file, const void *data, size_t size) {
   if (file->mapped.data)
-    mapped_file_drop(&file->mapped, data, size);
+    mapped_file_discard(&file->mapped, data, size);
 }

@@ -44,8 +44,9 @@ const char *safetensors_metadata(const struct safetensors *file, const char *key
 /** All bytes of the file. */
 const void *safetensors_bytes(const struct safetensors *file, size_t *size);
 
-/** Gives the memory of some of a mapped file's bytes back; they stay readable. */
-void safetensors_drop_pages(const struct safetensors *file, const void *data, size_t size);
+/** Gives the memory of some bytes back, which must not be read again, where the file was opened or
+ * copied. */
+void safetensors_discard(const struct safetensors *file, const void *data, size_t size);
 
 struct safetensors_text {
   const char *key, *value; /* UTF-8 */

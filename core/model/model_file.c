@@ -196,8 +196,6 @@ static enum vqct_status read_model(const char *name, struct model_file *model,
     status = checksum_bytes(bytes, model->bytes, model->checksum, error);
   if (status)
     model_file_close(model);
-  else
-    safetensors_drop_pages(model->file, bytes, model->bytes);
   return status;
 }
 

@@ -32,9 +32,9 @@ struct model_file {
   char checksum[CHECKSUM_SIZE];
 };
 
-/** Maps a model file and checks all of it: every tensor there and no other, types, shapes, words,
- * and that no number is NaN or infinite. Errors: READ, MODEL and NOT_FINITE (naming the tensor and
- * the fault), MEMORY; *file is then empty. */
+/** Copies a model file into memory and checks all of it: every tensor there and no other, types,
+ * shapes, words, and that no number is NaN or infinite. Errors: READ, MODEL and NOT_FINITE (naming
+ * the tensor and the fault), MEMORY; *file is then empty. */
 enum vqct_status model_file_open(const char *path, struct model_file *file,
                                  struct vqct_error *error);
 

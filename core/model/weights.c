@@ -45,8 +45,8 @@ static void release_values(void *context, int index) {
   const struct tensor *tensor = weights->file->weight[index];
   free(weights->converted[index]);
   weights->converted[index] = NULL;
-  safetensors_drop_pages(weights->file->file, tensor->data,
-                         tensor->count * tensor_type_size(tensor->type));
+  safetensors_discard(weights->file->file, tensor->data,
+                      tensor->count * tensor_type_size(tensor->type));
 }
 
 struct parameter_source weights_source(struct weights *weights) {

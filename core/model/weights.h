@@ -1,8 +1,9 @@
 /* A model file as the source that a network packs its weights from.
  *
- * fp32 weights are served where they lie in the mapping; fp16 and bf16 ones are converted into
- * memory that is held only until the network releases them. A released weight's pages are dropped,
- * so that packing holds little more than the packed weights in memory.
+ * fp32 weights are served where they lie in the file's copy; fp16 and bf16 ones are converted into
+ * memory that is held only until the network releases them. A released weight's pages are
+ * discarded, so that packing holds little more than the packed weights in memory: a file's weights
+ * can be had once.
  */
 #ifndef MODEL_WEIGHTS_H
 #define MODEL_WEIGHTS_H

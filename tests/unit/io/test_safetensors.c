@@ -1,8 +1,11 @@
 /* safetensors: hostile headers one by one, damage everywhere, and what is written. */
+#define _DEFAULT_SOURCE /* mincore */
+
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -204,6 +207,55 @@ START_TEST(test_save) {
 }
 END_TEST
 
+static size_t resident_pages(const void *data, size_t size) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE), count = 0;
+  uintptr_t first = ((uintptr_t)data + page - 1) / page * page;
+  size_t pages = ((uintptr_t)data + size - first) / page;
+  unsigned char *resident = malloc(pages);
+  ck_assert_ptr_nonnull(resident);
+  ck_assert_int_eq(mincore((void *)first, pages * page, resident), 0);
+  for (size_t i = 0; i < pages; i++)
+    count += resident[i] & 1;
+  free(resident);
+  return count;
+}
+
+/* A copy needs its file no more, and gives back what is discarded and nothing else. */
+START_TEST(test_copy) {
+  enum { SIZE = 100000 };
+  char path[] = "/tmp/vqct-test-XXXXXX";
+  int descriptor = mkstemp(path);
+  unsigned char *bytes = malloc(SIZE);
+  ck_assert(descriptor >= 0 && bytes);
+  for (size_t i = 0; i < SIZE; i++)
+    bytes[i] = (unsigned char)(i * 7919 >> 4);
+  struct tensor tensors[3];
+  for (size_t i = 0; i < 3; i++)
+    tensors[i] = (struct tensor){.name = (const char *[]){"a", "b", "c"}[i],
+                                 .type = TENSOR_U8,
+                                 .dims = 1,
+                                 .shape = {SIZE},
+                                 .data = bytes};
+  ck_assert_int_eq(safetensors_save(path, tensors, 3, NULL, 0, NULL), VQCT_OK);
+  struct safetensors *file;
+  ck_assert_int_eq(safetensors_copy(path, &file, NULL), VQCT_OK);
+  ck_assert_int_eq(truncate(path, 0), 0);
+  ck_assert_uint_gt(resident_pages(safetensors_find(file, "b")->data, SIZE), 20);
+  for (size_t i = 0; i < 2; i++) { /* the last one's end is the file's */
+    const struct tensor *tensor = safetensors_find(file, i ? "c" : "b");
+    safetensors_discard(file, tensor->data, SIZE);
+    ck_assert_uint_eq(resident_pages(tensor->data, SIZE), 0);
+    ck_assert_mem_eq(safetensors_find(file, "a")->data, bytes, SIZE);
+    if (!i)
+      ck_assert_mem_eq(safetensors_find(file, "c")->data, bytes, SIZE);
+  }
+  safetensors_close(file);
+  close(descriptor);
+  unlink(path);
+  free(bytes);
+}
+END_TEST
+
 START_TEST(test_unreadable) {
   static const struct {
     const char *path, *message;
@@ -227,6 +279,7 @@ int main(void) {
   tcase_add_test(cases, test_deep_header);
   tcase_add_test(cases, test_damage);
   tcase_add_test(cases, test_save);
+  tcase_add_test(cases, test_copy);
   tcase_add_test(cases, test_unreadable);
   return suite_run("safetensors", cases);
 }
