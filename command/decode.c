@@ -10,6 +10,7 @@
 #include "progress.h"
 #include "signals.h"
 #include "token_file.h"
+#include "token_formats.h"
 
 struct settings {
   const char *output;
@@ -33,8 +34,9 @@ static const struct option options[] = {
 static const struct option_table table = {
     .command = "decode",
     .operands = "MODEL TOKENS",
-    .summary = "Turns tokens back into pictures. TOKENS is an .npy of pictures, planes, rows and "
-               "columns, or a .bin with its .jsonl beside it.",
+    .summary =
+        "Turns tokens back into pictures. TOKENS is an .npy of pictures, planes, rows and "
+        "columns, or what `vqct encode` wrote with its .jsonl beside it: " TOKEN_SUFFIXES ".",
     .options = options,
     .count = sizeof options / sizeof *options,
     .operands_min = 2,

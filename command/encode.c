@@ -25,15 +25,26 @@ struct settings {
   struct preparation preparation;
   int64_t batch, threads;
   int number; /* index in NUMBERS */
+  int order;  /* index in ORDERS */
+  int64_t offset, begin, end, row_end;
   bool quiet;
 };
 
 #define NUMBERS "auto|uint16|uint32"
 enum { NUMBER_AUTO, NUMBER_UINT16, NUMBER_UINT32 };
 
+#define ORDERS "planes|interleaved"
+enum { ORDER_PLANES, ORDER_INTERLEAVED };
+
+#define MARK_OPTION(name, member, doc)                                                             \
+  {                                                                                                \
+    name, 0, OPTION_INTEGER, offsetof(struct settings, member), "-1", TOKEN_MARK_NONE, UINT32_MAX, \
+        NULL, "ID", doc "; -1: none"                                                               \
+  }
+
 static const struct option options[] = {
     {"output", 'o', OPTION_TEXT, offsetof(struct settings, output), NULL, 0, 0, NULL, "FILE",
-     "where tokens go, .npy or .bin; a .jsonl beside it names the pictures"},
+     "where tokens go: " TOKEN_SUFFIXES "; a .jsonl beside it names the pictures"},
     PREPARATION_OPTIONS(struct settings, preparation),
     {"batch", 'b', OPTION_INTEGER, offsetof(struct settings, batch), "0", 0, 4096, NULL, "N",
      "pictures encoded together; 0: as many as there are threads"},
@@ -41,6 +52,14 @@ static const struct option options[] = {
      "threads that compute; 0: one for each processor"},
     {"numbers", 0, OPTION_CHOICE, offsetof(struct settings, number), "auto", 0, 0, NUMBERS, "TYPE",
      "type of a token; auto: uint16 where the codebook allows it"},
+    {"layout", 0, OPTION_CHOICE, offsetof(struct settings, order), "planes", 0, 0, ORDERS, "ORDER",
+     "of a picture's numbers: plane after plane, or position after position (adjective, noun, "
+     "adjective, noun)"},
+    {"offset", 0, OPTION_INTEGER, offsetof(struct settings, offset), "0", 0, UINT32_MAX, NULL, "N",
+     "number of the first code, such as its row in a language model's vocabulary"},
+    MARK_OPTION("begin", begin, "number that each picture begins with"),
+    MARK_OPTION("end", end, "number that each picture ends with"),
+    MARK_OPTION("row-end", row_end, "number that each row of the grid ends with"),
     {"shard", 0, OPTION_TEXT, offsetof(struct settings, shard), NULL, 0, 0, NULL, "I/N",
      "encode only every N-th picture from the I-th on, I from 0, to split work over machines"},
     {"quiet", 'q', OPTION_SWITCH, offsetof(struct settings, quiet), NULL, 0, 0, NULL, NULL,
@@ -64,6 +83,7 @@ struct encoding {
   struct settings settings;
   struct pass pass;
   const struct token_format *format;
+  struct token_layout layout;
   struct token_writer *writer;
   struct progress progress;
   size_t shard, shards;
@@ -75,6 +95,8 @@ struct encoding {
   const uint8_t **pixels;
   uint32_t **tokens;
   size_t tokens_room; /* numbers, each */
+  uint32_t *numbers;  /* of one picture, in the layout */
+  size_t numbers_room;
 };
 
 static enum vqct_status read_shard(struct encoding *encoding, struct vqct_error *error) {
@@ -98,7 +120,8 @@ static size_t shard_pictures(const struct encoding *encoding) {
 
 static bool is_wide(const struct encoding *encoding) {
   return encoding->settings.number == NUMBER_UINT32 ||
-         (encoding->settings.number == NUMBER_AUTO && encoding->pass.info->codes > UINT16_MAX + 1U);
+         (encoding->settings.number == NUMBER_AUTO &&
+          token_layout_greatest(&encoding->layout, encoding->pass.info->codes) > UINT16_MAX);
 }
 
 /* The sidecar's first line: what the tokens are, and all that a run must share with an interrupted
@@ -127,7 +150,9 @@ static char *describe(const struct encoding *encoding) {
       (json_int_t)p->height, "shard", (json_int_t)encoding->shard, (json_int_t)encoding->shards,
       "pictures", "count", (json_int_t)pictures_count(encoding->pass.pictures), "crc32",
       (json_int_t)names, "changes", (json_int_t)changes);
-  char *line = record ? json_dumps(record, JSON_ENSURE_ASCII) : NULL;
+  bool whole = token_layout_is_plain(&encoding->layout) ||
+               json_object_set_new(record, "layout", token_layout_to_json(&encoding->layout)) == 0;
+  char *line = record && whole ? json_dumps(record, JSON_ENSURE_ASCII) : NULL;
   json_decref(record);
   return line;
 }
@@ -140,7 +165,9 @@ static enum vqct_status check_numbers(const struct encoding *encoding, struct vq
   if (encoding->settings.number == NUMBER_UINT16 && encoding->pass.info->codes > UINT16_MAX + 1U)
     return error_set(error, VQCT_INVALID, "--numbers uint16: the model has %u codes",
                      encoding->pass.info->codes);
-  return VQCT_OK;
+  return token_layout_check(
+      &encoding->layout, encoding->pass.info->codes,
+      encoding->settings.number == NUMBER_UINT16 ? UINT16_MAX : encoding->format->widest, error);
 }
 
 static enum vqct_status reserve_batch(struct encoding *encoding, size_t batch,
@@ -159,6 +186,7 @@ static enum vqct_status open_writer(struct encoding *encoding, struct vqct_error
   const struct preparation *p = &encoding->pass.preparation;
   const struct token_output output = {.path = encoding->settings.output,
                                       .planes = info->planes,
+                                      .layout = encoding->layout,
                                       .wide = is_wide(encoding),
                                       .grid_height = (size_t)p->height / info->downsampling,
                                       .grid_width = (size_t)p->width / info->downsampling};
@@ -190,6 +218,11 @@ static enum vqct_status prepare(struct encoding *encoding, char **operands, int 
   enum vqct_status status;
   if (!settings->output)
     return error_set(error, VQCT_INVALID, "--output FILE is missing");
+  encoding->layout = (struct token_layout){.interleaved = settings->order == ORDER_INTERLEAVED,
+                                           .offset = settings->offset,
+                                           .begin = settings->begin,
+                                           .end = settings->end,
+                                           .row_end = settings->row_end};
   if ((status = token_format_of(settings->output, &encoding->format, error)) ||
       (status = read_shard(encoding, error)) ||
       (status = pass_open(&encoding->pass, operands, count, threads, error)) ||
@@ -210,6 +243,18 @@ static enum vqct_status reserve_tokens(struct encoding *encoding, size_t count,
   }
   if (count > encoding->tokens_room)
     encoding->tokens_room = count;
+  return VQCT_OK;
+}
+
+static enum vqct_status reserve_numbers(struct encoding *encoding, size_t count,
+                                        struct vqct_error *error) {
+  if (count <= encoding->numbers_room)
+    return VQCT_OK;
+  free(encoding->numbers);
+  encoding->numbers_room = 0;
+  if (!(encoding->numbers = malloc(count * sizeof *encoding->numbers)))
+    return error_set(error, VQCT_MEMORY, "no memory for tokens");
+  encoding->numbers_room = count;
   return VQCT_OK;
 }
 
@@ -238,15 +283,28 @@ static enum vqct_status refuse_batch(struct encoding *encoding, struct vqct_erro
   return VQCT_OK;
 }
 
+static enum vqct_status write_picture(struct encoding *encoding, size_t i, size_t height,
+                                      size_t width, struct vqct_error *error) {
+  size_t planes = encoding->pass.info->planes;
+  size_t count = (size_t)token_layout_length(&encoding->layout, planes, height, width);
+  enum vqct_status status = reserve_numbers(encoding, count, error);
+  if (status != VQCT_OK)
+    return status;
+  token_layout_arrange(&encoding->layout, planes, height, width, encoding->tokens[i],
+                       encoding->numbers);
+  const struct token_picture picture = {
+      .name = pictures_name(encoding->pass.pictures, encoding->item[i].index),
+      .numbers = encoding->numbers,
+      .count = count,
+      .height = height,
+      .width = width};
+  return token_writer_add(encoding->writer, &picture, error);
+}
+
 static enum vqct_status write_batch(struct encoding *encoding, size_t height, size_t width,
                                     struct vqct_error *error) {
   for (size_t i = 0; i < encoding->filled; i++) {
-    const struct token_picture picture = {
-        .name = pictures_name(encoding->pass.pictures, encoding->item[i].index),
-        .tokens = encoding->tokens[i],
-        .height = height,
-        .width = width};
-    enum vqct_status status = token_writer_add(encoding->writer, &picture, error);
+    enum vqct_status status = write_picture(encoding, i, height, width, error);
     if (status != VQCT_OK)
       return status;
     encoding->done++;
@@ -382,6 +440,7 @@ static void release(struct encoding *encoding, enum vqct_status status) {
   free(encoding->item);
   free(encoding->pixels);
   free(encoding->tokens);
+  free(encoding->numbers);
   token_writer_close(encoding->writer, status == VQCT_INTERRUPTED || encoding->done);
   pass_close(&encoding->pass);
 }

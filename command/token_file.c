@@ -1,5 +1,6 @@
 /* Files of tokens, opened: a table of where each picture's tokens are, which an array's shape or a
- * sidecar's lines fill in, and which is all that reading looks at. Nothing of it is believed before
+ * sidecar's lines fill in, and which, with the layout that the sidecar tells, is all that reading
+ * looks at. Nothing of it is believed before
  * it is compared with the size of the file, and every token with its plane's codes. */
 #include "token_file.h"
 
@@ -13,6 +14,8 @@
 #include "mapped_file.h"
 #include "npy.h"
 #include "size.h"
+#include "token_formats.h"
+#include "token_layout.h"
 
 #define LINE_MAX_BYTES ((size_t)1 << 20)
 #define GRID_MAX       32768 /* tokens a side */
@@ -32,6 +35,7 @@ struct token_file {
   const unsigned char *data;
   uint64_t size; /* bytes of data */
   enum tensor_type type;
+  struct token_layout layout;
   struct grid *grid;
   size_t count, capacity;
 };
@@ -65,26 +69,31 @@ static uint64_t read_number(const unsigned char *bytes, enum tensor_type type) {
   return is_signed && bytes[size - 1] & 0x80 ? UINT64_MAX : value;
 }
 
-static const unsigned char *picture_bytes(const struct token_file *file, size_t picture) {
-  return file->data + file->grid[picture].offset;
+/* Token `plane, row, column` of a picture, as its file has it. */
+static uint64_t read_token(const struct token_file *file, size_t picture, uint32_t plane,
+                           uint32_t row, uint32_t column) {
+  const struct grid *grid = &file->grid[picture];
+  uint64_t place = token_layout_place(&file->layout, file->model->planes, grid->height, grid->width,
+                                      plane, row, column);
+  return read_number(file->data + grid->offset + place * tensor_type_size(file->type), file->type);
 }
 
 static enum vqct_status check_picture(const struct token_file *file, size_t picture,
                                       struct vqct_error *error) {
   const struct grid *grid = &file->grid[picture];
-  const unsigned char *next = picture_bytes(file, picture);
   for (uint32_t p = 0; p < file->model->planes; p++) {
     const struct vqct_plane *plane = &file->model->plane[p];
+    uint64_t first = plane->first + (uint64_t)file->layout.offset;
     for (uint32_t row = 0; row < grid->height; row++)
       for (uint32_t column = 0; column < grid->width; column++) {
-        uint64_t token = read_number(next, file->type);
-        if (token < plane->first || token - plane->first >= plane->count)
+        uint64_t token = read_token(file, picture, p, row, column);
+        if (token < first || token - first >= plane->count)
           return error_set(error, VQCT_TOKENS,
                            "%s: picture %zu, plane %u, row %u, column %u: token %lld is outside "
-                           "the plane's codes, %u to %u",
-                           file->path, picture, p, row, column, (long long)token, plane->first,
-                           plane->first + plane->count - 1);
-        next += tensor_type_size(file->type);
+                           "the plane's codes, %llu to %llu",
+                           file->path, picture, p, row, column, (long long)token,
+                           (unsigned long long)first,
+                           (unsigned long long)(first + plane->count - 1));
       }
   }
   return VQCT_OK;
@@ -157,6 +166,15 @@ static enum vqct_status check_model(const struct token_file *file, const json_t 
                    file->model->checksum);
 }
 
+/* How a picture's numbers lie, where the first line says that they are not just its planes. */
+static enum vqct_status read_layout(struct token_file *file, const json_t *record,
+                                    const struct byte_stream *sidecar, struct vqct_error *error) {
+  const json_t *layout = json_object_get(record, "layout");
+  if (!layout || token_layout_from_json(layout, &file->layout, error) == VQCT_OK)
+    return VQCT_OK;
+  return error_prefix(error, "%s: line 1", byte_stream_name(sidecar));
+}
+
 /* The first line tells the type of the numbers. */
 static enum vqct_status read_description(struct token_file *file, const json_t *record,
                                          const struct byte_stream *sidecar,
@@ -169,7 +187,8 @@ static enum vqct_status read_description(struct token_file *file, const json_t *
     return error_set(error, VQCT_TOKENS, "%s: %zu planes; the model has %u", file->path, planes,
                      file->model->planes);
   file->type = strcmp(type, "uint16") ? TENSOR_U32 : TENSOR_U16;
-  return check_model(file, record, error);
+  enum vqct_status status = read_layout(file, record, sidecar, error);
+  return status == VQCT_OK ? check_model(file, record, error) : status;
 }
 
 static enum vqct_status read_entry(struct token_file *file, const json_t *record,
@@ -184,7 +203,8 @@ static enum vqct_status read_entry(struct token_file *file, const json_t *record
   if (height < 1 || width < 1 || height > GRID_MAX || width > GRID_MAX || offset < 0)
     return sidecar_fault(sidecar, line, "\"grid\" or \"offset\" is missing or out of range", error);
   uint64_t bytes =
-      (uint64_t)height * (uint64_t)width * file->model->planes * tensor_type_size(file->type);
+      token_layout_length(&file->layout, file->model->planes, (size_t)height, (size_t)width) *
+      tensor_type_size(file->type);
   if ((uint64_t)offset > file->size || bytes > file->size - (uint64_t)offset)
     return error_set(error, VQCT_TOKENS,
                      "%s: %llu bytes; the tokens of picture %zu end at byte %llu", file->path,
@@ -212,28 +232,24 @@ static enum vqct_status read_sidecar(struct token_file *file, struct byte_stream
   return status;
 }
 
-/* NAME.jsonl of NAME.npy or NAME.bin, from malloc. */
-static char *sidecar_name(const char *path) {
-  size_t stem = strlen(path) - 4;
-  char *name = malloc(stem + sizeof ".jsonl");
+/* NAME and another suffix in place of the path's, from malloc. */
+static char *beside(const char *path, const char *suffix) {
+  size_t stem = (size_t)(strrchr(path, '.') - path), size = strlen(suffix) + 1;
+  char *name = malloc(stem + size);
   if (name) {
     memcpy(name, path, stem);
-    memcpy(name + stem, ".jsonl", sizeof ".jsonl");
+    memcpy(name + stem, suffix, size);
   }
   return name;
 }
 
-static enum vqct_status open_raw(struct token_file *file, struct vqct_error *error) {
+/* Finds the pictures in `data` and `size` by the sidecar's lines. */
+static enum vqct_status find_pictures(struct token_file *file, struct vqct_error *error) {
   struct byte_stream *sidecar;
-  enum vqct_status status = mapped_file_open(file->path, &file->mapped, error);
-  if (status != VQCT_OK)
-    return status;
-  file->data = file->mapped.data;
-  file->size = file->mapped.size;
-  char *name = sidecar_name(file->path);
+  char *name = beside(file->path, ".jsonl");
   if (!name)
     return error_set(error, VQCT_MEMORY, "%s: memory is exhausted", file->path);
-  status = byte_stream_open(name, LINE_MAX_BYTES, &sidecar, error);
+  enum vqct_status status = byte_stream_open(name, LINE_MAX_BYTES, &sidecar, error);
   free(name);
   if (status != VQCT_OK)
     return status;
@@ -242,9 +258,43 @@ static enum vqct_status open_raw(struct token_file *file, struct vqct_error *err
   return status;
 }
 
+/* Numbers without a header: of the path itself, or of NAME.bin beside NAME.idx. */
+static enum vqct_status open_raw(struct token_file *file, const char *numbers,
+                                 struct vqct_error *error) {
+  enum vqct_status status = numbers ? mapped_file_open(numbers, &file->mapped, error)
+                                    : error_set(error, VQCT_MEMORY, "memory is exhausted");
+  if (status != VQCT_OK)
+    return status;
+  file->data = file->mapped.data;
+  file->size = file->mapped.size;
+  return find_pictures(file, error);
+}
+
+static enum vqct_status open_megatron(struct token_file *file, struct vqct_error *error) {
+  char *numbers = beside(file->path, ".bin");
+  enum vqct_status status = open_raw(file, numbers, error);
+  free(numbers);
+  return status;
+}
+
+/* An array whose numbers lie as its sidecar says. */
+static enum vqct_status open_arranged(struct token_file *file, struct vqct_error *error) {
+  enum vqct_status status = npy_open(file->path, &file->npy, error);
+  if (status != VQCT_OK)
+    return status;
+  const struct tensor *tensor = &file->npy.tensor;
+  file->data = tensor->data;
+  file->size = (uint64_t)tensor->count * tensor_type_size(tensor->type);
+  status = find_pictures(file, error);
+  if (status == VQCT_OK && file->type != tensor->type)
+    return error_set(error, VQCT_TOKENS, "%s: its numbers are %s, and its .jsonl tells of %s",
+                     file->path, tensor_type_name(tensor->type), tensor_type_name(file->type));
+  return status;
+}
+
 /* The first line of the .jsonl beside an array, where there is one that describes tokens. */
-static enum vqct_status check_sidecar(const struct token_file *file, struct vqct_error *error) {
-  char *name = sidecar_name(file->path);
+static enum vqct_status check_sidecar(struct token_file *file, struct vqct_error *error) {
+  char *name = beside(file->path, ".jsonl");
   struct byte_stream *sidecar = NULL;
   struct text_line line = {0};
   if (!name)
@@ -253,7 +303,7 @@ static enum vqct_status check_sidecar(const struct token_file *file, struct vqct
   if (byte_stream_open(name, LINE_MAX_BYTES, &sidecar, NULL) == VQCT_OK &&
       byte_stream_line(sidecar, &line, NULL) == VQCT_OK && line.text && !line.cut) {
     json_t *record = json_loadb(line.text, line.length, 0, NULL);
-    if (json_object_get(record, "tokens"))
+    if (json_object_get(record, "tokens") && !(status = read_layout(file, record, sidecar, error)))
       status = check_model(file, record, error);
     json_decref(record);
   }
@@ -264,16 +314,21 @@ static enum vqct_status check_sidecar(const struct token_file *file, struct vqct
 
 static enum vqct_status open_checked_array(struct token_file *file, struct vqct_error *error) {
   enum vqct_status status = check_sidecar(file, error);
-  return status == VQCT_OK ? open_array(file, error) : status;
+  if (status != VQCT_OK)
+    return status;
+  return token_layout_is_plain(&file->layout) ? open_array(file, error)
+                                              : open_arranged(file, error);
 }
 
 static enum vqct_status open_by_suffix(struct token_file *file, struct vqct_error *error) {
-  const char *suffix = strrchr(file->path, '.');
-  if (suffix && !strcmp(suffix, ".npy"))
+  const struct token_format *format;
+  enum vqct_status status = token_format_of(file->path, &format, error);
+  if (status != VQCT_OK)
+    return status;
+  if (format == &token_format_npy)
     return open_checked_array(file, error);
-  if (suffix && !strcmp(suffix, ".bin"))
-    return open_raw(file, error);
-  return error_set(error, VQCT_INVALID, "%s: a file of tokens ends in .npy or .bin", file->path);
+  return format == &token_format_megatron ? open_megatron(file, error)
+                                          : open_raw(file, file->path, error);
 }
 
 static enum vqct_status open_and_check(struct token_file *file, struct vqct_error *error) {
@@ -293,6 +348,7 @@ enum vqct_status token_file_open(const char *path, const struct vqct_model_info 
   file->path = path;
   file->model = model;
   file->any_model = any_model;
+  file->layout = (struct token_layout)TOKEN_LAYOUT_PLAIN;
   enum vqct_status status = open_and_check(file, error);
   if (status != VQCT_OK) {
     token_file_close(file);
@@ -323,8 +379,9 @@ void token_file_grid(const struct token_file *file, size_t picture, uint32_t *he
 
 void token_file_read(const struct token_file *file, size_t picture, uint32_t *tokens) {
   const struct grid *grid = &file->grid[picture];
-  const unsigned char *next = picture_bytes(file, picture);
-  size_t count = (size_t)file->model->planes * grid->height * grid->width;
-  for (size_t i = 0; i < count; i++, next += tensor_type_size(file->type))
-    tokens[i] = (uint32_t)read_number(next, file->type);
+  for (uint32_t p = 0; p < file->model->planes; p++)
+    for (uint32_t row = 0; row < grid->height; row++)
+      for (uint32_t column = 0; column < grid->width; column++)
+        *tokens++ =
+            (uint32_t)(read_token(file, picture, p, row, column) - (uint64_t)file->layout.offset);
 }

@@ -1,4 +1,5 @@
-/* Files of tokens to read: .npy of shape N,P,h,w or P,h,w, or .bin with its .jsonl sidecar. */
+/* Files of tokens to read: .npy of shape N,P,h,w or P,h,w, or any other that token_formats.h lists,
+ * with its .jsonl sidecar, which also tells of a layout to be undone. */
 #ifndef COMMAND_TOKEN_FILE_H
 #define COMMAND_TOKEN_FILE_H
 

@@ -24,20 +24,23 @@
 #include <jansson.h>
 
 #include "part_file.h"
+#include "token_layout.h"
 #include "vqct/status.h"
 
 /** What a run writes, alike for all of its pictures. */
 struct token_output {
   const char *path;               /* outlives the files */
   size_t planes;                  /* P */
+  struct token_layout layout;     /* of the numbers of a picture */
   bool wide;                      /* uint32, else uint16 */
   size_t grid_height, grid_width; /* one_size formats: h and w of every picture */
 };
 
-/** The tokens of one picture. */
+/** The numbers of one picture. */
 struct token_picture {
-  const char *name;       /* as pictures_name has it: bytes, perhaps not UTF-8 */
-  const uint32_t *tokens; /* P,height,width */
+  const char *name;        /* as pictures_name has it: bytes, perhaps not UTF-8 */
+  const uint32_t *numbers; /* its tokens P,height,width in the output's layout */
+  size_t count;            /* of numbers */
   size_t height, width;
 };
 
@@ -47,6 +50,7 @@ struct token_files;
 struct token_format {
   const char *suffix; /* of the path, with its dot */
   bool one_size;      /* all pictures have the grid of the output */
+  uint32_t widest;    /* the greatest number that its wide files hold */
 
   /** Opens and locks the files. Errors: WRITE, MEMORY; *files is then NULL, and files are as they
    * were. */
@@ -71,7 +75,9 @@ struct token_format {
   void (*close)(struct token_files *files, enum part_end end);
 };
 
-/** NumPy's arrays of shape N,P,h,w, and the same numbers without a header. */
-extern const struct token_format token_format_npy, token_format_bin;
+/** NumPy's arrays, the same numbers without a header, and those with the index of Megatron-LM and
+ * of datatrove. */
+extern const struct token_format token_format_npy, token_format_bin, token_format_megatron,
+    token_format_datatrove;
 
 #endif

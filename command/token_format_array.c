@@ -1,11 +1,13 @@
-/* NAME.npy and NAME.bin: the pictures' numbers one after the other in one file. They differ in the
- * header alone, whose place is kept free until the number of pictures is known. */
+/* The pictures' numbers one after the other in one file: NAME.npy, whose header's place is kept
+ * free until the number of pictures is known, NAME.bin without a header, and that with an index
+ * beside it (token_index.h). */
 #include <stdlib.h>
 #include <string.h>
 
 #include "error.h"
 #include "npy.h"
 #include "token_format.h"
+#include "token_index.h"
 #include "token_numbers.h"
 
 struct token_files {
@@ -13,8 +15,8 @@ struct token_files {
   struct part_file part;
   uint64_t header; /* bytes before the first number */
   uint64_t found;  /* bytes that an earlier run left */
-  size_t pictures;
   struct token_numbers numbers;
+  struct token_lengths lengths;
 };
 
 static void array_close(struct token_files *files, enum part_end end) {
@@ -22,19 +24,23 @@ static void array_close(struct token_files *files, enum part_end end) {
     return;
   part_file_close(&files->part, end);
   token_numbers_free(&files->numbers);
+  token_lengths_free(&files->lengths);
   free(files);
 }
 
-static enum vqct_status array_open(const struct token_output *output, uint64_t header,
+/* Opens the array at `path`, from malloc, which may be NULL. */
+static enum vqct_status array_open(const struct token_output *output, char *path, uint64_t header,
                                    struct token_files **result, struct vqct_error *error) {
   enum vqct_status status;
   *result = NULL;
   struct token_files *files = calloc(1, sizeof *files);
-  if (!files)
+  if (!files) {
+    free(path);
     return error_set(error, VQCT_MEMORY, "no memory to write tokens");
+  }
   files->output = *output;
   files->header = header;
-  if ((status = part_file_open(&files->part, strdup(output->path), error)) ||
+  if ((status = part_file_open(&files->part, path, error)) ||
       (status = part_file_found(&files->part, &files->found, error))) {
     array_close(files, PART_AS_FOUND);
     return status;
@@ -46,21 +52,30 @@ static enum vqct_status array_open(const struct token_output *output, uint64_t h
 
 static enum vqct_status npy_files_open(const struct token_output *output,
                                        struct token_files **files, struct vqct_error *error) {
-  return array_open(output, NPY_HEADER_SIZE, files, error);
+  return array_open(output, strdup(output->path), NPY_HEADER_SIZE, files, error);
 }
 
 static enum vqct_status bin_files_open(const struct token_output *output,
                                        struct token_files **files, struct vqct_error *error) {
-  return array_open(output, 0, files, error);
+  return array_open(output, strdup(output->path), 0, files, error);
+}
+
+/* The numbers of NAME.idx are NAME.bin. */
+static enum vqct_status megatron_files_open(const struct token_output *output,
+                                            struct token_files **files, struct vqct_error *error) {
+  char *path = strdup(output->path);
+  if (path)
+    memcpy(path + strlen(path) - strlen(".idx"), ".bin", strlen(".bin"));
+  return array_open(output, path, 0, files, error);
 }
 
 static bool array_recount(struct token_files *files, const json_t *record, uint64_t numbers) {
   uint64_t bytes = numbers * token_number_size(files->output.wide);
   (void)record;
-  if (files->found < files->part.size || bytes > files->found - files->part.size)
+  if (files->found < files->part.size || bytes > files->found - files->part.size ||
+      token_lengths_add(&files->lengths, numbers, NULL) != VQCT_OK)
     return false;
   files->part.size += bytes;
-  files->pictures++;
   return true;
 }
 
@@ -70,27 +85,39 @@ static enum vqct_status array_cut(struct token_files *files, struct vqct_error *
 
 static enum vqct_status array_append(struct token_files *files, const struct token_picture *picture,
                                      json_t *record, struct vqct_error *error) {
-  const struct token_output *output = &files->output;
   uint64_t offset = files->part.size - files->header;
-  enum vqct_status status =
-      token_numbers_pack(&files->numbers, picture->tokens,
-                         output->planes * picture->height * picture->width, output->wide, error);
-  if (status != VQCT_OK)
+  enum vqct_status status;
+  if ((status = token_numbers_pack(&files->numbers, picture->numbers, picture->count,
+                                   files->output.wide, error)))
     return status;
   if (json_object_set_new(record, "offset", json_integer((json_int_t)offset)) != 0)
     return error_set(error, VQCT_MEMORY, "no memory to write tokens");
-  status = part_file_append(&files->part, files->numbers.bytes, files->numbers.size, error);
-  if (status != VQCT_OK)
+  if ((status = part_file_append(&files->part, files->numbers.bytes, files->numbers.size, error)))
     return status;
-  files->pictures++;
-  return VQCT_OK;
+  return token_lengths_add(&files->lengths, picture->count, error);
+}
+
+/* N,P,h,w; N,h,w,P where positions follow each other; N and a row of numbers where some are added.
+ */
+static int npy_shape(const struct token_files *files, size_t *shape) {
+  const struct token_output *o = &files->output;
+  const struct token_layout *layout = &o->layout;
+  size_t planes_first[] = {o->planes, o->grid_height, o->grid_width};
+  size_t positions_first[] = {o->grid_height, o->grid_width, o->planes};
+  shape[0] = files->lengths.count;
+  if (token_layout_has_marks(layout)) {
+    shape[1] = (size_t)token_layout_length(layout, o->planes, o->grid_height, o->grid_width);
+    return 2;
+  }
+  memcpy(shape + 1, layout->interleaved ? positions_first : planes_first, sizeof planes_first);
+  return 4;
 }
 
 static enum vqct_status npy_files_finish(struct token_files *files, struct vqct_error *error) {
-  const struct token_output *output = &files->output;
   char header[NPY_HEADER_SIZE];
-  size_t shape[4] = {files->pictures, output->planes, output->grid_height, output->grid_width};
-  npy_header(output->wide ? TENSOR_U32 : TENSOR_U16, 4, shape, header);
+  size_t shape[4];
+  int dims = npy_shape(files, shape);
+  npy_header(files->output.wide ? TENSOR_U32 : TENSOR_U16, dims, shape, header);
   enum vqct_status status = part_file_write_at(&files->part, header, sizeof header, 0, error);
   return status == VQCT_OK ? part_file_finish(&files->part, error) : status;
 }
@@ -99,19 +126,56 @@ static enum vqct_status bin_files_finish(struct token_files *files, struct vqct_
   return part_file_finish(&files->part, error);
 }
 
-const struct token_format token_format_npy = {.suffix = ".npy",
-                                              .one_size = true,
-                                              .open = npy_files_open,
-                                              .recount = array_recount,
-                                              .cut = array_cut,
-                                              .append = array_append,
-                                              .finish = npy_files_finish,
-                                              .close = array_close};
+/* The index last: where it is, it is of these numbers. */
+static enum vqct_status megatron_files_finish(struct token_files *files, struct vqct_error *error) {
+  token_index_drop(files->output.path, "");
+  enum vqct_status status = part_file_finish(&files->part, error);
+  return status == VQCT_OK
+             ? token_index_megatron(files->output.path, &files->lengths, files->output.wide, error)
+             : status;
+}
 
-const struct token_format token_format_bin = {.suffix = ".bin",
-                                              .open = bin_files_open,
-                                              .recount = array_recount,
-                                              .cut = array_cut,
-                                              .append = array_append,
-                                              .finish = bin_files_finish,
-                                              .close = array_close};
+static enum vqct_status datatrove_files_finish(struct token_files *files,
+                                               struct vqct_error *error) {
+  token_index_drop(files->output.path, ".index");
+  enum vqct_status status = part_file_finish(&files->part, error);
+  return status == VQCT_OK
+             ? token_index_datatrove(files->output.path, &files->lengths, files->output.wide, error)
+             : status;
+}
+
+#define ARRAY                                                                                      \
+  .recount = array_recount, .cut = array_cut, .append = array_append, .close = array_close
+
+const struct token_format token_format_npy = {
+    ARRAY,
+    .suffix = ".npy",
+    .one_size = true,
+    .widest = UINT32_MAX,
+    .open = npy_files_open,
+    .finish = npy_files_finish,
+};
+
+const struct token_format token_format_bin = {
+    ARRAY,
+    .suffix = ".bin",
+    .widest = UINT32_MAX,
+    .open = bin_files_open,
+    .finish = bin_files_finish,
+};
+
+const struct token_format token_format_megatron = {
+    ARRAY,
+    .suffix = ".idx",
+    .widest = INT32_MAX,
+    .open = megatron_files_open,
+    .finish = megatron_files_finish,
+};
+
+const struct token_format token_format_datatrove = {
+    ARRAY,
+    .suffix = ".ds",
+    .widest = UINT32_MAX,
+    .open = bin_files_open,
+    .finish = datatrove_files_finish,
+};

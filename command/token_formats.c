@@ -4,7 +4,8 @@
 
 #include "error.h"
 
-static const struct token_format *const formats[] = {&token_format_npy, &token_format_bin};
+static const struct token_format *const formats[] = {
+    &token_format_npy, &token_format_bin, &token_format_megatron, &token_format_datatrove};
 
 enum vqct_status token_format_of(const char *path, const struct token_format **format,
                                  struct vqct_error *error) {
@@ -16,5 +17,5 @@ enum vqct_status token_format_of(const char *path, const struct token_format **f
       return VQCT_OK;
     }
   }
-  return error_set(error, VQCT_INVALID, "%s: the output must end in .npy or .bin", path);
+  return error_set(error, VQCT_INVALID, "%s: a file of tokens ends in " TOKEN_SUFFIXES, path);
 }

@@ -4,6 +4,8 @@
 
 #include "token_format.h"
 
+#define TOKEN_SUFFIXES ".npy, .bin, .idx (Megatron-LM) or .ds (datatrove)"
+
 /** The format that the ending of a path asks for. Errors: INVALID. */
 enum vqct_status token_format_of(const char *path, const struct token_format **format,
                                  struct vqct_error *error);

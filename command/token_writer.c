@@ -17,6 +17,7 @@ struct token_writer {
   struct token_files *files;
   struct part_file sidecar;
   size_t planes;
+  struct token_layout layout;
   struct token_totals totals;
 };
 
@@ -29,11 +30,12 @@ static bool recount_picture(struct token_writer *writer, const json_t *record) {
   json_int_t width = json_integer_value(json_array_get(grid, 1));
   if (height <= 0 || width <= 0 || height > GRID_MAX || width > GRID_MAX)
     return false;
-  uint64_t numbers = (uint64_t)height * (uint64_t)width * writer->planes;
+  uint64_t numbers =
+      token_layout_length(&writer->layout, writer->planes, (size_t)height, (size_t)width);
   if (!writer->format->recount(writer->files, record, numbers))
     return false;
   writer->totals.pictures++;
-  writer->totals.tokens += numbers;
+  writer->totals.tokens += (uint64_t)height * (uint64_t)width * writer->planes;
   return true;
 }
 
@@ -120,6 +122,7 @@ enum vqct_status token_writer_open(const struct token_format *format,
     return error_set(error, VQCT_MEMORY, "no memory to write tokens");
   writer->format = format;
   writer->planes = output->planes;
+  writer->layout = output->layout;
   writer->sidecar = (struct part_file)PART_FILE_CLOSED;
   if ((status = format->open(output, &writer->files, error)) ||
       (status =

@@ -292,7 +292,7 @@ class Encode(CommandTest):
         out = self.path("t.npy")
         for arguments, status, words in (
                 ([self.pictures], INVALID, ["--output"]),
-                ([self.pictures, "-o", self.path("t.txt")], INVALID, ["t.txt", ".npy or .bin"]),
+                ([self.pictures, "-o", self.path("t.txt")], INVALID, ["t.txt", ".npy, .bin"]),
                 ([self.pictures, "-o", out, "--size", 30], INVALID, ["30 x 30", "multiples of 4"]),
                 ([self.pictures, "-o", out, "--resize", "none"], INVALID, ["one size"]),
                 ([self.pictures, "-o", out, "--shard", "2/2"], INVALID, ["2/2"]),

@@ -1,0 +1,45 @@
+/* The files beside an array of numbers that tell training stacks where its pictures lie.
+ *
+ *   Megatron-LM  NAME.idx: "MMIDIDX" and two zeros; u64 version 1; u8 type of the numbers (8:
+ * uint16, 4: int32); u64 sequences; u64 entries of documents; then i32 lengths and i64 places in
+ *                bytes of the sequences, i64 documents by their first sequence and the number of
+ * all (megatron/core/datasets/indexed_dataset.py) datatrove    NAME.ds.index: u64 ends of the
+ * documents, in numbers; NAME.ds.metadata: what made them and their size, how many, and that for
+ * people (its tokenized files, nanotron's)
+ *
+ * All little-endian. A picture is a sequence and a document.
+ */
+#ifndef COMMAND_TOKEN_INDEX_H
+#define COMMAND_TOKEN_INDEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vqct/status.h"
+
+/** How many numbers each picture has. */
+struct token_lengths {
+  uint32_t *each; /* owned; NULL for none */
+  size_t count, room;
+};
+
+/** Errors: MEMORY. */
+enum vqct_status token_lengths_add(struct token_lengths *lengths, uint64_t length,
+                                   struct vqct_error *error);
+
+void token_lengths_free(struct token_lengths *lengths);
+
+/** Removes the file path+suffix, an index of numbers that are about to change. It may not be there.
+ */
+void token_index_drop(const char *path, const char *suffix);
+
+/** Writes the index at `path`. Errors: WRITE, MEMORY. */
+enum vqct_status token_index_megatron(const char *path, const struct token_lengths *lengths,
+                                      bool wide, struct vqct_error *error);
+
+/** Writes path.index and path.metadata. Errors: WRITE, MEMORY. */
+enum vqct_status token_index_datatrove(const char *path, const struct token_lengths *lengths,
+                                       bool wide, struct vqct_error *error);
+
+#endif
