@@ -15,17 +15,47 @@ from .errors import ReadError, TokensError
 _TYPES = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
 
 
+class _Layout:
+    """How a picture's numbers lie: docs/tokens.md, "The order of a picture's numbers"."""
+
+    def __init__(self, about: Dict[str, Any]):
+        layout = about.get("layout", {"order": "planes", "offset": 0})
+        if not isinstance(layout, dict) or layout.get("order") not in ("planes", "interleaved") or \
+                not all(isinstance(layout.get(key, 0), int) and layout.get(key, 0) >= 0
+                        for key in ("offset", "begin", "end", "row_end")):
+            raise TokensError('its .jsonl has a "layout" that is none')
+        self.interleaved, self.offset = layout["order"] == "interleaved", layout.get("offset", 0)
+        self.begin, self.end, self.row_end = (key in layout for key in ("begin", "end", "row_end"))
+
+    def _rows(self, planes: int, height: int, width: int) -> Tuple[int, int]:
+        """Rows and the numbers of each, without its end."""
+        return (height, width * planes) if self.interleaved else (planes * height, width)
+
+    def length(self, planes: int, height: int, width: int) -> int:
+        rows, row = self._rows(planes, height, width)
+        return rows * (row + self.row_end) + self.begin + self.end
+
+    def undo(self, numbers: np.ndarray, planes: int, height: int, width: int) -> np.ndarray:
+        """The tokens P,h,w; a view where no number was added to them."""
+        rows, row = self._rows(planes, height, width)
+        grid = numbers[self.begin:len(numbers) - self.end].reshape(rows, -1)[:, :row]
+        shaped = grid.reshape(height, width, planes).transpose(2, 0, 1) if self.interleaved \
+            else grid.reshape(planes, height, width)
+        return shaped - shaped.dtype.type(self.offset) if self.offset else shaped
+
+
 class TokenSet(collections.abc.Sequence):
-    """The pictures of a token file that have tokens: item i is an array P,h,w, read-only.
+    """The pictures of a token file that have tokens: item i is an array P,h,w, read-only unless an
+    offset had to be taken off.
 
     about: the first line of the side file (model, checksum, planes, ...). pictures: its line for
     each item (image, row, offset, grid).
     """
 
     def __init__(self, about: Dict[str, Any], pictures: List[Dict[str, Any]], data: np.ndarray,
-                 places: List[Tuple[int, Tuple[int, ...]]]):
+                 layout: _Layout, places: List[Tuple[int, Tuple[int, ...]]]):
         self.about, self.pictures = about, pictures
-        self._data, self._places = data, places
+        self._data, self._layout, self._places = data, layout, places
 
     def __len__(self) -> int:
         return len(self._places)
@@ -39,14 +69,19 @@ class TokenSet(collections.abc.Sequence):
     def __getitem__(self, index: Union[int, slice]) -> Union[np.ndarray, List[np.ndarray]]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
+        return self._layout.undo(self.sequence(index), *self._places[index][1])
+
+    def sequence(self, index: int) -> np.ndarray:
+        """The numbers of item `index` as they lie in the file, marks and offset included."""
         first, shape = self._places[index]
-        return self._data[first:first + int(np.prod(shape))].reshape(shape)
+        return self._data[first:first + self._layout.length(*shape)]
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[i] for i in range(len(self)))
 
-    def torch(self) -> Any:
-        """The set as a torch.utils.data.Dataset of int64 tensors P,h,w."""
+    def torch(self, sequences: bool = False) -> Any:
+        """The set as a torch.utils.data.Dataset of int64 tensors: P,h,w, or, for a language model, the
+        numbers as they lie in the file."""
         import torch
 
         class Tokens(torch.utils.data.Dataset):  # type: ignore[misc]
@@ -57,13 +92,14 @@ class TokenSet(collections.abc.Sequence):
                 return len(self.tokens)
 
             def __getitem__(self, index: int) -> Any:
-                return torch.from_numpy(self.tokens[index].astype(np.int64))
+                numbers = self.tokens.sequence(index) if sequences else self.tokens[index]
+                return torch.from_numpy(numbers.astype(np.int64))
 
         return Tokens(self)
 
 
 def tokens(path: Union[str, "os.PathLike[str]"]) -> TokenSet:
-    """Opens NAME.npy or NAME.bin with the NAME.jsonl beside it.
+    """Opens NAME.npy, .bin, .idx (Megatron-LM) or .ds (datatrove) with the NAME.jsonl beside it.
 
     Raises ReadError where a file cannot be read, TokensError where one says more than it holds.
     """
@@ -71,25 +107,28 @@ def tokens(path: Union[str, "os.PathLike[str]"]) -> TokenSet:
     about, pictures = _side_file(file.with_suffix(".jsonl"))
     if about.get("tokens") not in _TYPES or not isinstance(about.get("planes"), list):
         raise TokensError(f"{file.with_suffix('.jsonl')}: line 1 describes no tokens")
-    kind, planes = _TYPES[about["tokens"]], len(about["planes"])
+    kind, planes, layout = _TYPES[about["tokens"]], len(about["planes"]), _Layout(about)
+    data = _numbers(file.with_suffix(".bin") if file.suffix == ".idx" else file, kind)
+    places = [_place(file, one, layout, kind.itemsize, planes, len(data)) for one in pictures]
+    return TokenSet(about, pictures, data, layout, places)
+
+
+def _numbers(file: pathlib.Path, kind: np.dtype) -> np.ndarray:
+    """All numbers of a file, mapped."""
     try:
         if file.suffix == ".npy":
             array = np.load(file, mmap_mode="r", allow_pickle=False)
-            if array.dtype != kind or array.ndim != 4 or array.shape[1] != planes:
+            if array.dtype != kind:
                 raise TokensError(f"{file}: {array.dtype} of shape {array.shape} is not what "
                                   "its .jsonl describes")
-            data = array.reshape(-1)
-        elif file.suffix == ".bin":
-            whole = file.stat().st_size
-            data = np.memmap(file, kind, "r") if whole else np.empty(0, kind)
-        else:
-            raise TokensError(f"{file}: not .npy or .bin")
+            return array.reshape(-1)
+        if file.suffix in (".bin", ".ds"):
+            return np.memmap(file, kind, "r") if file.stat().st_size else np.empty(0, kind)
     except (OSError, ValueError) as fault:
         if isinstance(fault, TokensError):
             raise
         raise ReadError(f"{file}: {fault}") from fault
-    places = [_place(file, one, kind.itemsize, planes, len(data)) for one in pictures]
-    return TokenSet(about, pictures, data, places)
+    raise TokensError(f"{file}: not .npy, .bin, .idx or .ds")
 
 
 def _side_file(path: pathlib.Path) -> Tuple[Dict[str, Any], List[Dict[str, Any]]]:
@@ -106,14 +145,14 @@ def _side_file(path: pathlib.Path) -> Tuple[Dict[str, Any], List[Dict[str, Any]]
     return lines[0], [line for line in lines[1:] if "offset" in line]
 
 
-def _place(file: pathlib.Path, line: Dict[str, Any], size: int, planes: int,
+def _place(file: pathlib.Path, line: Dict[str, Any], layout: _Layout, size: int, planes: int,
            most: int) -> Tuple[int, Tuple[int, ...]]:
     """The first number of a picture and its shape, within the `most` numbers there are."""
     offset, grid = line.get("offset"), line.get("grid")
     sound = (isinstance(offset, int) and offset >= 0 and offset % size == 0
              and isinstance(grid, list) and len(grid) == 2
              and all(isinstance(side, int) and side > 0 for side in grid))
-    if not sound or offset // size + planes * grid[0] * grid[1] > most:
+    if not sound or offset // size + layout.length(planes, *grid) > most:
         raise TokensError(f"{file}: it does not hold the tokens of {line.get('image')!r} that its "
                           ".jsonl tells of")
     return offset // size, (planes, grid[0], grid[1])

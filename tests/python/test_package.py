@@ -160,6 +160,32 @@ class TokenSets(ModelCase):
         np.testing.assert_array_equal(np.concatenate([one.ravel() for one in plain]), everything)
         self.assertEqual([one.shape for one in plain[1:]], [(2, 6, 8)])
 
+    def test_layouts_are_undone(self):
+        plain = [one.copy() for one in vqct.tokens(self.encode("set.bin", "--resize", "none"))]
+        for name in ("set.idx", "set.ds", "set.bin"):
+            for options in (("--layout", "interleaved"), ("--offset", "70000", "--end", "5"),
+                            ("--layout", "interleaved", "--begin", "99", "--row-end", "98")):
+                found = vqct.tokens(self.encode(name, "--resize", "none", *options))
+                for mine, theirs in zip(found, plain, strict=True):
+                    np.testing.assert_array_equal(mine, theirs)
+        # The last of them: adjective, noun, adjective, noun, ..., each row ended.
+        sequence = found.sequence(0)
+        self.assertEqual((sequence[0], len(sequence)), (99, 1 + 6 * (2 * 4 + 1)))
+        np.testing.assert_array_equal(sequence[1:10],
+                                      [*plain[0][:, 0].T.ravel(), 98])
+        np.testing.assert_array_equal(found.torch(sequences=True)[0].numpy(), sequence)
+
+    def test_a_layout_that_is_none(self):
+        path = self.encode("set.bin", "--resize", "none", "--offset", "3")
+        side = self.path("set.jsonl")
+        with open(side) as file:
+            text = file.read()
+        for bad in ('"offset": -3', '"offset": "3"', '"offset": 3, "order": "spiral"'):
+            with open(side, "w") as file:
+                file.write(text.replace('"offset": 3', bad, 1))
+            with self.assertRaisesRegex(vqct.TokensError, "layout"):
+                vqct.tokens(path)
+
     def test_a_dataset_of_torch(self):
         import torch
         tokens = vqct.tokens(self.encode("set.npy", "--size", "16"))
