@@ -20,7 +20,8 @@ struct settings {
 
 static const struct option options[] = {
     {"output", 'o', OPTION_TEXT, offsetof(struct settings, output), NULL, 0, 0, NULL, "DIR",
-     "where pictures go, as 000000.png and so on in the order of the tokens"},
+     "where pictures go, in the order of the tokens: 0000-photo.png of photo.jpg, or 0000.png "
+     "where no .jsonl tells their names"},
     {"jpeg", 'j', OPTION_INTEGER, offsetof(struct settings, jpeg), "0", 0, 100, NULL, "QUALITY",
      "write JPEG of this quality, 1 to 100, instead of PNG"},
     {"batch", 'b', OPTION_INTEGER, offsetof(struct settings, batch), "0", 0, 4096, NULL, "N",
@@ -88,8 +89,8 @@ static enum vqct_status write_pictures(const struct decoding *decoding, size_t f
                                      .height = height,
                                      .width = width,
                                      .channels = vqct_model_info(decoding->model)->channels};
-    char name[32];
-    snprintf(name, sizeof name, "%06zu", first + i);
+    char name[OUTPUT_NAME_SIZE];
+    output_folder_name(first + i, token_file_name(decoding->file, first + i), name);
     enum vqct_status status =
         output_folder_write(&decoding->folder, name, &image, (int)decoding->settings->jpeg, error);
     if (status != VQCT_OK)

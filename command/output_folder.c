@@ -24,6 +24,19 @@ enum vqct_status output_folder_open(const char *path, struct output_folder *fold
   return VQCT_OK;
 }
 
+void output_folder_name(size_t index, const char *source, char name[OUTPUT_NAME_SIZE]) {
+  int used = snprintf(name, OUTPUT_NAME_SIZE, "%04zu", index);
+  if (!source)
+    return;
+  const char *base = source;
+  for (const char *c = source; *c; c++)
+    if (*c == '/' || *c == ':')
+      base = c + 1;
+  const char *dot = strrchr(base, '.');
+  snprintf(name + used, OUTPUT_NAME_SIZE - (size_t)used, "-%.*s",
+           (int)(dot ? dot - base : (long)strlen(base)), base);
+}
+
 enum vqct_status output_folder_write(const struct output_folder *folder, const char *name,
                                      const struct vqct_image *image, int quality,
                                      struct vqct_error *error) {

@@ -16,6 +16,13 @@ struct output_folder {
 enum vqct_status output_folder_open(const char *path, struct output_folder *folder,
                                     struct vqct_error *error);
 
+/* Of a name; with an ending and what a temporary file adds to it, 255 bytes at most. */
+#define OUTPUT_NAME_SIZE 248
+
+/** What picture number `index` is called: "0007-photo" for "holiday/photo.jpg" or
+ * "shard.tar:photo.jpg", "0007" where source is NULL. */
+void output_folder_name(size_t index, const char *source, char name[OUTPUT_NAME_SIZE]);
+
 /** Writes a picture as PNG, or with a quality of 1 to 100 as JPEG, to PATH/NAME plus .png or .jpg.
  * The file appears whole or not at all. Errors: WRITE, MEMORY. */
 enum vqct_status output_folder_write(const struct output_folder *folder, const char *name,

@@ -76,17 +76,6 @@ static enum vqct_status join(const struct vqct_image *left, const struct vqct_im
   return VQCT_OK;
 }
 
-/* "0007-photo" for the seventh picture "holiday/photo.jpg". */
-static void output_name(const struct reconstruction *reconstruction, size_t index, char *name,
-                        size_t room) {
-  const char *path = pictures_name(reconstruction->pass.pictures, index), *base = path;
-  for (const char *c = path; *c; c++)
-    if (*c == '/' || *c == ':')
-      base = c + 1;
-  const char *dot = strrchr(base, '.');
-  snprintf(name, room, "%04zu-%.*s", index, (int)(dot ? dot - base : (long)strlen(base)), base);
-}
-
 static void measure(struct reconstruction *reconstruction, size_t index,
                     const struct vqct_image *original, const struct vqct_image *result) {
   double decibels = 0, similarity = 0;
@@ -110,9 +99,9 @@ static void measure(struct reconstruction *reconstruction, size_t index,
 static enum vqct_status reconstruct_one(struct reconstruction *reconstruction,
                                         const struct feed_item *item, struct vqct_error *error) {
   struct vqct_image result = {0}, both = {0};
-  char name[256];
+  char name[OUTPUT_NAME_SIZE];
   enum vqct_status status;
-  output_name(reconstruction, item->index, name, sizeof name - 8);
+  output_folder_name(item->index, pictures_name(reconstruction->pass.pictures, item->index), name);
   if ((status = compute(&reconstruction->pass, &item->image, &result, error)) ||
       (status = join(&item->image, &result, &both, error)) ||
       (status = output_folder_write(&reconstruction->folder, name, &both, 0, error)))

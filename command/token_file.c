@@ -38,6 +38,8 @@ struct token_file {
   struct token_layout layout;
   struct grid *grid;
   size_t count, capacity;
+  char **name; /* of named pictures; fewer than count where their sidecar is of other tokens */
+  size_t named, names;
 };
 
 /* ---- numbers --------------------------------------------------------------------------------- */
@@ -146,6 +148,24 @@ static enum vqct_status open_array(struct token_file *file, struct vqct_error *e
   return status;
 }
 
+static enum vqct_status add_name(struct token_file *file, const json_t *record,
+                                 struct vqct_error *error) {
+  const char *image = json_string_value(json_object_get(record, "image"));
+  if (file->named == file->names) {
+    size_t names = file->names ? 2 * file->names : 256;
+    char **grown = realloc(file->name, names * sizeof *grown);
+    if (!grown)
+      return error_set(error, VQCT_MEMORY, "%s: no memory for %zu names", file->path, names);
+    file->name = grown;
+    file->names = names;
+  }
+  char *name = strdup(image ? image : "");
+  if (!name)
+    return error_set(error, VQCT_MEMORY, "%s: memory is exhausted", file->path);
+  file->name[file->named++] = name;
+  return VQCT_OK;
+}
+
 static enum vqct_status sidecar_fault(const struct byte_stream *sidecar,
                                       const struct text_line *line, const char *fault,
                                       struct vqct_error *error) {
@@ -210,7 +230,9 @@ static enum vqct_status read_entry(struct token_file *file, const json_t *record
                      "%s: %llu bytes; the tokens of picture %zu end at byte %llu", file->path,
                      (unsigned long long)file->size, file->count,
                      (unsigned long long)((uint64_t)offset + bytes));
-  return add_grid(file, (struct grid){(uint64_t)offset, (uint32_t)height, (uint32_t)width}, error);
+  enum vqct_status status =
+      add_grid(file, (struct grid){(uint64_t)offset, (uint32_t)height, (uint32_t)width}, error);
+  return status == VQCT_OK ? add_name(file, record, error) : status;
 }
 
 static enum vqct_status read_sidecar(struct token_file *file, struct byte_stream *sidecar,
@@ -292,21 +314,45 @@ static enum vqct_status open_arranged(struct token_file *file, struct vqct_error
   return status;
 }
 
-/* The first line of the .jsonl beside an array, where there is one that describes tokens. */
+/* The .jsonl beside an array, where there is one that describes tokens: their model and layout, and
+ * of planes the names. */
+static enum vqct_status read_names(struct token_file *file, struct byte_stream *sidecar,
+                                   struct vqct_error *error) {
+  struct text_line line;
+  enum vqct_status status = VQCT_OK;
+  while (status == VQCT_OK && byte_stream_line(sidecar, &line, NULL) == VQCT_OK && line.text) {
+    json_t *record = line.cut ? NULL : json_loadb(line.text, line.length, 0, NULL);
+    if (json_object_get(record, "row") && json_object_get(record, "grid"))
+      status = add_name(file, record, error);
+    json_decref(record);
+  }
+  return status;
+}
+
+static enum vqct_status read_beside(struct token_file *file, struct byte_stream *sidecar,
+                                    struct vqct_error *error) {
+  struct text_line line;
+  if (byte_stream_line(sidecar, &line, NULL) != VQCT_OK || !line.text || line.cut)
+    return VQCT_OK;
+  json_t *record = json_loadb(line.text, line.length, 0, NULL);
+  bool described = json_object_get(record, "tokens");
+  enum vqct_status status = described ? read_layout(file, record, sidecar, error) : VQCT_OK;
+  if (described && status == VQCT_OK)
+    status = check_model(file, record, error);
+  json_decref(record);
+  if (!described || status != VQCT_OK || !token_layout_is_plain(&file->layout))
+    return status;
+  return read_names(file, sidecar, error);
+}
+
 static enum vqct_status check_sidecar(struct token_file *file, struct vqct_error *error) {
   char *name = beside(file->path, ".jsonl");
   struct byte_stream *sidecar = NULL;
-  struct text_line line = {0};
   if (!name)
     return error_set(error, VQCT_MEMORY, "%s: memory is exhausted", file->path);
   enum vqct_status status = VQCT_OK;
-  if (byte_stream_open(name, LINE_MAX_BYTES, &sidecar, NULL) == VQCT_OK &&
-      byte_stream_line(sidecar, &line, NULL) == VQCT_OK && line.text && !line.cut) {
-    json_t *record = json_loadb(line.text, line.length, 0, NULL);
-    if (json_object_get(record, "tokens") && !(status = read_layout(file, record, sidecar, error)))
-      status = check_model(file, record, error);
-    json_decref(record);
-  }
+  if (byte_stream_open(name, LINE_MAX_BYTES, &sidecar, NULL) == VQCT_OK)
+    status = read_beside(file, sidecar, error);
   byte_stream_close(sidecar);
   free(name);
   return status;
@@ -364,6 +410,9 @@ void token_file_close(struct token_file *file) {
   npy_close(&file->npy);
   mapped_file_close(&file->mapped);
   free(file->grid);
+  for (size_t i = 0; i < file->named; i++)
+    free(file->name[i]);
+  free(file->name);
   free(file);
 }
 
@@ -375,6 +424,11 @@ void token_file_grid(const struct token_file *file, size_t picture, uint32_t *he
                      uint32_t *width) {
   *height = file->grid[picture].height;
   *width = file->grid[picture].width;
+}
+
+/* Names of another number of pictures are of other tokens. */
+const char *token_file_name(const struct token_file *file, size_t picture) {
+  return file->named == file->count ? file->name[picture] : NULL;
 }
 
 void token_file_read(const struct token_file *file, size_t picture, uint32_t *tokens) {

@@ -29,6 +29,10 @@ size_t token_file_count(const struct token_file *file);
 void token_file_grid(const struct token_file *file, size_t picture, uint32_t *height,
                      uint32_t *width);
 
+/** The picture that tokens were made of, as the sidecar has it; NULL where none tells. Valid until
+ * the file is closed. */
+const char *token_file_name(const struct token_file *file, size_t picture);
+
 /** Copies a picture's tokens, P,h,w. */
 void token_file_read(const struct token_file *file, size_t picture, uint32_t *tokens);
 

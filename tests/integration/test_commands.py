@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -489,14 +490,19 @@ class Decode(CommandTest):
             done = vqct("decode", self.model, self.path(name), "-o", self.path("out"))
             self.assertEqual(done.returncode, 0, done.stderr)
             files = sorted(os.listdir(self.path("out")))
-            self.assertEqual(files, [f"{i:06}.png" for i in range(7)])
+            sources = [f"-{os.path.basename(record['image'])[:-4]}" for record in
+                       records(self.path("t.jsonl")) if "row" in record]
+            # wide.npy and narrow.npy have no .jsonl beside them that would tell names.
+            self.assertEqual(files, [f"{i:04}{source if name[:2] == 't.' else ''}.png"
+                                     for i, source in enumerate(sources)])
             shown[name] = [np.array(Image.open(self.path(f"out/{file}"))) for file in files]
+            shutil.rmtree(self.path("out"))
             np.testing.assert_array_equal(shown[name], shown["t.npy"])
         self.assertEqual(shown["t.npy"][0].shape, (32, 32, 3))
         done = vqct("decode", self.model, self.path("one.npy"), "-o", self.path("single"), "--jpeg",
                     100)
         self.assertEqual(done.returncode, 0, done.stderr)
-        image = np.array(Image.open(self.path("single/000000.jpg")), dtype=int)
+        image = np.array(Image.open(self.path("single/0000.jpg")), dtype=int)
         self.assertLess(np.abs(image - shown["t.npy"][2]).mean(), 2)
 
     def test_tokens_that_do_not_fit(self):

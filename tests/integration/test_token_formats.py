@@ -69,8 +69,8 @@ class Formats(CommandCase):
             done = vqct("decode", self.model, self.path(source), "-o", self.path(folder))
             self.assertEqual(done.returncode, 0, done.stderr)
         for i in range(len(tokens)):
-            self.assertEqual(content(self.path(f"decoded/{i:06d}.png")),
-                             content(self.path(f"expected/{i:06d}.png")), (name, i))
+            self.assertEqual(content(self.path(f"decoded/{i:04d}-{i}.png")),
+                             content(self.path(f"expected/{i:04d}-{i}.png")), (name, i))
 
     def read_megatron(self, stem):
         """The sequences and documents of NAME.bin and NAME.idx."""
