@@ -177,12 +177,11 @@ static enum vqct_status add_members(struct search *search, const char *path,
 
 static enum vqct_status open_archive(struct search *search, const char *path, struct shard **shard,
                                      struct vqct_error *fault) {
-  enum vqct_status status = VQCT_OK;
-  if (!search->loaded)
-    status = libarchive_load(&search->library, fault);
-  search->loaded = status == VQCT_OK;
-  return status == VQCT_OK ? shard_open(path, &search->library, search->stop, shard, fault)
-                           : status;
+  enum vqct_status status;
+  if (!search->loaded && (status = libarchive_load(&search->library, fault)) != VQCT_OK)
+    return status;
+  search->loaded = true;
+  return shard_open(path, &search->library, search->stop, shard, fault);
 }
 
 /* An archive that is damaged behind its first members has them listed, and is a fault besides. */
@@ -194,14 +193,11 @@ static enum vqct_status add_archive(struct search *search, const char *path, boo
     return error_set(search->error, status, "%s", fault.message);
   if (status != VQCT_OK)
     return add_fault(search, path, given, &fault);
-  status = pictures_add_archive(search->list, shard, search->error);
-  if (status == VQCT_OK)
-    status = add_members(search, path, shard);
-  if (status == VQCT_OK && shard_damage(shard)) {
-    error_set(&fault, VQCT_DATA, "%s", shard_damage(shard));
-    status = add_fault(search, path, false, &fault);
-  }
-  return status;
+  if ((status = pictures_add_archive(search->list, shard, search->error)) ||
+      (status = add_members(search, path, shard)) || !shard_damage(shard))
+    return status;
+  error_set(&fault, VQCT_DATA, "%s", shard_damage(shard));
+  return add_fault(search, path, false, &fault);
 }
 
 /* ---- the search ------------------------------------------------------------------------------ */
@@ -253,41 +249,54 @@ static bool asked_to_stop(const struct search *search) {
   return search->stop && search->stop->asked && search->stop->asked(search->stop->context);
 }
 
+/* One name in a directory. */
+static enum vqct_status visit_entry(struct search *search, const struct folder *folder,
+                                    const char *name) {
+  if (asked_to_stop(search))
+    return error_set(search->error, VQCT_INTERRUPTED, "stopped while pictures were listed");
+  if (name[0] != '.')
+    return visit(search, join(folder->path, '/', name), folder);
+  if (is_apple_double(name))
+    pass_over(search->list, name);
+  else if (strcmp(name, ".") && strcmp(name, ".."))
+    pictures_pass_over(search->list, "hidden");
+  return VQCT_OK;
+}
+
 static enum vqct_status search_folder(struct search *search, const struct folder *folder) {
   DIR *directory = opendir(folder->path);
   if (!directory)
     return add_unreadable(search, folder->path, folder->depth == 0, strerror(errno));
   enum vqct_status status = VQCT_OK;
   struct dirent *entry;
-  while (status == VQCT_OK && (errno = 0, entry = readdir(directory))) {
-    const char *name = entry->d_name;
-    if (asked_to_stop(search))
-      status = error_set(search->error, VQCT_INTERRUPTED, "stopped while pictures were listed");
-    else if (name[0] != '.')
-      status = visit(search, join(folder->path, '/', name), folder);
-    else if (is_apple_double(name))
-      pass_over(search->list, name);
-    else if (strcmp(name, ".") && strcmp(name, ".."))
-      pictures_pass_over(search->list, "hidden");
-  }
+  while (status == VQCT_OK && (errno = 0, entry = readdir(directory)))
+    status = visit_entry(search, folder, entry->d_name);
   if (status == VQCT_OK && errno)
     status = add_unreadable(search, folder->path, folder->depth == 0, strerror(errno));
   closedir(directory);
   return status;
 }
 
+/* Visits the paths, and then every directory on the stack until it is empty. */
 static enum vqct_status search_all(struct search *search, const char *const *paths, size_t count) {
-  enum vqct_status status = VQCT_OK;
-  for (size_t i = 0; i < count && status == VQCT_OK; i++)
-    status = visit(search, strdup(paths[i]), NULL);
+  enum vqct_status status;
+  for (size_t i = 0; i < count; i++)
+    if ((status = visit(search, strdup(paths[i]), NULL)) != VQCT_OK)
+      return status;
   while (search->count) {
     struct folder folder = search->folder[--search->count];
-    if (status == VQCT_OK)
-      status = search_folder(search, &folder);
+    status = search_folder(search, &folder);
     free(folder.path);
+    if (status != VQCT_OK)
+      return status;
   }
+  return VQCT_OK;
+}
+
+static void free_stack(struct search *search) {
+  while (search->count)
+    free(search->folder[--search->count].path);
   free(search->folder);
-  return status;
 }
 
 /* Why a list has no picture. */
@@ -306,13 +315,14 @@ enum vqct_status pictures_open(const char *const *paths, size_t count, enum pict
   if (!search.list)
     return error_set(error, VQCT_MEMORY, "no memory to list pictures");
   enum vqct_status status = search_all(&search, paths, count);
+  free_stack(&search);
   if (status == VQCT_OK && !pictures_good(search.list))
     status = tell_none(&search, count ? paths[0] : "data");
-  if (status == VQCT_OK) {
-    pictures_sort(search.list);
-    *result = search.list;
-  } else {
+  if (status != VQCT_OK) {
     pictures_close(search.list);
+    return status;
   }
-  return status;
+  pictures_sort(search.list);
+  *result = search.list;
+  return VQCT_OK;
 }

@@ -185,14 +185,15 @@ enum vqct_status loader_new(const struct loader_settings *settings, uint64_t fir
                                          .make = make_sample,
                                          .context = loader};
   enum vqct_status status = allocate(loader, error);
-  if (status == VQCT_OK) {
-    start_epoch(loader, sample_number(loader, first) / loader->count);
-    status = prefetch_new(&ring, &loader->prefetch, error);
-  }
-  if (status == VQCT_OK)
-    *result = loader;
-  else
-    loader_free(loader);
+  if (status != VQCT_OK)
+    goto failed;
+  start_epoch(loader, sample_number(loader, first) / loader->count);
+  if ((status = prefetch_new(&ring, &loader->prefetch, error)) != VQCT_OK)
+    goto failed;
+  *result = loader;
+  return VQCT_OK;
+failed:
+  loader_free(loader);
   return status;
 }
 

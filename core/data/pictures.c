@@ -1,3 +1,6 @@
+/* The list owns what its members are read from: archives, opened once and shared by all of theirs,
+ * and faults, each a picture that fails when its turn comes. It is sorted by name when it is whole,
+ * so that neither the order of directories nor that of arguments settles which picture is which. */
 #include "pictures.h"
 
 #include <stdio.h>
@@ -217,8 +220,9 @@ static enum vqct_status decode_member(const struct listed_picture *picture, cons
   struct shard_bytes bytes;
   enum vqct_status status =
       shard_read(picture->shard, picture->member, limits.bytes, &bytes, error);
-  if (status == VQCT_OK)
-    status = decode(bytes.data, bytes.size, fit, image, error);
+  if (status != VQCT_OK)
+    return status;
+  status = decode(bytes.data, bytes.size, fit, image, error);
   free(bytes.owned);
   return status;
 }

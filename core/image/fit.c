@@ -107,10 +107,8 @@ enum vqct_status vqct_image_resize(const struct vqct_image *image, enum vqct_res
                                    uint32_t width, uint32_t height, struct vqct_image *result,
                                    struct vqct_error *error) {
   *result = (struct vqct_image){0};
-  enum vqct_status status = check_image(image, error);
-  if (status == VQCT_OK)
-    status = check_target(mode, width, height, error);
-  if (status != VQCT_OK)
+  enum vqct_status status;
+  if ((status = check_image(image, error)) || (status = check_target(mode, width, height, error)))
     return status;
   const struct resample_target target =
       resized((struct size){image->width, image->height}, mode, width, height);
@@ -140,10 +138,9 @@ static bool keeps_all(const struct resample_target *target, const struct vqct_im
 
 enum vqct_status fit_picture(const struct fit *fit, struct vqct_image *picture,
                              struct vqct_error *error) {
-  enum vqct_status status = check_image(picture, error);
-  if (status == VQCT_OK)
-    status = check_target(fit->resize, fit->width, fit->height, error);
-  if (status != VQCT_OK)
+  enum vqct_status status;
+  if ((status = check_image(picture, error)) ||
+      (status = check_target(fit->resize, fit->width, fit->height, error)))
     return status;
   const struct resample_target target = fitted(fit, picture->width, picture->height);
   if (!target.width || !target.height)
@@ -180,14 +177,12 @@ enum vqct_status fit_decode(const struct fit *fit, const void *data, size_t size
                             struct vqct_error *error) {
   struct vqct_image_header header;
   *picture = (struct vqct_image){0};
-  enum vqct_status status = check_target(fit->resize, fit->width, fit->height, error);
-  if (status == VQCT_OK)
-    status = vqct_image_probe(data, size, limits, &header, error);
-  if (status == VQCT_OK)
-    status = image_decode_reduced(data, size, limits, fit_reduction(fit, &header), picture, error);
-  if (status == VQCT_OK)
-    status = fit_picture(fit, picture, error);
-  if (status != VQCT_OK)
+  enum vqct_status status;
+  if ((status = check_target(fit->resize, fit->width, fit->height, error)) ||
+      (status = vqct_image_probe(data, size, limits, &header, error)) ||
+      (status =
+           image_decode_reduced(data, size, limits, fit_reduction(fit, &header), picture, error)) ||
+      (status = fit_picture(fit, picture, error)))
     vqct_image_free(picture);
   return status;
 }

@@ -36,6 +36,20 @@ static enum vqct_status check_size(const struct vqct_image_header *header,
   return VQCT_OK;
 }
 
+/* The size of a JPEG as it is shown. */
+static enum vqct_status read_jpeg_header(const uint8_t *data, size_t size,
+                                         const struct vqct_image_limits *limits,
+                                         struct vqct_image_header *header,
+                                         struct jpeg_segments *segments, struct vqct_error *error) {
+  enum vqct_status status = jpeg_segments_read(data, size, limits, segments, error);
+  if (status != VQCT_OK)
+    return status;
+  bool swaps = orientation_swaps(segments->orientation);
+  header->width = swaps ? segments->height : segments->width;
+  header->height = swaps ? segments->width : segments->height;
+  return VQCT_OK;
+}
+
 /* The header and, for a JPEG, what its decoder needs besides. */
 static enum vqct_status read_header(const uint8_t *data, size_t size,
                                     const struct vqct_image_limits *limits,
@@ -52,12 +66,7 @@ static enum vqct_status read_header(const uint8_t *data, size_t size,
     status = codec_png_header(data, size, header, error);
     break;
   case VQCT_IMAGE_JPEG:
-    status = jpeg_segments_read(data, size, limits, segments, error);
-    if (status == VQCT_OK) {
-      bool swaps = orientation_swaps(segments->orientation);
-      header->width = swaps ? segments->height : segments->width;
-      header->height = swaps ? segments->width : segments->height;
-    }
+    status = read_jpeg_header(data, size, limits, header, segments, error);
     break;
   default:
     return error_set(error, VQCT_IMAGE,

@@ -222,14 +222,17 @@ enum vqct_status codec_png_decode(const uint8_t *data, size_t size,
     status = error_set(error, VQCT_MEMORY, "no memory to read a PNG file");
   }
   png_destroy_read_struct(&reading.png, &reading.info, NULL);
-  if (status == VQCT_OK && image->channels == 4) {
+  if (status != VQCT_OK)
+    goto failed;
+  if (image->channels == 4) {
     composite_over_white(image->pixels, (size_t)image->width * image->height);
     shrink(image);
   }
-  if (status == VQCT_OK)
-    status = orientation_apply(orientation, image, error);
-  if (status != VQCT_OK)
-    vqct_image_free(image);
+  if ((status = orientation_apply(orientation, image, error)) != VQCT_OK)
+    goto failed;
+  return VQCT_OK;
+failed:
+  vqct_image_free(image);
   return status;
 }
 

@@ -161,10 +161,11 @@ enum vqct_status atomic_file_save(const char *path, const void *data, size_t siz
                                   struct vqct_error *error) {
   struct atomic_file file;
   enum vqct_status status = atomic_file_open(path, &file, error);
-  if (!status)
-    status = atomic_file_write(&file, data, size, error);
-  if (!status)
-    status = atomic_file_commit(&file, error);
+  if (status != VQCT_OK)
+    return status;
+  status = atomic_file_write(&file, data, size, error);
+  if (status == VQCT_OK)
+    return atomic_file_commit(&file, error);
   atomic_file_discard(&file);
   return status;
 }

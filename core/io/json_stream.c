@@ -134,11 +134,11 @@ static enum vqct_status text_reserve(struct json_stream *json, size_t more,
 static enum vqct_status text_append(struct json_stream *json, const char *bytes, size_t size,
                                     struct vqct_error *error) {
   enum vqct_status status = text_reserve(json, size, error);
-  if (status == VQCT_OK) {
-    memcpy(json->text + json->text_length, bytes, size);
-    json->text_length += size;
-  }
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  memcpy(json->text + json->text_length, bytes, size);
+  json->text_length += size;
+  return VQCT_OK;
 }
 
 /* ---- strings --------------------------------------------------------------------------------- */
@@ -417,10 +417,8 @@ static enum vqct_status read_key(struct json_stream *json, int c, enum json_even
   if (c != '"')
     return json_stream_fault(json, "a key in quotes", error);
   *event = JSON_EVENT_KEY;
-  enum vqct_status status = read_string(json, error);
-  if (status == VQCT_OK)
-    status = peek_token(json, &c, error);
-  if (status != VQCT_OK)
+  enum vqct_status status;
+  if ((status = read_string(json, error)) || (status = peek_token(json, &c, error)))
     return status;
   json->state = EXPECT_VALUE;
   return expect_byte(json, ':', "\":\" after a key", error);

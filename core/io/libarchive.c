@@ -20,13 +20,13 @@ enum vqct_status libarchive_load(struct libarchive *library, struct vqct_error *
   void *handle = dlopen(LIBRARY, RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
   if (!handle)
     return error_set(error, VQCT_READ, "archives need libarchive: %s", dlerror());
-  enum vqct_status status = VQCT_OK;
-  for (size_t i = 0; i < sizeof functions / sizeof *functions && status == VQCT_OK; i++) {
+  const char *missing = NULL;
+  for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     void *symbol = dlsym(handle, functions[i].name);
     if (!symbol)
-      status = error_set(error, VQCT_READ, "%s has no %s", LIBRARY, functions[i].name);
+      missing = functions[i].name;
     memcpy((char *)library + functions[i].at, &symbol, sizeof symbol);
   }
   dlclose(handle); /* which leaves it loaded */
-  return status;
+  return missing ? error_set(error, VQCT_READ, "%s has no %s", LIBRARY, missing) : VQCT_OK;
 }

@@ -81,9 +81,22 @@ static enum vqct_status write_header(struct atomic_file *file, const char *text,
   size_t padding = -(LENGTH_BYTES + size) % DATA_ALIGNMENT;
   uint64_t length = size + padding;
   enum vqct_status status = atomic_file_write(file, &length, sizeof length, error);
-  if (!status)
-    status = atomic_file_write(file, text, size, error);
-  return status ? status : atomic_file_write(file, spaces, padding, error);
+  if (status != VQCT_OK || (status = atomic_file_write(file, text, size, error)) != VQCT_OK)
+    return status;
+  return atomic_file_write(file, spaces, padding, error);
+}
+
+static enum vqct_status write_data(struct atomic_file *file, const struct tensor *tensors,
+                                   size_t count, const size_t *order, struct vqct_error *error) {
+  for (size_t i = 0; i < count; i++) {
+    struct tensor tensor = tensors[order[i]];
+    tensor_set_count(&tensor);
+    enum vqct_status status =
+        atomic_file_write(file, tensor.data, tensor.count * tensor_type_size(tensor.type), error);
+    if (status != VQCT_OK)
+      return status;
+  }
+  return VQCT_OK;
 }
 
 static enum vqct_status write_file(const char *path, const char *header,
@@ -91,18 +104,14 @@ static enum vqct_status write_file(const char *path, const char *header,
                                    struct vqct_error *error) {
   struct atomic_file file;
   enum vqct_status status = atomic_file_open(path, &file, error);
-  if (!status)
-    status = write_header(&file, header, error);
-  for (size_t i = 0; !status && i < count; i++) {
-    struct tensor tensor = tensors[order[i]];
-    tensor_set_count(&tensor);
-    status =
-        atomic_file_write(&file, tensor.data, tensor.count * tensor_type_size(tensor.type), error);
+  if (status != VQCT_OK)
+    return status;
+  if ((status = write_header(&file, header, error)) ||
+      (status = write_data(&file, tensors, count, order, error))) {
+    atomic_file_discard(&file);
+    return status;
   }
-  if (!status)
-    status = atomic_file_commit(&file, error);
-  atomic_file_discard(&file);
-  return status;
+  return atomic_file_commit(&file, error);
 }
 
 enum vqct_status safetensors_save(const char *path, const struct tensor *tensors, size_t count,

@@ -150,14 +150,12 @@ static enum vqct_status take_entry(struct walk *walk, struct archive_entry *entr
   struct member member = {.name = strdup(name),
                           .kind = type == AE_IFLNK && !target ? SHARD_SYMBOLIC : SHARD_FILE,
                           .size = type == AE_IFREG ? (uint64_t)size : 0};
-  enum vqct_status status = member.name ? VQCT_OK : no_memory(walk);
-  if (status == VQCT_OK && target && !member.size && !(member.target = strdup(target)))
+  enum vqct_status status = VQCT_OK;
+  if (!member.name || (target && !member.size && !(member.target = strdup(target))))
     status = no_memory(walk);
-  if (status == VQCT_OK && member.size)
+  else if (member.size)
     status = note_pieces(walk, &member, going);
-  if (status == VQCT_OK && *going)
-    status = add_member(walk, &member);
-  if (status != VQCT_OK || !*going)
+  if (status != VQCT_OK || !*going || (status = add_member(walk, &member)) != VQCT_OK)
     free_member(&member);
   return status;
 }
@@ -228,55 +226,61 @@ static void check_end(const struct walk *walk) {
     set_damage(walk, "it has no end mark");
 }
 
+/* Takes one entry after the other, to the end or to where the archive is damaged. */
 static enum vqct_status walk_entries(struct walk *walk) {
   const struct libarchive *library = walk->library;
-  enum vqct_status status = VQCT_OK;
   bool going = true;
-  if (library->read_support_format_tar(walk->archive) != ARCHIVE_OK)
-    return no_memory(walk);
-  if (library->read_open_memory(walk->archive, walk->data, walk->size) != ARCHIVE_OK)
-    return error_set(walk->error, VQCT_DATA, "%s: it does not begin as a tar archive", walk->name);
-  while (going && status == VQCT_OK && walk->shard->damage.status == VQCT_OK) {
+  while (going && walk->shard->damage.status == VQCT_OK) {
     struct archive_entry *entry;
     int result = library->read_next_header(walk->archive, &entry);
     if (result == ARCHIVE_EOF) {
       check_end(walk);
-      break;
+      return VQCT_OK;
     }
-    if (result == ARCHIVE_OK || result == ARCHIVE_WARN) {
-      status = take_entry(walk, entry, &going);
-    } else {
+    if (result != ARCHIVE_OK && result != ARCHIVE_WARN) {
       set_damage(walk, library->error_string(walk->archive));
-      break;
+      return VQCT_OK;
     }
+    enum vqct_status status = take_entry(walk, entry, &going);
+    if (status != VQCT_OK)
+      return status;
   }
+  return VQCT_OK;
+}
+
+static enum vqct_status read_archive(struct walk *walk) {
+  const struct libarchive *library = walk->library;
+  if (!walk->size)
+    return error_set(walk->error, VQCT_DATA, "%s: the archive is empty", walk->name);
+  walk->archive = library->read_new();
+  if (!walk->archive)
+    return no_memory(walk);
+  enum vqct_status status;
+  if (library->read_support_format_tar(walk->archive) != ARCHIVE_OK)
+    status = no_memory(walk);
+  else if (library->read_open_memory(walk->archive, walk->data, walk->size) != ARCHIVE_OK)
+    status =
+        error_set(walk->error, VQCT_DATA, "%s: it does not begin as a tar archive", walk->name);
+  else
+    status = walk_entries(walk);
+  library->read_free(walk->archive);
   return status;
 }
 
-/* Lists the members of bytes in memory. */
+/* Lists the members of bytes in memory, with names as the bytes that they are. */
 static enum vqct_status list(struct walk *walk) {
-  locale_t plain = newlocale(LC_CTYPE_MASK, "C", (locale_t)0), before = (locale_t)0;
-  walk->archive = walk->library->read_new();
-  enum vqct_status status = VQCT_OK;
-  if (!walk->archive || !plain)
-    status = no_memory(walk);
-  if (plain)
-    before = uselocale(plain);
-  if (status == VQCT_OK && !walk->size)
-    status = error_set(walk->error, VQCT_DATA, "%s: the archive is empty", walk->name);
-  if (status == VQCT_OK)
-    status = walk_entries(walk);
-  if (plain) {
-    uselocale(before);
-    freelocale(plain);
-  }
-  if (walk->archive)
-    walk->library->read_free(walk->archive);
-  if (status == VQCT_OK)
-    status = resolve_links(walk);
-  if (status == VQCT_OK && !walk->shard->count && walk->shard->damage.status != VQCT_OK)
-    status = error_set(walk->error, VQCT_DATA, "%s", walk->shard->damage.message);
-  return status;
+  locale_t plain = newlocale(LC_CTYPE_MASK, "C", (locale_t)0);
+  if (!plain)
+    return no_memory(walk);
+  locale_t before = uselocale(plain);
+  enum vqct_status status = read_archive(walk);
+  uselocale(before);
+  freelocale(plain);
+  if (status != VQCT_OK || (status = resolve_links(walk)) != VQCT_OK)
+    return status;
+  if (!walk->shard->count && walk->shard->damage.status != VQCT_OK)
+    return error_set(walk->error, VQCT_DATA, "%s", walk->shard->damage.message);
+  return VQCT_OK;
 }
 
 enum vqct_status shard_parse(const char *name, const void *data, size_t size,
@@ -290,11 +294,12 @@ enum vqct_status shard_parse(const char *name, const void *data, size_t size,
     return no_memory(&walk);
   shard->damage.status = VQCT_OK;
   enum vqct_status status = list(&walk);
-  if (status == VQCT_OK)
-    *result = shard;
-  else
+  if (status != VQCT_OK) {
     shard_close(shard);
-  return status;
+    return status;
+  }
+  *result = shard;
+  return VQCT_OK;
 }
 
 static uint64_t file_stamp(const char *path, size_t size) {
@@ -305,60 +310,73 @@ static uint64_t file_stamp(const char *path, size_t size) {
          ((uint64_t)facts.st_mtim.tv_sec * 1000000000U + (uint64_t)facts.st_mtim.tv_nsec);
 }
 
-/* A plain archive as `plain`, and what tells it from others. *damage: of its compressed form. */
-static enum vqct_status open_plain(const char *path, const struct libarchive *library,
-                                   const struct shard_stop *stop, struct mapped_file *plain,
-                                   struct vqct_error *damage, uint64_t *stamp,
-                                   struct vqct_error *error) {
-  struct unpack_source source = {.name = path};
+/* Bytes of a plain archive, and what is known of them. */
+struct plain {
+  struct mapped_file file;
+  struct vqct_error damage; /* of its compressed form; status OK where there is none */
+  uint64_t stamp;           /* tells it from others */
+};
+
+/* The source may be mapped as plain->file, in whose place its unpacked form comes. */
+static enum vqct_status unpack_plain(const struct unpack_source *source,
+                                     const struct libarchive *library,
+                                     const struct shard_stop *stop, struct plain *plain,
+                                     struct vqct_error *error) {
   struct unpacked unpacked;
-  bool compressed = true, given = strcmp(path, SHARD_INPUT) != 0;
-  enum vqct_status status = VQCT_OK;
-  *plain = (struct mapped_file){0};
-  damage->status = VQCT_OK;
-  if (given) {
-    status = mapped_file_open(path, plain, error);
-    source.mapped = plain;
-    *stamp = file_stamp(path, plain->size);
-  } else {
-    source.name = "standard input";
-  }
-  if (status == VQCT_OK && given)
-    status = plain->size ? unpack_needed(&source, library, &compressed, error)
-                         : error_set(error, VQCT_DATA, "%s: the archive is empty", path);
-  if (status == VQCT_OK && compressed) {
-    status = unpack(&source, library, stop, &unpacked, error);
-    mapped_file_close(plain);
-    *plain = unpacked.file;
-    *damage = unpacked.damage;
-    if (!given)
-      *stamp = unpacked.checksum;
-  }
+  enum vqct_status status = unpack(source, library, stop, &unpacked, error);
+  mapped_file_close(&plain->file);
   if (status != VQCT_OK)
-    mapped_file_close(plain);
+    return status;
+  plain->file = unpacked.file;
+  plain->damage = unpacked.damage;
+  if (!source->mapped)
+    plain->stamp = unpacked.checksum;
+  return VQCT_OK;
+}
+
+static enum vqct_status open_plain(const char *path, const struct libarchive *library,
+                                   const struct shard_stop *stop, struct plain *plain,
+                                   struct vqct_error *error) {
+  const struct unpack_source input = {.name = "standard input"};
+  const struct unpack_source source = {.name = path, .mapped = &plain->file};
+  bool compressed;
+  *plain = (struct plain){.damage.status = VQCT_OK};
+  if (strcmp(path, SHARD_INPUT) == 0)
+    return unpack_plain(&input, library, stop, plain, error);
+  enum vqct_status status = mapped_file_open(path, &plain->file, error);
+  if (status != VQCT_OK)
+    return status;
+  plain->stamp = file_stamp(path, plain->file.size);
+  if (!plain->file.size)
+    status = error_set(error, VQCT_DATA, "%s: the archive is empty", path);
+  else
+    status = unpack_needed(&source, library, &compressed, error);
+  if (status != VQCT_OK)
+    mapped_file_close(&plain->file);
+  else if (compressed)
+    status = unpack_plain(&source, library, stop, plain, error);
   return status;
 }
 
 enum vqct_status shard_open(const char *path, const struct libarchive *library,
                             const struct shard_stop *stop, struct shard **shard,
                             struct vqct_error *error) {
-  struct mapped_file plain;
-  struct vqct_error damage;
-  uint64_t stamp = 0;
+  const char *name = strcmp(path, SHARD_INPUT) ? path : "standard input";
+  struct plain plain;
   *shard = NULL;
-  enum vqct_status status = open_plain(path, library, stop, &plain, &damage, &stamp, error);
+  enum vqct_status status = open_plain(path, library, stop, &plain, error);
   if (status != VQCT_OK)
     return status;
-  status = shard_parse(strcmp(path, SHARD_INPUT) ? path : "standard input", plain.data, plain.size,
-                       library, shard, error);
+  status = shard_parse(name, plain.file.data, plain.file.size, library, shard, error);
   if (status != VQCT_OK) {
-    mapped_file_close(&plain);
-    return damage.status == VQCT_OK ? status : error_set(error, VQCT_DATA, "%s", damage.message);
+    mapped_file_close(&plain.file);
+    return plain.damage.status == VQCT_OK ? status
+                                          : error_set(error, VQCT_DATA, "%s", plain.damage.message);
   }
-  (*shard)->mapped = plain;
-  (*shard)->stamp = stamp;
-  if (damage.status != VQCT_OK)
-    (*shard)->damage = damage;
+  (*shard)->mapped = plain.file;
+  (*shard)->stamp = plain.stamp;
+  if (plain.damage.status != VQCT_OK)
+    (*shard)->damage = plain.damage;
   return VQCT_OK;
 }
 

@@ -287,21 +287,17 @@ static enum vqct_status read_file(struct torch_file *file, const void *data, siz
                                   struct vqct_error *error) {
   void *bytes = NULL;
   size_t length = 0;
-  enum vqct_status status = open_zip(file, data, size, error);
-  if (!status)
-    status = find_root(file, error);
-  if (!status)
-    status = check_byte_order(file, error);
-  if (!status)
-    status = read_in_root(file, "data.pkl", "", &bytes, &length, error);
-  if (!status)
-    status = pickle_read(file->name, bytes, length, &file->pickle, error);
+  enum vqct_status status;
+  if ((status = open_zip(file, data, size, error)) || (status = find_root(file, error)) ||
+      (status = check_byte_order(file, error)) ||
+      (status = read_in_root(file, "data.pkl", "", &bytes, &length, error)))
+    return status;
+  status = pickle_read(file->name, bytes, length, &file->pickle, error);
   free(bytes);
-  if (!status)
-    status = check_root(file->name, file->pickle.root, error);
-  if (!status)
-    status = list_tensors(file);
-  return status ? status : sort_tensors(file);
+  if (status || (status = check_root(file->name, file->pickle.root, error)) ||
+      (status = list_tensors(file)))
+    return status;
+  return sort_tensors(file);
 }
 
 /* Takes over the mapping, also on failure. */

@@ -131,8 +131,7 @@ static enum vqct_status check_bound(const struct unpacking *unpacking, size_t mo
 static enum vqct_status copy_blocks(struct unpacking *unpacking, struct vqct_error *damage,
                                     struct vqct_error *error) {
   const struct libarchive *library = unpacking->library;
-  enum vqct_status status = VQCT_OK;
-  while (status == VQCT_OK) {
+  for (;;) {
     const void *block;
     size_t size;
     la_int64_t offset;
@@ -141,16 +140,16 @@ static enum vqct_status copy_blocks(struct unpacking *unpacking, struct vqct_err
       return error_set(error, VQCT_INTERRUPTED, "stopped while %s was unpacked",
                        unpacking->source->name);
     if (result == ARCHIVE_EOF)
-      break;
+      return VQCT_OK;
     if (result != ARCHIVE_OK && result != ARCHIVE_WARN) {
       fault(unpacking, damage);
-      break;
+      return VQCT_OK;
     }
-    status = check_bound(unpacking, size, error);
-    if (status == VQCT_OK)
-      status = write_block(unpacking, block, size, error);
+    enum vqct_status status;
+    if ((status = check_bound(unpacking, size, error)) ||
+        (status = write_block(unpacking, block, size, error)))
+      return status;
   }
-  return status;
 }
 
 /* Opens the archive and its one member. */
@@ -200,14 +199,14 @@ enum vqct_status unpack(const struct unpack_source *source, const struct libarch
     return error_set(error, VQCT_MEMORY, "%s: no memory to unpack it", source->name);
   input->library = library;
   input->stop = stop;
-  enum vqct_status status = open_temporary(&unpacking.descriptor, error);
-  if (status == VQCT_OK)
-    status = begin(&unpacking, input, error);
-  if (status == VQCT_OK)
-    status = copy_blocks(&unpacking, &result->damage, error);
-  if (status == VQCT_OK)
-    status = mapped_file_of(unpacking.descriptor, source->name, &result->file, error);
+  enum vqct_status status;
+  if ((status = open_temporary(&unpacking.descriptor, error)) ||
+      (status = begin(&unpacking, input, error)) ||
+      (status = copy_blocks(&unpacking, &result->damage, error)) ||
+      (status = mapped_file_of(unpacking.descriptor, source->name, &result->file, error)))
+    goto done;
   result->checksum = (uint32_t)unpacking.checksum;
+done:
   if (unpacking.archive)
     library->read_free(unpacking.archive);
   if (unpacking.descriptor >= 0)

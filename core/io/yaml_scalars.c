@@ -1,3 +1,5 @@
+/* libyaml's events, and a stack of the mappings and lists that are open, each with its latest key:
+ * whether a scalar is a key or a value is told by the place alone. */
 #include "yaml_scalars.h"
 
 #include <stdbool.h>
