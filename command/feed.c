@@ -1,3 +1,5 @@
+/* A ring of decoded pictures (prefetch.h) over the list of names: each slot is made by some thread
+ * from its number alone, and taken in order. A picture that fails is an item with an error. */
 #include "feed.h"
 
 #include <stdlib.h>

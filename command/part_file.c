@@ -1,3 +1,5 @@
+/* Writes go to places, not to the end: what lies beyond `size` is left from an earlier run or from
+ * a write that failed, and does not count. */
 #include "part_file.h"
 
 #include <errno.h>

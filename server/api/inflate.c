@@ -1,3 +1,6 @@
+/* A compressed body may grow a thousandfold: room is made a step at a time, and each step is
+ * reserved from the bound on all bodies and checked against that of one before anything is written
+ * to it. */
 #include "body.h"
 
 #include <string.h>

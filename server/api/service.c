@@ -1,3 +1,5 @@
+/* What all routes share: how refusals are told, what is counted and logged once a request has
+ * ended, and when the service says that it is ready: while its workers turn. */
 #include "service.h"
 
 #include <math.h>

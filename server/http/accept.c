@@ -1,3 +1,5 @@
+/* Of the types that a route offers the one with the highest quality wins, the first where several
+ * have it; a type's quality is that of the range which names it most closely (RFC 9110, 12.5.1). */
 #include "accept.h"
 
 #include <stdlib.h>

@@ -1,3 +1,5 @@
+/* "All addresses" is one socket of IPv6 that takes IPv4 too, or one of IPv4 where there is no IPv6:
+ * two sockets would need two listeners. */
 #include "address.h"
 
 #include <errno.h>

@@ -46,13 +46,14 @@ enum vqct_status certificate_read(const char *chain_path, const char *key_path,
   if (!made)
     return error_set(error, VQCT_MEMORY, "no memory for a certificate");
   made->references = 1;
-  enum vqct_status status = read_text_file(chain_path, &made->chain, error);
-  if (status == VQCT_OK)
-    status = read_text_file(key_path, &made->key, error);
-  if (status == VQCT_OK && gnutls_certificate_allocate_credentials(&made->credentials) < 0)
-    status = error_set(error, VQCT_MEMORY, "no memory for a certificate");
-  if (status != VQCT_OK)
+  enum vqct_status status;
+  if ((status = read_text_file(chain_path, &made->chain, error)) ||
+      (status = read_text_file(key_path, &made->key, error)))
     goto fail;
+  if (gnutls_certificate_allocate_credentials(&made->credentials) < 0) {
+    status = error_set(error, VQCT_MEMORY, "no memory for a certificate");
+    goto fail;
+  }
   gnutls_datum_t chain = datum(made->chain), key = datum(made->key);
   int code =
       gnutls_certificate_set_x509_key_mem(made->credentials, &chain, &key, GNUTLS_X509_FMT_PEM);

@@ -1,3 +1,6 @@
+/* An answer leaves by libmicrohttpd, which a suspended exchange is handed back to first, or by hand
+ * where libmicrohttpd takes none. What ends an exchange early (its deadline, its client, the end of
+ * the server) fills in the reply and then answers as any other, so there is one way out. */
 #include "exchange.h"
 
 #include <poll.h>

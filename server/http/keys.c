@@ -1,3 +1,5 @@
+/* Only hashes are kept. A key is hashed and compared with all of them, each in the same time, so
+ * that how long it takes tells neither which one nor how much of it fits. */
 #include "keys.h"
 
 #include <ctype.h>

@@ -1,3 +1,6 @@
+/* A connection's deadline is that of what it is doing now: one timer looks at all of them, since a
+ * timer for each would be set and stopped with every piece that arrives. The end has four steps,
+ * each for who has outstayed the one before: close (to new connections), drain, refuse, stop. */
 #include "listener.h"
 
 #include <poll.h>

@@ -1,3 +1,5 @@
+/* Lines are whole in memory before any byte is written, and go out only as far as poll says that it
+ * will not wait; a line that is begun is finished before the next. */
 #include "log.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* The delimiter is searched with its line break, so that a part ends where its bytes do, and what
+ * only looks like a boundary within them stays data. */
 #define _GNU_SOURCE /* memmem */
 #include "multipart.h"
 

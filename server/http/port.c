@@ -1,3 +1,6 @@
+/* libmicrohttpd is run from the loop, by its epoll descriptor and by a timer that is set to what it
+ * asks for after every run. Connections are a list on which the oldest of a kind gives way where
+ * there are too many: unfinished handshakes, idle ones, and surplus ones that get a 503. */
 #include "port.h"
 
 #include <netdb.h>

@@ -1,3 +1,6 @@
+/* A series is found by its labels as text, in a list in the order of first use: families have a
+ * handful each, and all of it runs on one thread. Buckets are kept apart and summed when written.
+ */
 #include "registry.h"
 
 #include <math.h>

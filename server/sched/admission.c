@@ -1,3 +1,5 @@
+/* Three sums and one lock. A request that is all the server holds is let in whatever it asks for,
+ * or one that is larger than the bounds would be refused for ever. */
 #include "admission.h"
 
 const char *refusal_name(enum refusal refusal) {

@@ -1,3 +1,5 @@
+/* Nothing is allocated while a worker runs: its arrays have room for the largest batch. Its lock is
+ * held for counters and list work only, and never together with the queue's. */
 #include "worker.h"
 
 #include <pthread.h>
