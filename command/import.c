@@ -149,6 +149,9 @@ static enum vqct_status run_settings(const void *values, const struct options_fo
   if (status != VQCT_OK)
     return status;
   name_of_output(settings->output, name);
+  if ((settings->prior && (status = prior_convert(settings->prior, &prior, error))) ||
+      (settings->config && (status = model_config_read(settings->config, &config, error))))
+    goto done;
   struct exec exec = {.arena = arena};
   struct import_request request = {.path = found->operands[0],
                                    .name = settings->name ? settings->name : name,
@@ -161,9 +164,6 @@ static enum vqct_status run_settings(const void *values, const struct options_fo
                                    .distance = (enum import_distance)settings->distance,
                                    .ignore = settings->ignore.items,
                                    .ignored_patterns = settings->ignore.count};
-  if ((settings->prior && (status = prior_convert(settings->prior, &prior, error))) ||
-      (settings->config && (status = model_config_read(settings->config, &config, error))))
-    goto done;
   status = convert(settings, &request, &exec, error);
 done:
   prior_free(&prior);

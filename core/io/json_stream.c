@@ -196,7 +196,8 @@ static enum vqct_status read_unicode(struct json_stream *json, struct vqct_error
     point = 0x10000 + ((point - 0xd800) << 10) + (low - 0xdc00);
   }
   char bytes[4];
-  return text_append(json, bytes, utf8_encode(point, bytes), error);
+  size_t size = utf8_encode(point, bytes);
+  return text_append(json, bytes, size, error);
 }
 
 static enum vqct_status read_escape(struct json_stream *json, struct vqct_error *error) {

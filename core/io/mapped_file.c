@@ -1,5 +1,5 @@
-/* Both ways to a file's bytes end in a mapping, one of the file and one of memory that holds a copy,
- * so that whoever reads and closes need not know which it has. */
+/* Both ways to a file's bytes end in a mapping, one of the file and one of memory that holds a
+ * copy, so that whoever reads and closes need not know which it has. */
 #define _DEFAULT_SOURCE /* madvise: glibc's posix_madvise ignores this advice */
 
 #include "mapped_file.h"

@@ -1,5 +1,6 @@
-/* Every file of a checkpoint is a part, safetensors or PyTorch's; one table by name over all of them
- * says which part and which number a tensor is. An index is compared with what its parts hold. */
+/* Every file of a checkpoint is a part, safetensors or PyTorch's; one table by name over all of
+ * them says which part and which number a tensor is. An index is compared with what its parts hold.
+ */
 #include "tensor_files.h"
 
 #include <jansson.h>

@@ -1,5 +1,6 @@
-/* A tensor in a pickle is a call: _rebuild_tensor_v2(storage, offset, shape, stride, ...). Nothing is
- * called; the arguments are read where they stand, and checked before anything is computed of them. */
+/* A tensor in a pickle is a call: _rebuild_tensor_v2(storage, offset, shape, stride, ...). Nothing
+ * is called; the arguments are read where they stand, and checked before anything is computed of
+ * them. */
 #include "torch_tensor.h"
 
 #include <stdio.h>
