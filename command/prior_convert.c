@@ -33,9 +33,10 @@ static enum vqct_status convert(const void *values, const struct options_found *
   if (!settings->output)
     return error_set(error, VQCT_INVALID, "give --output FILE");
   enum vqct_status status = prior_convert(found->operands[0], &prior, error);
-  if (!status)
-    status = prior_write(settings->output, &prior, error);
-  if (!status)
+  if (status != VQCT_OK)
+    return status;
+  status = prior_write(settings->output, &prior, error);
+  if (status == VQCT_OK)
     printf("%s: %zu adjectives, %zu nouns, %zu numbers each, %zu edges\n", settings->output,
            prior.adjectives, prior.nouns, prior.dimension, prior.edge_count);
   prior_free(&prior);

@@ -195,19 +195,19 @@ static enum vqct_status open_index(struct tensor_files *files, struct vqct_error
           ? json_loadb((const char *)file.data, file.size, JSON_REJECT_DUPLICATES, &fault)
           : NULL;
   mapped_file_close(&file);
+  if (!root)
+    return error_set(error, VQCT_MODEL, "%s: not JSON of 1 byte to %zu MiB", files->path,
+                     INDEX_MAX >> 20);
   const json_t *map = json_object_get(root, "weight_map");
   files->part = calloc(PARTS_MAX, sizeof *files->part);
-  if (!root)
-    status = error_set(error, VQCT_MODEL, "%s: not JSON of 1 byte to %zu MiB", files->path,
-                       INDEX_MAX >> 20);
-  else if (!files->part)
+  if (!files->part) {
     status = exhausted(files->path, error);
-  if (!status)
-    status = open_shards(files, map, error);
-  if (!status)
-    status = list_tensors(files, error);
-  if (!status)
-    status = check_map(files, map, error);
+    goto done;
+  }
+  if ((status = open_shards(files, map, error)) || (status = list_tensors(files, error)))
+    goto done;
+  status = check_map(files, map, error);
+done:
   json_decref(root);
   return status;
 }
