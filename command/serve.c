@@ -48,13 +48,13 @@ static void choose_numbers(struct serve_options *options) {
 
 static enum vqct_status read_files(struct server *server, struct vqct_error *error) {
   const struct serve_options *options = &server->options;
-  enum vqct_status status = VQCT_OK;
-  if (options->api_keys)
-    status = keys_read(options->api_keys, &server->service.keys, error);
-  if (status == VQCT_OK && options->tls_certificate)
-    status =
-        certificate_read(options->tls_certificate, options->tls_key, &server->certificate, error);
-  return status;
+  enum vqct_status status;
+  if (options->api_keys &&
+      (status = keys_read(options->api_keys, &server->service.keys, error)) != VQCT_OK)
+    return status;
+  if (!options->tls_certificate)
+    return VQCT_OK;
+  return certificate_read(options->tls_certificate, options->tls_key, &server->certificate, error);
 }
 
 /* What the process needs before its first thread: neither a closed socket nor a reload that is
@@ -123,14 +123,15 @@ static enum vqct_status start_service(struct server *server, const struct model_
   service_begin_counters(service->registry);
   enum vqct_status status =
       model_specs_open(specs, options, &service->stop, &service->models, error);
-  for (size_t i = 0; status == VQCT_OK && i < service->models->count; i++)
+  if (status != VQCT_OK)
+    return status;
+  for (size_t i = 0; i < service->models->count; i++)
     service_begin_model(service, service->models->engines[i]->name);
-  if (status == VQCT_OK)
-    status = queue_new(&batch, workers, &service->queue, error);
-  if (status == VQCT_OK)
-    status = workers_new(&server->loop, service->queue, &batch, workers, request_job_done, service,
-                         &service->workers, error);
-  return status;
+  status = queue_new(&batch, workers, &service->queue, error);
+  if (status != VQCT_OK)
+    return status;
+  return workers_new(&server->loop, service->queue, &batch, workers, request_job_done, service,
+                     &service->workers, error);
 }
 
 static struct listener_options listener_settings(struct server *server) {

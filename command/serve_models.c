@@ -50,10 +50,9 @@ enum vqct_status model_specs_read(const struct option_list *list, struct model_s
   if (!specs->items)
     return error_set(error, VQCT_MEMORY, "no memory for the options");
   for (size_t i = 0; i < list->count; i++) {
-    enum vqct_status status = read_spec(list->items[i], &specs->items[i], arena, error);
-    if (status == VQCT_OK)
-      status = check_twice(specs, i, error);
-    if (status != VQCT_OK)
+    enum vqct_status status;
+    if ((status = read_spec(list->items[i], &specs->items[i], arena, error)) ||
+        (status = check_twice(specs, i, error)))
       return status;
   }
   return VQCT_OK;
@@ -82,20 +81,20 @@ enum vqct_status model_spec_open(const struct model_spec *spec, const struct ser
 enum vqct_status model_specs_open(const struct model_specs *specs,
                                   const struct serve_options *options, atomic_bool *stop,
                                   struct models **models, struct vqct_error *error) {
-  enum vqct_status status = VQCT_OK;
+  enum vqct_status status;
   size_t opened = 0;
   struct engine **engines = calloc(specs->count, sizeof(struct engine *));
   if (!engines)
     return error_set(error, VQCT_MEMORY, "no memory for the list of models");
-  while (opened < specs->count && status == VQCT_OK) {
-    status = model_spec_open(&specs->items[opened], options, stop, &engines[opened], error);
-    opened += status == VQCT_OK;
-  }
-  if (status == VQCT_OK)
-    status = models_new(engines, opened, models, error);
-  else
-    while (opened)
-      engine_release(engines[--opened]);
+  for (; opened < specs->count; opened++)
+    if ((status = model_spec_open(&specs->items[opened], options, stop, &engines[opened], error)))
+      goto failed;
+  status = models_new(engines, opened, models, error);
+  free(engines);
+  return status;
+failed:
+  while (opened)
+    engine_release(engines[--opened]);
   free(engines);
   return status;
 }

@@ -1,3 +1,5 @@
+/* All memory that a model needs while it serves is made when it is opened, so that a model which
+ * does not fit is refused there and not in the middle of a request. */
 #include "engine.h"
 
 #include <ctype.h>
@@ -35,18 +37,18 @@ static bool is_set(void *flag) {
 static enum vqct_status make_sessions(struct engine *engine, const struct engine_options *options,
                                       struct vqct_error *error) {
   unsigned threads = options->threads;
-  enum vqct_status status = VQCT_OK;
-  for (unsigned i = 0; i < engine->workers && status == VQCT_OK; i++)
-    status =
-        vqct_session_new(engine->model, threads / engine->workers, &engine->sessions[i], error);
-  if (status == VQCT_OK && engine->workers > 1)
-    status = vqct_session_new(engine->model, threads, &engine->together, error);
-  if (status != VQCT_OK)
-    return status;
-  for (unsigned i = 0; i < engine->workers; i++)
+  enum vqct_status status;
+  for (unsigned i = 0; i < engine->workers; i++) {
+    unsigned share = threads / engine->workers;
+    if ((status = vqct_session_new(engine->model, share, &engine->sessions[i], error)) != VQCT_OK)
+      return status;
     vqct_session_stop_when(engine->sessions[i], is_set, options->stop);
-  if (engine->together)
-    vqct_session_stop_when(engine->together, is_set, options->stop);
+  }
+  if (engine->workers == 1)
+    return VQCT_OK;
+  if ((status = vqct_session_new(engine->model, threads, &engine->together, error)) != VQCT_OK)
+    return status;
+  vqct_session_stop_when(engine->together, is_set, options->stop);
   return VQCT_OK;
 }
 

@@ -1,3 +1,5 @@
+/* Lists are short, so names and checksums are found by walking; a list of one reference each on its
+ * engines is what keeps a model open while any request may still look it up. */
 #include "models.h"
 
 #include <stdlib.h>
@@ -19,19 +21,23 @@ static enum vqct_status check(struct engine *const *engines, size_t count,
 
 enum vqct_status models_new(struct engine *const *engines, size_t count, struct models **models,
                             struct vqct_error *error) {
+  *models = NULL;
   enum vqct_status status = check(engines, count, error);
-  *models = status == VQCT_OK ? malloc(sizeof **models + count * sizeof *engines) : NULL;
-  if (status == VQCT_OK && !*models)
+  if (status != VQCT_OK)
+    goto failed;
+  *models = malloc(sizeof **models + count * sizeof *engines);
+  if (!*models) {
     status = error_set(error, VQCT_MEMORY, "no memory for the list of models");
-  if (status != VQCT_OK) {
-    for (size_t i = 0; i < count; i++)
-      engine_release(engines[i]);
-    return status;
+    goto failed;
   }
   (*models)->references = 1;
   (*models)->count = count;
   memcpy((*models)->engines, engines, count * sizeof *engines);
   return VQCT_OK;
+failed:
+  for (size_t i = 0; i < count; i++)
+    engine_release(engines[i]);
+  return status;
 }
 
 struct models *models_retain(struct models *models) {

@@ -1,3 +1,8 @@
+/* Fair shares without timers: each model, and each operation of it, counts the cost of what workers
+ * took, and the one that has had least is served. One that wakes starts level with those that wait,
+ * so that a rest saves nothing up. A batch is the oldest job and whatever fits it, further back
+ * too.
+ */
 #include "queue.h"
 
 #include <math.h>
