@@ -76,7 +76,7 @@ static void set_name(struct engine *engine, const char *given) {
   const char *name = given ? given : engine->info->name;
   size_t length = 0;
   engine->named = given != NULL;
-  for (; name[length] && length < ENGINE_NAME_MAX; length++)
+  for (; length < ENGINE_NAME_MAX && name[length]; length++)
     engine->name[length] = is_name_character(name[length]) ? name[length] : '_';
   engine->name[length] = '\0';
   if (!isalnum((unsigned char)*engine->name))
