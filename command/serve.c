@@ -245,31 +245,32 @@ static void server_free(struct server *server) {
   uv_loop_close(&server->loop);
 }
 
+static enum vqct_status start(struct server *server, const struct model_specs *specs,
+                              struct vqct_error *error) {
+  enum vqct_status status;
+  if ((status = start_service(server, specs, error)) || (status = start_listeners(server, error)) ||
+      (status = watch_follow(&server->watch, error)))
+    return status;
+  start_signals(server);
+  log_start(server);
+  return VQCT_OK;
+}
+
 static enum vqct_status run_server(struct server *server, struct arena *arena,
                                    struct vqct_error *error) {
   struct model_specs specs;
-  enum vqct_status status = model_specs_read(&server->options.model, &specs, arena, error);
-  if (status == VQCT_OK)
-    status = check_options(&server->options, error);
-  if (status == VQCT_OK && server->options.watch)
+  enum vqct_status status;
+  if ((status = model_specs_read(&server->options.model, &specs, arena, error)) ||
+      (status = check_options(&server->options, error)))
+    return status;
+  if (server->options.watch)
     server_watch(server, &specs);
-  if (status == VQCT_OK)
-    status = read_files(server, error);
-  if (status != VQCT_OK)
+  if ((status = read_files(server, error)))
     return status;
   choose_numbers(&server->options);
   set_up_process(&server->options);
-  status = start_service(server, &specs, error);
-  if (status == VQCT_OK)
-    status = start_listeners(server, error);
-  if (status == VQCT_OK)
-    status = watch_follow(&server->watch, error);
-  if (status == VQCT_OK) {
-    start_signals(server);
-    log_start(server);
-  } else {
+  if ((status = start(server, &specs, error)))
     stop_early(server);
-  }
   uv_run(&server->loop, UV_RUN_DEFAULT);
   return status;
 }

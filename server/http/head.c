@@ -1,3 +1,5 @@
+/* Lines are checked and counted one after the other, and what stays of each is written back at
+ * once; how the counts fit together is judged when all are known. The first fault ends it. */
 #define _GNU_SOURCE /* memrchr */
 #include "head.h"
 

@@ -1,3 +1,5 @@
+/* One buffer a connection: bytes come in at its end, are checked in its middle and taken from its
+ * front, so that what libmicrohttpd gets has been checked in the very place that it reads. */
 #include "intake.h"
 
 #include <errno.h>
