@@ -10,6 +10,7 @@
 #include "error.h"
 #include "progress.h"
 #include "rng.h"
+#include "signals.h"
 #include "vqct/model.h"
 
 #define RUNS_MAX 1000
@@ -245,6 +246,7 @@ static enum vqct_status bench_threads(const struct vqct_model *model,
     enum vqct_status status = vqct_session_new(model, plan->threads[i], &c.session, error);
     if (status != VQCT_OK)
       return status;
+    vqct_session_stop_when(c.session, signals_stopping.asked, NULL);
     status = bench_batches(&c, plan->threads[i], settings, plan, error);
     vqct_session_free(c.session);
     if (status != VQCT_OK)
@@ -279,6 +281,7 @@ static enum vqct_status bench(const void *values, const struct options_found *fo
   struct plan plan = {0};
   struct vqct_model *model;
   enum vqct_status status;
+  signals_catch();
   if ((status = make_plan(settings, arena, &plan, error)) ||
       (status = vqct_model_open(found->operands[0], &model, error)))
     return status;

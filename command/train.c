@@ -1,6 +1,6 @@
 /* vqct train: from photographs and a prior to a model.
  *
- * SIGTERM and SIGINT ask for a checkpoint and an end after the current step. */
+ * SIGTERM and SIGINT ask for a checkpoint and an end. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -105,7 +105,7 @@ static enum vqct_status rows_backward(const struct image *image, const struct at
   enum vqct_status status = VQCT_OK;
   for (size_t i = 0; i < sizeof before / sizeof *before && status == VQCT_OK; i++)
     status = gemm_run(&before[i], exec);
-  pool_run(exec->pool, count, row_backward, (void *)rows);
+  exec_run(exec, count, row_backward, (void *)rows);
   for (size_t i = 0; i < sizeof after / sizeof *after && status == VQCT_OK; i++)
     status = gemm_run(&after[i], exec);
   return status;

@@ -274,6 +274,8 @@ enum vqct_status chain_backward(const struct chain *chain, const struct block_ta
     float *into = i == first ? dx : buffer[i % 2];
     const struct block_pass pass = {&chain->block[i], parameters, &tape[0].input, dcodes, exec};
     status = block_backward(&pass, &tape[i], dy, into, error);
+    if (status == VQCT_OK && exec_stopped(exec))
+      status = error_set(error, VQCT_INTERRUPTED, "stopped while gradients were computed");
     dy = into;
   }
   if (status == VQCT_OK && dx)

@@ -75,6 +75,7 @@ enum vqct_status checkpoint_save(const char *path, const struct trainer *t,
       {"codes", codes},
       {"best", best},
       {"best_of", extra->best_of},
+      {"validation_due", extra->due ? "1" : "0"},
   };
   enum vqct_status status =
       safetensors_save(path, tensors, count, texts, sizeof texts / sizeof *texts, error);
@@ -186,6 +187,7 @@ static enum vqct_status read_all(const struct checkpoint_reading *reading, struc
     optimizer_start_average(&t->generator);
   extra->best = strtod(text_of(reading, "best"), NULL);
   snprintf(extra->best_of, sizeof extra->best_of, "%s", text_of(reading, "best_of"));
+  extra->due = !strcmp(text_of(reading, "validation_due"), "1");
   return VQCT_OK;
 }
 

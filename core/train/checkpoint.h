@@ -13,6 +13,7 @@
 struct checkpoint_extra {
   char best_of[64];       /* what best measures; another stage may measure something else */
   double best;            /* the best validation so far; infinite before the first */
+  bool due;               /* stopped before the validation of its step */
   bool new_discriminator; /* reading: the file has none, so the trainer keeps its first weights */
   bool new_average;       /* reading: the file has none, so it starts from the weights read */
 };

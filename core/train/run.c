@@ -1,6 +1,7 @@
 /* One thread, the caller's, takes the steps; only the loader's threads run beside it. All
  * processes of a job take the same way through the loop, since each sum over them waits for all:
- * whether to stop is such a sum, and the leader alone validates and writes. */
+ * whether to stop is such a sum, and the leader alone validates and writes. One process alone stops
+ * within a step too, and takes it anew when it goes on. */
 #include "run.h"
 
 #include <inttypes.h>
@@ -37,18 +38,17 @@ static enum vqct_status one_step(struct run *run, struct run_interval *interval)
 }
 
 /* What is due after a step: validation, then checkpoints. */
-static enum vqct_status after_step(struct run *run, struct run_interval *interval, bool end) {
+static enum vqct_status after_step(struct run *run, struct run_interval *interval) {
   const struct run_settings *s = run->settings;
-  uint64_t step = run->trainer->step;
-  bool validate = end || (s->validate_every && step % s->validate_every == 0);
-  bool keep = end || validate || (s->checkpoint_every && step % s->checkpoint_every == 0);
+  bool keep = run->due || (s->checkpoint_every && run->trainer->step % s->checkpoint_every == 0);
   bool better = false;
   double begin = run_seconds();
   enum vqct_status status;
   if (!run_leads(run))
     return VQCT_OK;
-  if (validate && (status = run_validate(run, &better)) != VQCT_OK)
+  if (run->due && (status = run_validate(run, &better)) != VQCT_OK)
     return status;
+  run->due = false;
   if (better && (status = run_save(run, RUN_BEST)) != VQCT_OK)
     return status;
   if (keep && (status = run_save(run, RUN_LAST)) != VQCT_OK)
@@ -59,13 +59,14 @@ static enum vqct_status after_step(struct run *run, struct run_interval *interva
 
 /* Whether any process was asked to stop: all of them end after the same step. */
 static bool asked_to_stop(const struct run *run) {
-  double stop = run->hooks->stopping && run->hooks->stopping(run->hooks->context);
+  double stop = run->stop.asked && run->stop.asked(run->stop.context);
   if (run->reduction)
     run->reduction->sum(run->reduction->context, &stop, 1);
   return stop > 0;
 }
 
-/* A run that is asked to stop leaves a checkpoint and no validation. */
+/* A run that is asked to stop leaves a checkpoint, of the last step that was whole, and no
+ * validation. */
 static enum vqct_status stop(struct run *run) {
   enum vqct_status status = run_leads(run) ? run_save(run, RUN_LAST) : VQCT_OK;
   if (status != VQCT_OK)
@@ -79,19 +80,16 @@ static enum vqct_status loop(struct run *run) {
   struct trainer *t = run->trainer;
   struct run_interval interval = {.since = run_seconds()};
   uint64_t last = s->until && s->until < s->steps ? s->until : s->steps;
-  while (t->step < last) {
-    enum vqct_status status = one_step(run, &interval);
-    if (status != VQCT_OK)
-      return status;
+  enum vqct_status status = run->due ? after_step(run, &interval) : VQCT_OK;
+  while (status == VQCT_OK && t->step < last && (status = one_step(run, &interval)) == VQCT_OK) {
     bool end = t->step == s->steps, stopped = asked_to_stop(run) || t->step == last;
+    run->due = end || (s->validate_every && t->step % s->validate_every == 0);
     bool log = end || (s->log_every && t->step % s->log_every == 0);
     if (log && (status = run_log(run, &interval)) != VQCT_OK)
       return status;
-    status = stopped && !end ? stop(run) : after_step(run, &interval, end);
-    if (status != VQCT_OK)
-      return status;
+    status = stopped && !end ? VQCT_INTERRUPTED : after_step(run, &interval);
   }
-  return VQCT_OK;
+  return status == VQCT_INTERRUPTED ? stop(run) : status;
 }
 
 enum vqct_status run_training(const struct run_settings *settings,
@@ -104,6 +102,8 @@ enum vqct_status run_training(const struct run_settings *settings,
                     .folder = -1,
                     .started = run_seconds(),
                     .error = error};
+  if (hooks->stopping)
+    run.stop = (struct exec_stop){hooks->stopping, hooks->context};
   enum vqct_status status = run_open(&run);
   if (status != VQCT_OK)
     goto done;

@@ -17,7 +17,7 @@ static void describe_best(const struct run *run, char text[64]) {
 }
 
 enum vqct_status run_save(struct run *run, enum run_file file) {
-  struct checkpoint_extra extra = {.best = run->best};
+  struct checkpoint_extra extra = {.best = run->best, .due = run->due};
   describe_best(run, extra.best_of);
   return checkpoint_save(run->path[file], run->trainer, &extra, run->error);
 }
@@ -40,6 +40,7 @@ enum vqct_status run_resume(struct run *run) {
   describe_best(run, measured);
   bool comparable = !*extra.best_of || strcmp(extra.best_of, measured) == 0; /* "": not recorded */
   run->best = comparable ? extra.best : INFINITY;
+  run->due = extra.due;
   char place[96];
   snprintf(place, sizeof place, "goes on from step %" PRIu64 " of %" PRIu64, run->trainer->step,
            run->settings->steps);

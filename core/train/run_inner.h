@@ -42,6 +42,8 @@ struct run {
   float *batch; /* the largest micro-batch */
   double best;  /* the best validation so far: LPIPS, or -PSNR without it */
   double started;
+  struct exec_stop stop; /* by the hooks; within a step, too, where there is one process */
+  bool due;              /* a validation that has not been yet */
   struct vqct_error *error;
 };
 

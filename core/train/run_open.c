@@ -83,7 +83,7 @@ static uint64_t greatest_common_divisor(uint64_t a, uint64_t b) {
 /* What is not listed of a set is told once, by the first process. */
 static enum vqct_status open_set(struct run *run, const char *const *paths, size_t count,
                                  struct pictures **set) {
-  const struct shard_stop stop = {run->hooks->stopping, run->hooks->context};
+  const struct shard_stop stop = {run->stop.asked, run->stop.context};
   enum vqct_status status = pictures_open(paths, count, PICTURES_BAD_APART, &stop, set, run->error);
   if (status != VQCT_OK || (run->reduction && run->reduction->rank))
     return status;
@@ -189,8 +189,11 @@ static enum vqct_status make_trainer(struct run *run) {
   enum vqct_status status = pool_new(s->threads, &run->pool, run->error);
   if (status != VQCT_OK)
     return status;
-  return trainer_new(&run->config, &s->trainer, s->prior ? &run->codes : NULL, run->perceptual,
-                     run->reduction, run->pool, &run->trainer, run->error);
+  status = trainer_new(&run->config, &s->trainer, s->prior ? &run->codes : NULL, run->perceptual,
+                       run->reduction, run->pool, &run->trainer, run->error);
+  if (status == VQCT_OK && run->stop.asked && !run->reduction)
+    run->trainer->stoppable.stop = &run->stop;
+  return status;
 }
 
 static enum vqct_status open_lists(struct run *run) {

@@ -75,8 +75,10 @@ static enum vqct_status measure(struct validation *v, struct vqct_image *origina
   if (status != VQCT_OK)
     goto done;
   evaluation_count(&v->sums, v->tokens, run->trainer->quantizer.planes, v->positions);
-  status =
-      evaluation_add(&v->sums, original, &made, run->perceptual, &run->trainer->exec, run->error);
+  status = evaluation_add(&v->sums, original, &made, run->perceptual, &run->trainer->stoppable,
+                          run->error);
+  if (exec_stopped(&run->trainer->stoppable))
+    status = error_set(run->error, VQCT_INTERRUPTED, "stopped within a validation");
   if (status != VQCT_OK || v->shown == SHEET_PICTURES)
     goto done;
   v->sheet[v->shown] = *original;

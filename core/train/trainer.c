@@ -140,7 +140,7 @@ enum vqct_status trainer_new(const struct model_config *config,
   if (!t)
     return error_set(error, VQCT_MEMORY, "no memory for a trainer");
   arena_init(&t->arena, 0);
-  t->exec = (struct exec){.pool = pool, .arena = &t->arena};
+  t->exec = t->stoppable = (struct exec){.pool = pool, .arena = &t->arena};
   t->config = *config;
   t->settings = *settings;
   t->settings.discriminator.image_channels = config->image_channels;
@@ -216,7 +216,7 @@ void trainer_clear_counts(struct trainer *t) {
 static enum vqct_status choose_codes(struct trainer *t, const struct activation *x,
                                      struct activation *z, uint32_t *tokens,
                                      struct vqct_error *error) {
-  enum vqct_status status = chain_forward(&t->network->encoder, x, z, NULL, &t->exec, error);
+  enum vqct_status status = chain_forward(&t->network->encoder, x, z, NULL, &t->stoppable, error);
   if (status != VQCT_OK)
     return status;
   size_t positions = (size_t)(z->images * z->height * z->width);
@@ -243,7 +243,7 @@ enum vqct_status trainer_reconstruct(struct trainer *t, float *x, int images, in
   enum vqct_status status = choose_codes(t, &in, &z, tokens, error);
   if (status != VQCT_OK || !y)
     goto done;
-  status = chain_forward(&t->network->decoder, &z, &out, NULL, &t->exec, error);
+  status = chain_forward(&t->network->decoder, &z, &out, NULL, &t->stoppable, error);
   if (status == VQCT_OK)
     memcpy(y, out.data, (size_t)images * activation_image_size(&out) * sizeof *y);
 done:

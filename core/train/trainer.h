@@ -52,14 +52,15 @@ struct trainer {
   const struct reduction *reduction;   /* the caller's; NULL: one process */
   struct quantizer quantizer;
   struct ema_codebook ema;
-  size_t codes;       /* N */
-  float *codebook;    /* N,d: of the last transfer */
-  float *dcodes;      /* N,d: gradients since the last step */
-  uint64_t *counts;   /* N: how often a code was chosen since trainer_clear_counts */
-  uint64_t counted;   /* positions that counts are over */
-  uint64_t step;      /* steps taken */
-  struct arena arena; /* of exec */
-  struct exec exec;
+  size_t codes;             /* N */
+  float *codebook;          /* N,d: of the last transfer */
+  float *dcodes;            /* N,d: gradients since the last step */
+  uint64_t *counts;         /* N: how often a code was chosen since trainer_clear_counts */
+  uint64_t counted;         /* positions that counts are over */
+  uint64_t step;            /* steps taken */
+  struct arena arena;       /* of exec */
+  struct exec exec;         /* of what must be done whole */
+  struct exec stoppable;    /* of what its stop may end early; NULL until the caller sets one */
   struct vqct_error *error; /* of the call that is running */
 };
 
@@ -77,7 +78,8 @@ void trainer_free(struct trainer *trainer);
 
 /** Adds the gradients of one micro-batch x (N,H,W,C in [-1,1], only read) as one of `parts` of a
  * step, and its losses to *losses, which the first part clears. Errors: NOT_FINITE (naming what),
- * INVALID (the picture's size), MEMORY. */
+ * INVALID (the picture's size), MEMORY; INTERRUPTED (stoppable's stop): the weights are those of
+ * the step before, and the step can only be begun anew. */
 enum vqct_status trainer_accumulate(struct trainer *trainer, float *x, int images, int height,
                                     int width, int part, int parts,
                                     struct vqct_train_losses *losses, struct vqct_error *error);
@@ -100,7 +102,7 @@ enum vqct_status trainer_pack(struct trainer *trainer, struct vqct_error *error)
 enum vqct_status trainer_load(struct trainer *trainer, bool average, struct vqct_error *error);
 
 /** Reconstructs x (N,H,W,C, only read) into y with the weights that are loaded; tokens (P,T) may be
- * NULL, and so may y, where only they are wanted. Errors: NOT_FINITE, MEMORY. */
+ * NULL, and so may y, where only they are wanted. Errors: NOT_FINITE, MEMORY, INTERRUPTED. */
 enum vqct_status trainer_reconstruct(struct trainer *trainer, float *x, int images, int height,
                                      int width, float *y, uint32_t *tokens,
                                      struct vqct_error *error);

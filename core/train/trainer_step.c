@@ -95,7 +95,7 @@ static enum vqct_status choose_codes(struct micro_batch *b) {
 
 static enum vqct_status forward(struct micro_batch *b) {
   struct trainer *t = b->t;
-  const struct exec *exec = &t->exec;
+  const struct exec *exec = &t->stoppable;
   const struct chain *encoder = &t->network->encoder, *decoder = &t->network->decoder;
   b->encoder = arena_calloc(exec->arena, (size_t)encoder->blocks, sizeof *b->encoder);
   b->decoder = arena_calloc(exec->arena, (size_t)decoder->blocks, sizeof *b->decoder);
@@ -123,7 +123,7 @@ static enum vqct_status reconstruction(struct micro_batch *b) {
   if (t->perceptual) {
     status = perceptual_loss(t->perceptual, b->x.data, b->y.data, b->x.images, b->x.height,
                              b->x.width, (float)s->perceptual_weight * b->scale, &perceptual, b->dy,
-                             &t->exec, b->error);
+                             &t->stoppable, b->error);
     if (status != VQCT_OK)
       return status;
   }
@@ -146,7 +146,7 @@ static enum vqct_status last_weight_norm(const struct micro_batch *b, const floa
   if (!gradient)
     return no_memory(b);
   enum vqct_status status = chain_last_weight_gradient(&t->network->decoder, b->decoder, dy,
-                                                       gradient, &t->exec, b->error);
+                                                       gradient, &t->stoppable, b->error);
   if (status == VQCT_OK) {
     if (t->reduction)
       t->reduction->sum_float(t->reduction->context, gradient, count);
@@ -185,7 +185,7 @@ static enum vqct_status deceive(const struct micro_batch *b, const struct discri
   if (!dy)
     return no_memory(b);
   enum vqct_status status = discriminator_backward(t->discriminator, made, dlogit, NULL, dy,
-                                                   t->reduction, &t->exec, b->error);
+                                                   t->reduction, &t->stoppable, b->error);
   if (status != VQCT_OK)
     return status;
   status = adaptive_weight(b, dy, &weight);
@@ -205,17 +205,18 @@ static enum vqct_status judge(const struct micro_batch *b, const struct discrimi
   struct trainer *t = b->t;
   struct discriminator_pass real;
   double loss = loss_hinge(HINGE_MADE, made->logit, made->logits, 0.5F * b->scale, dlogit);
-  enum vqct_status status = discriminator_backward(
-      t->discriminator, made, dlogit, t->judge.gradients, NULL, t->reduction, &t->exec, b->error);
+  enum vqct_status status =
+      discriminator_backward(t->discriminator, made, dlogit, t->judge.gradients, NULL, t->reduction,
+                             &t->stoppable, b->error);
   if (status != VQCT_OK)
     return status;
   status = discriminator_forward(t->discriminator, b->x.data, b->x.images, b->x.height, b->x.width,
-                                 t->reduction, &real, &t->exec, b->error);
+                                 t->reduction, &real, &t->stoppable, b->error);
   if (status != VQCT_OK)
     return status;
   loss += loss_hinge(HINGE_REAL, real.logit, real.logits, 0.5F * b->scale, dlogit);
   status = discriminator_backward(t->discriminator, &real, dlogit, t->judge.gradients, NULL,
-                                  t->reduction, &t->exec, b->error);
+                                  t->reduction, &t->stoppable, b->error);
   if (status != VQCT_OK)
     return status;
   b->losses->discriminator += 0.5 * loss * (double)b->scale;
@@ -228,7 +229,7 @@ static enum vqct_status adversary(const struct micro_batch *b) {
   struct arena_mark begin = arena_mark(t->exec.arena);
   enum vqct_status status =
       discriminator_forward(t->discriminator, b->y.data, b->y.images, b->y.height, b->y.width,
-                            t->reduction, &made, &t->exec, b->error);
+                            t->reduction, &made, &t->stoppable, b->error);
   if (status != VQCT_OK)
     goto done;
   float *dlogit = take(b, made.logits);
@@ -256,8 +257,8 @@ static enum vqct_status backward(const struct micro_batch *b) {
   float *dz = take(b, size_of(&b->z));
   if (!dz)
     return no_memory(b);
-  enum vqct_status status =
-      chain_backward(&t->network->decoder, b->decoder, &parameters, b->dy, dz, &t->exec, b->error);
+  enum vqct_status status = chain_backward(&t->network->decoder, b->decoder, &parameters, b->dy, dz,
+                                           &t->stoppable, b->error);
   if (status != VQCT_OK)
     return status;
   float *dcodes = t->transfer ? t->dcodes : NULL;
@@ -272,7 +273,7 @@ static enum vqct_status backward(const struct micro_batch *b) {
   status = check_finite(b, loss, "the codebook loss");
   if (status != VQCT_OK)
     return status;
-  return chain_backward(&t->network->encoder, b->encoder, &parameters, dz, NULL, &t->exec,
+  return chain_backward(&t->network->encoder, b->encoder, &parameters, dz, NULL, &t->stoppable,
                         b->error);
 }
 
@@ -288,22 +289,30 @@ static enum vqct_status begin_step(struct trainer *t, struct vqct_error *error) 
   return VQCT_OK;
 }
 
+/* What a part of a micro-batch came to: once it is to stop its numbers mean nothing. */
+static enum vqct_status unless_stopped(const struct micro_batch *b, enum vqct_status status) {
+  if (!exec_stopped(&b->t->stoppable))
+    return status;
+  return error_set(b->error, VQCT_INTERRUPTED, "stopped within step %llu",
+                   (unsigned long long)b->t->step);
+}
+
 /* One micro-batch there and back; number: of it in the whole run of this process. */
 static enum vqct_status pass_through(struct micro_batch *b, uint64_t number) {
   struct trainer *t = b->t;
   b->number =
       t->reduction ? number * (uint64_t)t->reduction->ranks + (uint64_t)t->reduction->rank : number;
-  enum vqct_status status = forward(b);
+  enum vqct_status status = unless_stopped(b, forward(b));
   if (status != VQCT_OK)
     return status;
   if (!(b->dy = arena_calloc(&t->arena, size_of(&b->y), sizeof *b->dy)))
     return no_memory(b);
-  status = reconstruction(b);
+  status = unless_stopped(b, reconstruction(b));
   if (status != VQCT_OK)
     return status;
-  if (is_adversarial(t) && (status = adversary(b)) != VQCT_OK)
+  if (is_adversarial(t) && (status = unless_stopped(b, adversary(b))) != VQCT_OK)
     return status;
-  status = backward(b);
+  status = unless_stopped(b, backward(b));
   if (status != VQCT_OK || t->transfer)
     return status;
   status = ema_codebook_update(&t->ema, &t->quantizer, b->z.data, b->tokens, b->positions, number,
@@ -334,7 +343,11 @@ enum vqct_status trainer_accumulate(struct trainer *t, float *x, int images, int
       return status;
   }
   struct arena_mark mark = arena_mark(&t->arena);
+  const struct exec_stop *stop = t->stoppable.stop;
+  if (!t->transfer && part > 0) /* the codes have moved: to the end of the step */
+    t->stoppable.stop = NULL;
   enum vqct_status status = pass_through(&batch, t->step * (uint64_t)parts + (uint64_t)part);
+  t->stoppable.stop = stop;
   arena_release(&t->arena, mark);
   return status;
 }

@@ -70,7 +70,10 @@ struct vqct_train_hooks {
   void (*progress)(void *context, const struct vqct_train_progress *progress);
   void (*validated)(void *context, uint64_t step, const struct vqct_evaluation *result);
   void (*message)(void *context, const char *message); /* one sentence about something unusual */
-  bool (*stopping)(void *context); /* after every step; true: write a checkpoint and end */
+  /* called often and by any of the run's threads, within a step unless this is one of several
+   * processes; true, which it must then go on saying: write a checkpoint of the last whole step and
+   * end */
+  bool (*stopping)(void *context);
   void *context;
 };
 

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import re
 import resource
 import shutil
 import signal
@@ -592,6 +593,18 @@ class Others(CommandTest):
         self.assertFails(vqct("bench", self.model, "--size", 30), INVALID, "30")
         self.assertFails(vqct("bench", self.model, "-b", "0"), INVALID, "--batch '0'")
         self.assertFails(vqct("bench", self.model, "-b", ","), INVALID, "--batch")
+
+    def test_bench_hears_signals(self):
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            process = subprocess.Popen([VQCT, "bench", self.model, "--seconds", "1h"],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                       preexec_fn=lambda: signal.signal(sign, signal.SIG_IGN))
+            caught = 0
+            while not caught & 1 << sign - 1:
+                with open(f"/proc/{process.pid}/status") as file:
+                    caught = int(re.search(r"^SigCgt:\s*(\w+)", file.read(), re.M)[1], 16)
+            process.send_signal(sign)
+            self.assertEqual(process.wait(600), INTERRUPTED)
 
     def test_help(self):
         for command in ("encode", "decode", "reconstruct", "bench"):

@@ -324,7 +324,7 @@ enum vqct_status gradient_both(const struct gradient *g, const float *weight, fl
   struct arena_mark mark = arena_mark(exec->arena);
   enum vqct_status status = VQCT_MEMORY;
   if (pack_weights(&job, weight, exec) && take_memory(&job, exec)) {
-    pool_run(exec->pool, job.groups, group_task, &job);
+    exec_run(exec, job.groups, group_task, &job);
     pool_run(exec->pool, (size_t)s->out_channels, add_output_channel, &job);
     status = VQCT_OK;
   }

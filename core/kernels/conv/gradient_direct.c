@@ -95,7 +95,7 @@ static void run_bands(struct band_job *job, int band_rows, const struct exec *ex
       job->rows = g->height - job->row < band_rows ? g->height - job->row : band_rows;
       size_t lines = (size_t)((job->rows - 1) * g->shape->stride + g->shape->kernel);
       pool_run(exec->pool, lines, read_row, job);
-      pool_run(exec->pool, parts, multiply_part, job);
+      exec_run(exec, parts, multiply_part, job);
     }
   pool_run(exec->pool, job->out, add_output_channel, job);
 }

@@ -135,9 +135,9 @@ static void run_bands(struct band_job *job, const struct exec *exec) {
     job->tiles = tiles_before(job, job->first + job->count);
     pool_run(exec->pool, job->count, read_block, job);
     if (job->sums)
-      pool_run(exec->pool, WINOGRAD_POINTS, multiply_point, job);
+      exec_run(exec, WINOGRAD_POINTS, multiply_point, job);
     else
-      pool_run(exec->pool, parts, add_part, job);
+      exec_run(exec, parts, add_part, job);
   }
   if (job->sums)
     pool_run(exec->pool, out, add_output_channel, job);

@@ -1,6 +1,7 @@
 /* The public interface of training: its defaults and ranges are the command's, and a run through it
  * makes a model that opens. */
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,13 +180,13 @@ static bool on_stopping(void *context) {
 }
 
 START_TEST(a_run_stops_goes_on_and_makes_a_model) {
-  struct seen seen = {.stop_after = 1}; /* asked before the second step's line */
+  struct seen seen = {.stop_after = 1}; /* within the second step */
   struct vqct_train_hooks hooks = {.progress = on_progress,
                                    .validated = on_validated,
                                    .stopping = on_stopping,
                                    .context = &seen};
   ck_assert_int_eq(vqct_train(&settings, &hooks, &error), VQCT_INTERRUPTED);
-  ck_assert_int_eq(seen.lines, 2);
+  ck_assert_int_eq(seen.lines, 1);
   ck_assert_int_eq(seen.validations, 0);
   ck_assert_int_eq(vqct_train(&settings, &hooks, &error), VQCT_INVALID); /* a run is there */
   seen.stop_after = 0;
@@ -275,13 +276,11 @@ static void change(const char *name, double value) {
   ck_abort_msg("%s", name);
 }
 
-/* Trains in a folder of its own and reads the checkpoint. */
-static struct vqct_bytes checkpoint_of(size_t number, const char *name) {
+/* The checkpoint of the run. */
+static struct vqct_bytes read_checkpoint(void) {
   struct vqct_bytes bytes = {0};
   char path[96];
-  snprintf(run, sizeof run, "%s/%zu-%.24s", folder, number, name);
   snprintf(path, sizeof path, "%s/last.safetensors", run);
-  ck_assert_msg(vqct_train(&settings, NULL, &error) == VQCT_OK, "%s: %s", name, error.message);
   FILE *file = fopen(path, "rb");
   ck_assert_ptr_nonnull(file);
   ck_assert_int_eq(fseek(file, 0, SEEK_END), 0);
@@ -291,6 +290,13 @@ static struct vqct_bytes checkpoint_of(size_t number, const char *name) {
   ck_assert_uint_eq(fread(bytes.data, 1, bytes.size, file), bytes.size);
   fclose(file);
   return bytes;
+}
+
+/* Trains in a folder of its own and reads the checkpoint. */
+static struct vqct_bytes checkpoint_of(size_t number, const char *name) {
+  snprintf(run, sizeof run, "%s/%zu-%.24s", folder, number, name);
+  ck_assert_msg(vqct_train(&settings, NULL, &error) == VQCT_OK, "%s: %s", name, error.message);
+  return read_checkpoint();
 }
 
 static bool same(const struct vqct_bytes *a, const struct vqct_bytes *b) {
@@ -333,6 +339,65 @@ START_TEST(every_setting_counts) {
 }
 END_TEST
 
+/* ---- stopping anywhere ----------------------------------------------------------------------- */
+
+struct patience {
+  atomic_uint asked;
+  unsigned most; /* questions that are answered with no */
+  int validations;
+};
+
+static bool on_impatient(void *context) {
+  struct patience *patience = context;
+  return atomic_fetch_add(&patience->asked, 1) >= patience->most;
+}
+
+static void on_counted(void *context, uint64_t step, const struct vqct_evaluation *result) {
+  struct patience *patience = context;
+  (void)step;
+  (void)result;
+  patience->validations++;
+}
+
+/* Wherever in a step or a validation a run stops and goes on, the end is the same, and every
+ * validation is made once. */
+START_TEST(a_run_may_stop_anywhere) {
+  static const enum vqct_train_codes codes[] = {VQCT_CODES_FREE, VQCT_CODES_EMA, VQCT_CODES_GCN};
+  settings.discriminator_start = 1;
+  settings.discriminator_channels = 4;
+  settings.discriminator_layers = 2;
+  settings.accumulate = 2;
+  settings.validate_every = 2;
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+    settings.codes = codes[i];
+    settings.prior = codes[i] == VQCT_CODES_GCN ? "models/prior-glove-100d.safetensors" : NULL;
+    settings.resume = false;
+    struct vqct_bytes straight = checkpoint_of(i, "straight");
+    struct patience patience = {.most = 1};
+    const struct vqct_train_hooks hooks = {
+        .stopping = on_impatient, .validated = on_counted, .context = &patience};
+    char path[96];
+    unsigned stops = 0;
+    enum vqct_status status;
+    snprintf(run, sizeof run, "%s/%zu-stops", folder, i);
+    snprintf(path, sizeof path, "%s/last.safetensors", run);
+    while ((status = vqct_train(&settings, &hooks, &error)) == VQCT_INTERRUPTED) {
+      stops++;
+      settings.resume = access(path, F_OK) == 0;
+      patience.most += patience.most / 4 + 20;
+      atomic_store(&patience.asked, 0);
+    }
+    ck_assert_msg(status == VQCT_OK, "%s", error.message);
+    ck_assert_uint_gt(stops, 5);
+    ck_assert_int_eq(patience.validations, 2); /* after steps 2 and 3 */
+    struct vqct_bytes stopped = read_checkpoint();
+    ck_assert_msg(same(&straight, &stopped), "codes %d: another checkpoint", codes[i]);
+    free(straight.data);
+    free(stopped.data);
+  }
+}
+END_TEST
+
 START_TEST(hooks_may_be_missing) {
   struct vqct_train_hooks none = {0};
   settings.steps = 1;
@@ -352,6 +417,7 @@ int main(void) {
   tcase_add_test(cases, what_is_missing_is_named);
   tcase_add_test(cases, a_run_stops_goes_on_and_makes_a_model);
   tcase_add_test(cases, every_setting_counts);
+  tcase_add_test(cases, a_run_may_stop_anywhere);
   tcase_add_test(cases, hooks_may_be_missing);
   return suite_run("train", cases);
 }
