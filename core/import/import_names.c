@@ -135,6 +135,11 @@ static const struct family {
  * for), counters, and a mapping that the released VQCT registers and never uses. */
 static const char *const dropped_names[] = {"loss.",
                                             "model_ema.",
+                                            "ema_encoder.",
+                                            "ema_decoder.",
+                                            "ema_quantize.",
+                                            "ema_quant_conv.",
+                                            "ema_post_quant_conv.",
                                             "quantize.codebook_used",
                                             "quantize.code_book_mapping.",
                                             "quantize.embedding.cluster_size",
@@ -233,6 +238,8 @@ struct renaming {
   size_t prefix; /* its length */
   const struct family *family;
   int levels;
+  bool averages;      /* they are taken, and stand beside the weights */
+  bool part_averages; /* MoVQ's, which are of each part, not Lightning's of the whole */
 };
 
 /* The name without the prefix; NULL where it has another. */
@@ -276,11 +283,13 @@ static int compare_entries(const void *a, const void *b) {
   return strcmp(((const struct import_entry *)a)->name, ((const struct import_entry *)b)->name);
 }
 
-/* The average of a weight stands under its name without the dots. */
+/* The average of a weight stands under its name without the dots, but for one after MoVQ's part. */
 static void use_average(const struct renaming *r, const char *name, struct import_entry *entry) {
   char average[IMPORT_PREFIX_MAX + 2 * IMPORT_NAME_MAX];
-  size_t used = (size_t)snprintf(average, sizeof average, "%smodel_ema.", r->entries->prefix);
-  for (; *name && used < sizeof average - 1; name++)
+  int part = r->part_averages ? (int)strcspn(name, ".") : 0;
+  size_t used = (size_t)snprintf(average, sizeof average, "%s%s%.*s.", r->entries->prefix,
+                                 r->part_averages ? "ema_" : "model_ema", part, name);
+  for (name += part; *name && used < sizeof average - 1; name++)
     if (*name != '.')
       average[used++] = *name;
   average[used] = '\0';
@@ -292,7 +301,7 @@ static void use_average(const struct renaming *r, const char *name, struct impor
   }
 }
 
-static void add_entries(struct renaming *r, bool averages) {
+static void add_entries(struct renaming *r) {
   struct import_entries *entries = r->entries;
   for (size_t i = 0; i < r->source->tensors.count; i++) {
     const char *name = bare_name(r, i);
@@ -307,7 +316,7 @@ static void add_entries(struct renaming *r, bool averages) {
     translate(r->family, r->levels, name, entry->name);
     entries->decoder = entries->decoder || begins_with(entry->name, "decoder.");
     entries->spatial_norm = entries->spatial_norm || strstr(entry->name, ".norm_layer.") != NULL;
-    if (averages)
+    if (r->averages)
       use_average(r, name, entry);
   }
 }
@@ -327,6 +336,35 @@ static enum vqct_status no_family(const struct import_source *source, const char
                    source->path, prefix);
 }
 
+/* The family, which must be one that is read. */
+static enum vqct_status choose_family(struct renaming *r, struct vqct_error *error) {
+  const struct import_source *source = r->source;
+  const char *prefix = r->entries->prefix;
+  find_family(r);
+  if (!r->family)
+    return no_family(source, prefix, error);
+  if (any_begins_with(r, "decoder.adaptive."))
+    return error_set(error, VQCT_MODEL,
+                     "%s: Open-MAGVIT2, which is not supported: its decoder scales by statistics "
+                     "of all codes of a picture (%sdecoder.adaptive) and moves depth into space",
+                     source->path, prefix);
+  return VQCT_OK;
+}
+
+static enum vqct_status choose_averages(struct renaming *r, struct vqct_error *error) {
+  const struct import_source *source = r->source;
+  const char *prefix = r->entries->prefix;
+  if (!source->averages)
+    return VQCT_OK;
+  r->part_averages = any_begins_with(r, "ema_encoder.");
+  r->averages = r->part_averages || any_begins_with(r, "model_ema.");
+  if (!r->averages && !import_prefix_is_average(prefix))
+    return error_set(error, VQCT_MODEL,
+                     "%s: it has no averages, under %smodel_ema., ema_encoder. or ema.",
+                     source->path, prefix);
+  return VQCT_OK;
+}
+
 enum vqct_status import_entries_init(const struct import_source *source,
                                      struct import_entries *entries, struct vqct_error *error) {
   *entries = (struct import_entries){0};
@@ -334,20 +372,19 @@ enum vqct_status import_entries_init(const struct import_source *source,
   if (status)
     return status;
   struct renaming r = {.source = source, .entries = entries, .prefix = strlen(entries->prefix)};
-  find_family(&r);
-  if (!r.family)
-    return no_family(source, entries->prefix, error);
+  status = choose_family(&r, error);
+  if (status)
+    return status;
   entries->family = r.family->family;
   entries->euclidean = any_begins_with(&r, "quantize.embedding.embed_avg") ||
                        import_diffusion_is_beside(source, entries->prefix);
-  bool averages = source->averages && any_begins_with(&r, "model_ema.");
-  if (source->averages && !averages && !import_prefix_is_average(entries->prefix))
-    return error_set(error, VQCT_MODEL, "%s: it has no averages, under %smodel_ema. or ema.",
-                     source->path, entries->prefix);
+  status = choose_averages(&r, error);
+  if (status)
+    return status;
   entries->entry = calloc(source->tensors.count + 1, sizeof *entries->entry);
   if (!entries->entry)
     return error_set(error, VQCT_MEMORY, "%s: memory is exhausted", source->path);
-  add_entries(&r, averages);
+  add_entries(&r);
   if (entries->count > 1)
     qsort(entries->entry, entries->count, sizeof *entries->entry, compare_entries);
   return VQCT_OK;

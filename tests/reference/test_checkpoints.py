@@ -440,6 +440,33 @@ class Families(imports.Checkpoint):
                     self.assertEqual(self.architecture(), {**config, "spatial_norm": True})
                     self.compare(config, module, codebook)
 
+    def test_movq_averages(self):
+        """MoVQ keeps averages of each part, whose names lose the dots after that."""
+        nets = []
+        for seed in range(2):
+            nets.append(with_spatial_norms(imports.taming(BASE, seed), BASE["code_dimension"], seed))
+        codebooks = [self.scaled(net, BASE) for net in nets]
+        tensors = imports.state(nets[0])
+        for name, array in imports.state(nets[1]).items():
+            part, _, rest = name.partition(".")
+            tensors[f"ema_{part}.{rest.replace('.', '')}"] = array
+        for part in {name.partition(".")[0] for name in imports.state(nets[0])}:
+            tensors[f"ema_{part}.decay"] = np.float32([.9])
+        self.import_ok(tensors)
+        self.compare(BASE, nets[0], codebooks[0])
+        self.import_ok(tensors, "--ema")
+        self.compare(BASE, nets[1], codebooks[1])
+        del tensors["ema_decoder.conv_inbias"]
+        os.unlink(self.model)
+        self.assertIn("missing: the average of decoder.conv_in.bias",
+                      self.refused(5, tensors, "--ema"))
+
+    def test_open_magvit2(self):
+        tensors = imports.state(imports.taming(BASE, 0))
+        tensors["decoder.adaptive.0.gamma.weight"] = np.zeros((32, 8), np.float32)
+        self.assertIn("Open-MAGVIT2, which is not supported: its decoder scales by statistics",
+                      self.refused(5, tensors))
+
     def test_showo(self):
         """MAGVIT-v2 of Show-o: every level has its own number of blocks, the decoder its own widths,
         and a token's bits are the signs of z, the first the most significant; 0 counts as minus."""
