@@ -148,6 +148,7 @@ static struct listener_options listener_settings(struct server *server) {
                                    .origins = options->cors_origin.items,
                                    .origin_count = options->cors_origin.count,
                                    .keys = (const struct keys *const *)&server->service.keys,
+                                   .error_member_path = "/v2",
                                    .context = &server->service,
                                    .finished = service_finished};
 }

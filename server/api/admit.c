@@ -5,6 +5,7 @@
 
 #include "accept.h"
 #include "choice.h"
+#include "infer.h"
 #include "stages.h"
 
 #define SIZE_DEFAULT    256 /* pixels a side */
@@ -208,6 +209,20 @@ static struct request *begin(struct service *service, struct exchange *exchange,
   return request;
 }
 
+/* Where the JSON of an inference request ends and its binary tensors begin. */
+static bool read_json_size(struct request *request, struct exchange *exchange) {
+  const char *given = exchange_header(exchange, "Inference-Header-Content-Length");
+  uint32_t size;
+  request->infer.json_size = UINT64_MAX;
+  if (!given)
+    return true;
+  if (!read_number(given, strlen(given), 1, 999999999, &size))
+    return refuse_parameter(exchange, "Inference-Header-Content-Length", given,
+                            "a number of bytes");
+  request->infer.json_size = size;
+  return true;
+}
+
 static bool check_model(const struct request *request, struct exchange *exchange) {
   return !choice_settled(request) || choice_suits(request, &exchange->reply);
 }
@@ -240,4 +255,22 @@ bool reconstruct_admit(void *context, struct exchange *exchange) {
          read_switch(exchange, "words", &request->words) && read_input(request, exchange) &&
          check_model(request, exchange) && read_encoding(request, exchange) &&
          read_output(request, exchange, offers, 3) && reserve_slot(request, exchange);
+}
+
+bool infer_admit(void *context, struct exchange *exchange) {
+  static const char *const names[] = {"resize", "size", NULL};
+  struct service *service = context;
+  enum request_kind kind;
+  struct engine *engine = infer_model(service, exchange, &kind);
+  if (!engine || !exchange_check_query(exchange, names))
+    return false;
+  exchange->cancel = request_cancel;
+  struct request *request = request_new(service, exchange, kind, engine);
+  if (!request)
+    return false;
+  request->chosen = request->many = true;
+  request->input = request->output = FORM_INFER;
+  return read_resize(request, exchange) && check_model(request, exchange) &&
+         read_encoding(request, exchange) && read_json_size(request, exchange) &&
+         reserve_slot(request, exchange);
 }

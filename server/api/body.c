@@ -19,15 +19,19 @@ static size_t count_values(const char *text, size_t size) {
 }
 
 json_t *body_json(struct request *request, size_t values) {
-  const struct text *body = &request->body;
-  if (!body->size || count_values(body->data, body->size) > values) {
+  return body_json_part(request, request->body.size, values);
+}
+
+json_t *body_json_part(struct request *request, size_t size, size_t values) {
+  const char *data = request->body.data;
+  if (!size || count_values(data, size) > values) {
     request_fail(request, PROBLEM_BAD_BODY,
-                 body->size ? "the JSON holds more values than a request of this kind needs"
-                            : "the body is empty");
+                 size ? "the JSON holds more values than a request of this kind needs"
+                      : "the body is empty");
     return NULL;
   }
   json_error_t fault;
-  json_t *root = json_loadb(body->data, body->size, JSON_REJECT_DUPLICATES, &fault);
+  json_t *root = json_loadb(data, size, JSON_REJECT_DUPLICATES, &fault);
   if (!root && json_error_code(&fault) == json_error_out_of_memory)
     request_fail(request, PROBLEM_OUT_OF_MEMORY, "no memory to read the JSON");
   else if (!root)

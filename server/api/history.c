@@ -18,7 +18,8 @@ struct model_label model_label(const struct engine *engine) {
 /* The routes that compute; asking for a page is no work. */
 struct registry_total history_request_seconds(const struct service *service,
                                               const struct model_label *models) {
-  static const char *const routes[] = {"\"/v1/encode\"", "\"/v1/decode\"", "\"/v1/reconstruct\""};
+  static const char *const routes[] = {"\"/v1/encode\"", "\"/v1/decode\"", "\"/v1/reconstruct\"",
+                                       "/infer\""};
   struct registry_total total = {0};
   for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
     registry_sum(service->registry, METRIC_REQUEST_SECONDS, routes[i], models->text, &total);

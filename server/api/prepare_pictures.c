@@ -134,7 +134,7 @@ static void read_multipart(struct request *request) {
   }
 }
 
-static void read_base64(struct picture *picture, const json_t *value) {
+void picture_from_base64(struct picture *picture, const json_t *value) {
   const char *text = json_string_value(value);
   if (!text) {
     picture_fail(picture, PROBLEM_BAD_BODY, "it is not a string of base64");
@@ -173,7 +173,7 @@ static void read_json(struct request *request) {
   else if (choice_of_body(request, model ? json_string_value(model) : request->engine->name) &&
            request_make_pictures(request, json_array_size(images)))
     for (size_t i = 0; i < request->count; i++)
-      read_base64(&request->pictures[i], json_array_get(images, i));
+      picture_from_base64(&request->pictures[i], json_array_get(images, i));
   json_decref(root);
 }
 

@@ -221,6 +221,18 @@ static void check_tokens(const struct request *request, struct picture *picture)
     }
 }
 
+static void check_all(struct request *request) {
+  request->ready = true;
+  for (size_t i = 0; !request->refused && i < request->count; i++)
+    if (!request->pictures[i].failed)
+      check_tokens(request, &request->pictures[i]);
+}
+
+void tokens_from_tensor(struct request *request, const struct tensor *tensor) {
+  read_tensor(request, tensor);
+  check_all(request);
+}
+
 void prepare_tokens(struct request *request) {
   if (request->input == FORM_JSON)
     read_json(request);
@@ -228,7 +240,5 @@ void prepare_tokens(struct request *request) {
     read_npy(request);
   else
     read_packed(request);
-  for (size_t i = 0; !request->refused && i < request->count; i++)
-    if (!request->pictures[i].failed)
-      check_tokens(request, &request->pictures[i]);
+  check_all(request);
 }

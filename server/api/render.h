@@ -7,6 +7,7 @@
 /** Writes the answer's body; of JSON, from the members of its pictures, which it frees. */
 void render_tokens(struct request *request);
 void render_pictures(struct request *request);
+void infer_render(struct request *request);
 
 /** Writes one picture's members of a JSON answer; several threads may do so for pictures of one
  * request. */

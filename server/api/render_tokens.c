@@ -5,7 +5,8 @@
 #include "render.h"
 
 bool render_possible(struct request *request) {
-  if (request->output != FORM_NPY && request->output != FORM_PACKED)
+  if (request->output != FORM_NPY && request->output != FORM_PACKED &&
+      request->output != FORM_INFER)
     return true;
   const struct job *first = &request->pictures[0].job;
   for (size_t i = 0; i < request->count; i++) {
@@ -16,9 +17,8 @@ bool render_possible(struct request *request) {
     }
     if (picture->job.height != first->height || picture->job.width != first->width) {
       request_fail(request, PROBLEM_NOT_ACCEPTABLE,
-                   "picture %zu has another shape than picture 0; ask for application/json or one "
-                   "size",
-                   i);
+                   "picture %zu has another shape than picture 0; ask for %s one size", i,
+                   request->output == FORM_INFER ? "pictures of" : "application/json or");
       return false;
     }
   }

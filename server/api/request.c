@@ -37,6 +37,7 @@ struct request *request_new(struct service *service, struct exchange *exchange,
   atomic_init(&request->refused, false);
   atomic_init(&request->refusal, REFUSAL_NONE);
   service->requests++;
+  request->reply.error_member = exchange->reply.error_member;
   exchange->request = request;
   return request;
 }
@@ -53,6 +54,7 @@ void request_free(struct request *request) {
   }
   free(request->pictures);
   text_free(&request->body);
+  text_free(&request->infer.id);
   reply_free(&request->reply);
   models_release(request->models);
   service->requests--;

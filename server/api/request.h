@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "service.h"
+#include "tensor.h"
 
 enum request_kind { REQUEST_ENCODE, REQUEST_DECODE, REQUEST_RECONSTRUCT };
 
@@ -22,8 +23,28 @@ enum form {
   FORM_PACKED, /* little-endian numbers without a header */
   FORM_PNG,
   FORM_JPEG,
+  FORM_INFER, /* tensors of the Open Inference Protocol */
   FORM_IMAGE, /* a picture file, told by its first bytes */
   FORM_MULTIPART
+};
+
+#define INFER_OUTPUTS_MAX 2
+
+enum infer_output_kind { INFER_TOKENS, INFER_PIXELS, INFER_IMAGE };
+
+/** A tensor that an inference request asks for. */
+struct infer_output {
+  enum infer_output_kind kind;
+  enum tensor_type type; /* of tokens */
+  bool binary;           /* behind the JSON */
+};
+
+/** What an inference request says besides its tensors. */
+struct infer {
+  uint64_t json_size; /* bytes of the body that are JSON; UINT64_MAX: all */
+  struct infer_output outputs[INFER_OUTPUTS_MAX];
+  size_t output_count;
+  struct text id; /* as JSON; empty where there is none */
 };
 
 /** Seconds that a picture's jobs took, those of both networks for reconstruct. */
@@ -72,6 +93,8 @@ struct request {
   uint32_t grid_height, grid_width; /* of packed tokens */
   char boundary[80];                /* of multipart */
   struct text body;
+  bool ready; /* the pictures that were read need no decoding */
+  struct infer infer;
   struct picture *pictures;
   size_t count;   /* of pictures */
   size_t handed;  /* pictures that codec threads have or had in this stage; loop */

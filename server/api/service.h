@@ -146,6 +146,7 @@ double service_resident_bytes(void);
 bool encode_admit(void *context, struct exchange *exchange);
 bool decode_admit(void *context, struct exchange *exchange);
 bool reconstruct_admit(void *context, struct exchange *exchange);
+bool infer_admit(void *context, struct exchange *exchange);
 
 void statistics_handle(void *context, struct exchange *exchange);
 void model_handle(void *context, struct exchange *exchange);
@@ -153,6 +154,11 @@ void models_handle(void *context, struct exchange *exchange);
 void codebook_handle(void *context, struct exchange *exchange);
 void codebook_usage_handle(void *context, struct exchange *exchange);
 void codebook_code_handle(void *context, struct exchange *exchange);
+void infer_server_handle(void *context, struct exchange *exchange);
+void infer_live_handle(void *context, struct exchange *exchange);
+void infer_ready_handle(void *context, struct exchange *exchange);
+void infer_model_handle(void *context, struct exchange *exchange);
+void infer_model_ready_handle(void *context, struct exchange *exchange);
 void pages_handle(void *context, struct exchange *exchange);
 
 void livez_handle(void *context, struct exchange *exchange);

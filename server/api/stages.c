@@ -69,13 +69,15 @@ static void prepare(uv_work_t *task) {
     return;
   if (!body_inflate(request))
     return;
-  if (request->kind == REQUEST_DECODE)
+  if (request->input == FORM_INFER)
+    infer_read(request);
+  else if (request->kind == REQUEST_DECODE)
     prepare_tokens(request);
   else
     read_pictures(request);
   if (request->refused || !request_settle_form(request))
     return;
-  if (request->kind != REQUEST_DECODE && request->count)
+  if (!request->ready && request->count)
     prepare_one(&request->pictures[0].task);
 }
 
@@ -123,7 +125,7 @@ static void prepared(uv_work_t *task, int status) {
   struct request *request = request_of_task(task);
   (void)status;
   request->pending--;
-  request->handed = request->kind == REQUEST_DECODE ? request->count : 1;
+  request->handed = request->ready ? request->count : 1;
   prepare_more(request);
 }
 
@@ -253,7 +255,9 @@ static void render(uv_work_t *task) {
   if (!atomic_load(&request->cancelled)) {
     if (request->output == FORM_JSON && request->count == 1)
       render_members(request, &request->pictures[0]);
-    if (request->kind == REQUEST_ENCODE)
+    if (request->output == FORM_INFER)
+      infer_render(request);
+    else if (request->kind == REQUEST_ENCODE)
       render_tokens(request);
     else
       render_pictures(request);

@@ -83,7 +83,8 @@ static void add_common_headers(struct exchange *exchange) {
   if (*exchange->origin) {
     reply_header(reply, "Access-Control-Allow-Origin", "%s", exchange->origin);
     reply_header(reply, "Access-Control-Expose-Headers",
-                 "Retry-After, Server-Timing, X-Request-Id, X-Vqct-Model, X-Vqct-Shape, "
+                 "Inference-Header-Content-Length, Retry-After, Server-Timing, X-Request-Id, "
+                 "X-Vqct-Model, X-Vqct-Shape, "
                  "X-Vqct-Psnr, X-Vqct-Ssim");
   }
   if (exchange->listener->options.origin_count)

@@ -45,9 +45,9 @@ struct exchange {
   struct listener *listener;
   struct connection *connection;
   struct MHD_Connection *mhd;
-  const struct route *route; /* NULL where none matched */
-  const char *method;        /* a literal */
-  char parameter[64];        /* what stood for {id} in the path */
+  const struct route *route;               /* NULL where none matched */
+  const char *method;                      /* a literal */
+  char parameter[ROUTE_PARAMETER_MAX + 1]; /* what stood for {id} in the path */
   enum exchange_stage stage;
   uint64_t started, deadline; /* uv_hrtime(): headers complete; the answer is due */
   uint64_t body_at;           /* the body was complete */

@@ -146,7 +146,8 @@ static void reply_options(struct exchange *exchange, const struct route_match *m
     return;
   reply_header(reply, "Access-Control-Allow-Methods", "%s", match->allow);
   reply_header(reply, "Access-Control-Allow-Headers",
-               "Accept, Authorization, Content-Type, X-API-Key, X-Request-Id, "
+               "Accept, Authorization, Content-Type, Inference-Header-Content-Length, X-API-Key, "
+               "X-Request-Id, "
                "X-Request-Timeout-Ms, traceparent");
   reply_header(reply, "Access-Control-Max-Age", "600");
 }
@@ -248,6 +249,13 @@ static struct exchange *exchange_new(struct listener *listener, struct connectio
   return exchange;
 }
 
+static void set_error_form(struct exchange *exchange, const char *url) {
+  const char *prefix = exchange->listener->options.error_member_path, *path = path_of(url);
+  size_t length = prefix ? strlen(prefix) : 0;
+  exchange->reply.error_member =
+      prefix && !strncmp(path, prefix, length) && (!path[length] || path[length] == '/');
+}
+
 /* Bytes of the body, which the head's check has found sound. */
 static uint64_t declared_length(const struct exchange *exchange) {
   if (exchange_header(exchange, "Transfer-Encoding"))
@@ -278,6 +286,7 @@ static enum MHD_Result take_headers(struct listener *listener, struct MHD_Connec
   if (!exchange)
     return MHD_NO;
   *state = exchange;
+  set_error_form(exchange, url);
   exchange->interim = strcmp(version, "HTTP/1.0") != 0;
   set_request_id(exchange);
   set_trace(exchange);

@@ -36,6 +36,8 @@ struct route {
   void (*handle)(void *context, struct exchange *exchange);
 };
 
+#define ROUTE_PARAMETER_MAX 96 /* characters that stand for "{id}" */
+
 /** Memory of one connection in bytes: uploads like it, small requests bear it. */
 #define LISTENER_MEMORY_BYTES (64u << 10)
 
@@ -58,6 +60,7 @@ struct listener_options {
   const char *const *origins;             /* that browsers may call from; "*" for all */
   size_t origin_count;
   const struct keys *const *keys; /* where the keys stand now; *keys NULL: none needed */
+  const char *error_member_path;  /* at and below it, problems are {"error": SENTENCE}; or NULL */
   void *context;                  /* for the routes and the calls below */
   /** After each exchange: for logs and metrics. */
   void (*finished)(void *context, const struct exchange *exchange);

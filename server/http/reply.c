@@ -46,6 +46,14 @@ unsigned problem_write(struct text *text, enum problem problem, const char *deta
   return problems[problem].status;
 }
 
+static void write_error_member(struct text *text, const char *title, const char *detail) {
+  char sentence[1280];
+  snprintf(sentence, sizeof sentence, "%s%s%s", title, *detail ? ": " : "", detail);
+  text_print(text, "{\"error\":");
+  text_add_json(text, sentence);
+  text_add(text, "}", 1);
+}
+
 void reply_problem(struct reply *reply, enum problem problem, const char *format, ...) {
   char detail[1024];
   va_list args;
@@ -55,8 +63,11 @@ void reply_problem(struct reply *reply, enum problem problem, const char *format
   text_free(&reply->body);
   reply->fixed = NULL;
   reply->status = problems[problem].status;
-  reply->type = "application/problem+json";
-  problem_write(&reply->body, problem, detail);
+  reply->type = reply->error_member ? "application/json" : "application/problem+json";
+  if (reply->error_member)
+    write_error_member(&reply->body, problems[problem].title, detail);
+  else
+    problem_write(&reply->body, problem, detail);
   text_add(&reply->body, "\n", 1);
   if (!reply_has_header(reply, "Cache-Control"))
     reply_header(reply, "Cache-Control", "no-store");

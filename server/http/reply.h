@@ -61,7 +61,8 @@ struct reply {
   size_t fixed_size;
   struct reply_header headers[REPLY_HEADERS_MAX];
   size_t header_count;
-  bool close; /* the connection must not be used again */
+  bool error_member; /* problems are {"error": SENTENCE} and no problem documents */
+  bool close;        /* the connection must not be used again */
 };
 
 /** Adds a header; what memory or REPLY_HEADERS_MAX has no room for is dropped. */
@@ -71,8 +72,8 @@ void reply_header(struct reply *reply, const char *name, const char *format, ...
 /** Whether the reply has a header, named as it was added. */
 bool reply_has_header(const struct reply *reply, const char *name);
 
-/** Makes the reply a problem document with a detail sentence, in place of what it held but for its
- * headers. */
+/** Makes the reply a problem document (or its sentence, see error_member) with a detail sentence,
+ * in place of what it held but for its headers. */
 void reply_problem(struct reply *reply, enum problem problem, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

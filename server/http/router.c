@@ -5,7 +5,8 @@
 
 #define PLACEHOLDER "{id}"
 
-static bool path_matches(const char *pattern, const char *path, char parameter[64]) {
+static bool path_matches(const char *pattern, const char *path,
+                         char parameter[ROUTE_PARAMETER_MAX + 1]) {
   parameter[0] = '\0';
   const char *hole = strstr(pattern, PLACEHOLDER);
   if (!hole)
@@ -15,7 +16,7 @@ static bool path_matches(const char *pattern, const char *path, char parameter[6
     return false;
   const char *value = path + before;
   size_t length = strcspn(value, "/");
-  if (!length || length >= 64 || strcmp(value + length, hole + strlen(PLACEHOLDER)))
+  if (!length || length > ROUTE_PARAMETER_MAX || strcmp(value + length, hole + strlen(PLACEHOLDER)))
     return false;
   memcpy(parameter, value, length);
   parameter[length] = '\0';
@@ -41,7 +42,7 @@ void router_match(const struct route *routes, size_t count, const char *method, 
   *match = (struct route_match){.method = method_literal(method)};
   match->head = !strcmp(method, "HEAD");
   for (size_t i = 0; i < count; i++) {
-    char parameter[64];
+    char parameter[ROUTE_PARAMETER_MAX + 1];
     if (!path_matches(routes[i].path, path, parameter))
       continue;
     bool get = !strcmp(routes[i].method, "GET");

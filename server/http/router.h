@@ -8,9 +8,9 @@ struct route_match {
   const struct route *route; /* NULL: none */
   const char *method;        /* of the request, as a literal; "other" where it is not known */
   bool head;
-  bool path_known;    /* the path has a route, of whatever method */
-  char allow[64];     /* the methods of the path, for Allow */
-  char parameter[64]; /* what stood for {id} */
+  bool path_known;                         /* the path has a route, of whatever method */
+  char allow[64];                          /* the methods of the path, for Allow */
+  char parameter[ROUTE_PARAMETER_MAX + 1]; /* what stood for {id} */
 };
 
 /** Looks a request up; `path` is percent-decoded. */

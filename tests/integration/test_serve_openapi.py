@@ -45,7 +45,7 @@ class OpenApi(serving.ModelCase):
         with open(os.path.join(serving.ROOT, "server/api/routes.c")) as file:
             text = file.read()
         public = text[:text.index("service_admin_routes[]")]
-        served = set(re.findall(r'\{"(GET|POST)", "(/v1/[^"]*|/openapi\.json)"', public))
+        served = set(re.findall(r'\{"(GET|POST)", "(/v[12]\b[^"]*|/openapi\.json)"', public))
         written = {(method.upper(), path) for path, methods in self.document["paths"].items()
                    for method in methods}
         self.assertEqual(served, written)
@@ -76,7 +76,19 @@ class OpenApi(serving.ModelCase):
                        "/v1/reconstruct")
         self.check(post("/v1/reconstruct?size=8", many, JSON, Accept=JSON), "post",
                    "/v1/reconstruct")
-        for path, given in (("/v1/model", None), ("/v1/models", None), ("/v1/model", "/v1/model?model=none"),
+        given = {"name": "image", "datatype": "BYTES", "shape": [1],
+                 "data": [base64.b64encode(self.png).decode()]}
+        for body in ({"inputs": [given], "id": "x"}, {"inputs": []}):
+            self.check(post("/v2/models/tiny.encode/infer?size=32", json.dumps(body).encode(), JSON),
+                       "post", "/v2/models/{id}/infer")
+        self.check(post("/v2/models/tiny.encode/infer?size=32", json.dumps(
+            {"inputs": [given], "parameters": {"binary_data_output": True}}).encode(), JSON), "post",
+                   "/v2/models/{id}/infer")
+        for path, given in (("/v1/model", None), ("/v1/models", None), ("/v2", None),
+                            ("/v2/health/live", None), ("/v2/health/ready", None),
+                            ("/v2/models/{id}", "/v2/models/tiny.decode"),
+                            ("/v2/models/{id}", "/v2/models/tiny"),
+                            ("/v2/models/{id}/ready", "/v2/models/tiny.encode/ready"), ("/v1/model", "/v1/model?model=none"),
                              ("/v1/codebook", None), ("/openapi.json", None),
                             ("/v1/statistics", None), ("/v1/codebook/usage", None),
                             ("/v1/statistics", "/v1/statistics?history=true"),
@@ -88,7 +100,8 @@ class OpenApi(serving.ModelCase):
     def test_every_parameter_is_taken(self):
         values = {"resize": "contain", "size": "40x20", "words": "true", "quality": "50",
                   "model_check": "off", "window": "10m", "X-Request-Timeout-Ms": "50000", "grid": "1x1", "id": "4",
-                  "history": "true", "model": "tiny"}
+                  "history": "true", "model": "tiny",
+                  "Inference-Header-Content-Length": "1"}
         for path, methods in self.document["paths"].items():
             for method, operation in methods.items():
                 query, headers, place = "", {}, path
@@ -101,7 +114,13 @@ class OpenApi(serving.ModelCase):
                     else:
                         place = place.replace("{" + parameter["name"] + "}", value)
                 body = None
-                if method == "post":
+                if path.startswith("/v2/models"):
+                    place = path.replace("{id}", "tiny.encode")
+                    headers.pop("Inference-Header-Content-Length", None)
+                if path.endswith("/infer"):
+                    body = json.dumps({"inputs": [{"name": "pixels", "datatype": "UINT8",
+                                                   "shape": [1, 4, 4, 3], "data": 48 * [0]}]}).encode()
+                elif method == "post":
                     headers["Content-Type"] = "application/octet-stream"
                     body = b"\0\0\x0c\0" if path == "/v1/decode" else self.png
                 answer = self.server.request(method.upper(), f"{place}?{query[1:]}", body, headers)
