@@ -5,23 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-#include <zlib.h>
-
 #include "command.h"
 #include "cpu.h"
 #include "error.h"
+#include "labels.h"
 #include "options.h"
 #include "pass.h"
 #include "progress.h"
 #include "signals.h"
+#include "token_description.h"
 #include "token_formats.h"
 #include "token_writer.h"
 
 #define DECODERS_MAX 8 /* threads: more pictures a second than any network takes */
 
 struct settings {
-  const char *output, *shard;
+  const char *output, *shard, *labels;
   struct preparation preparation;
   int64_t batch, threads;
   int number; /* index in NUMBERS */
@@ -60,6 +59,9 @@ static const struct option options[] = {
     MARK_OPTION("begin", begin, "number that each picture begins with"),
     MARK_OPTION("end", end, "number that each picture ends with"),
     MARK_OPTION("row-end", row_end, "number that each row of the grid ends with"),
+    {"labels", 0, OPTION_TEXT, offsetof(struct settings, labels), NULL, 0, 0, NULL, "FROM",
+     "labels of the pictures: folder (the name of the folder each lies in), beside (.cls, .txt or "
+     ".json of the same name) or a FILE of lines, each a picture's name, a tab and its label"},
     {"shard", 0, OPTION_TEXT, offsetof(struct settings, shard), NULL, 0, 0, NULL, "I/N",
      "encode only every N-th picture from the I-th on, I from 0, to split work over machines"},
     {"quiet", 'q', OPTION_SWITCH, offsetof(struct settings, quiet), NULL, 0, 0, NULL, NULL,
@@ -82,6 +84,7 @@ static const struct option_table table = {
 struct encoding {
   struct settings settings;
   struct pass pass;
+  struct labels *labels; /* NULL: none */
   const struct token_format *format;
   struct token_layout layout;
   struct token_writer *writer;
@@ -124,39 +127,6 @@ static bool is_wide(const struct encoding *encoding) {
           token_layout_greatest(&encoding->layout, encoding->pass.info->codes) > UINT16_MAX);
 }
 
-/* The sidecar's first line: what the tokens are, and all that a run must share with an interrupted
- * one to go on with it, down to the list of its pictures, their sizes and times of change. */
-static char *describe(const struct encoding *encoding) {
-  static const char *const modes[] = {"cover", "contain", "none"};
-  const struct preparation *p = &encoding->pass.preparation;
-  uLong names = crc32(0, NULL, 0), changes = names;
-  for (size_t i = 0; i < pictures_count(encoding->pass.pictures); i++) {
-    const char *name = pictures_name(encoding->pass.pictures, i);
-    uint64_t stamp = pictures_stamp(encoding->pass.pictures, i);
-    names = crc32_z(names, (const Bytef *)name, strlen(name) + 1);
-    changes = crc32_z(changes, (const Bytef *)&stamp, sizeof stamp);
-  }
-  json_t *planes = json_array();
-  for (uint32_t i = 0; i < encoding->pass.info->planes; i++)
-    json_array_append_new(planes,
-                          json_pack("{s:s, s:I, s:I}", "name", encoding->pass.info->plane[i].name,
-                                    "first", (json_int_t)encoding->pass.info->plane[i].first,
-                                    "count", (json_int_t)encoding->pass.info->plane[i].count));
-  json_t *record = json_pack(
-      "{s:s, s:s, s:s, s:I, s:o?, s:s, s:I, s:I, s:[I, I], s:{s:I, s:I, s:I}}", "tokens",
-      is_wide(encoding) ? "uint32" : "uint16", "model", encoding->pass.info->name, "checksum",
-      encoding->pass.info->checksum, "downsampling", (json_int_t)encoding->pass.info->downsampling,
-      "planes", planes, "resize", modes[p->resize], "width", (json_int_t)p->width, "height",
-      (json_int_t)p->height, "shard", (json_int_t)encoding->shard, (json_int_t)encoding->shards,
-      "pictures", "count", (json_int_t)pictures_count(encoding->pass.pictures), "crc32",
-      (json_int_t)names, "changes", (json_int_t)changes);
-  bool whole = token_layout_is_plain(&encoding->layout) ||
-               json_object_set_new(record, "layout", token_layout_to_json(&encoding->layout)) == 0;
-  char *line = record && whole ? json_dumps(record, JSON_ENSURE_ASCII) : NULL;
-  json_decref(record);
-  return line;
-}
-
 static enum vqct_status check_numbers(const struct encoding *encoding, struct vqct_error *error) {
   if (encoding->format->one_size && encoding->pass.preparation.resize != VQCT_RESIZE_COVER)
     return error_set(error, VQCT_INVALID,
@@ -181,6 +151,19 @@ static enum vqct_status reserve_batch(struct encoding *encoding, size_t batch,
   return VQCT_OK;
 }
 
+static enum vqct_status describe(const struct encoding *encoding, char **line,
+                                 struct vqct_error *error) {
+  const struct token_description description = {.model = encoding->pass.info,
+                                                .preparation = &encoding->pass.preparation,
+                                                .pictures = encoding->pass.pictures,
+                                                .labels = encoding->labels,
+                                                .layout = &encoding->layout,
+                                                .wide = is_wide(encoding),
+                                                .shard = encoding->shard,
+                                                .shards = encoding->shards};
+  return token_description_line(&description, line, error);
+}
+
 static enum vqct_status open_writer(struct encoding *encoding, struct vqct_error *error) {
   const struct vqct_model_info *info = encoding->pass.info;
   const struct preparation *p = &encoding->pass.preparation;
@@ -190,12 +173,13 @@ static enum vqct_status open_writer(struct encoding *encoding, struct vqct_error
                                       .wide = is_wide(encoding),
                                       .grid_height = (size_t)p->height / info->downsampling,
                                       .grid_width = (size_t)p->width / info->downsampling};
-  char *description = describe(encoding);
-  if (!description)
-    return error_set(error, VQCT_MEMORY, "no memory to write tokens");
-  enum vqct_status status = token_writer_open(encoding->format, &output, description,
-                                              &encoding->writer, &encoding->start, error);
-  free(description);
+  char *line;
+  enum vqct_status status = describe(encoding, &line, error);
+  if (status != VQCT_OK)
+    return status;
+  status = token_writer_open(encoding->format, &output, line, &encoding->writer, &encoding->start,
+                             error);
+  free(line);
   encoding->done = encoding->start.done;
   return status;
 }
@@ -208,6 +192,12 @@ static enum vqct_status start_reading(struct encoding *encoding, struct vqct_err
                                           processors < DECODERS_MAX ? processors : DECODERS_MAX,
                                       .ahead = 2 * encoding->batch};
   return pass_read(&encoding->pass, &which, error);
+}
+
+static enum vqct_status find_labels(struct encoding *encoding, struct vqct_error *error) {
+  if (!encoding->settings.labels)
+    return VQCT_OK;
+  return labels_open(encoding->settings.labels, encoding->pass.pictures, &encoding->labels, error);
 }
 
 static enum vqct_status prepare(struct encoding *encoding, char **operands, int count,
@@ -226,7 +216,7 @@ static enum vqct_status prepare(struct encoding *encoding, char **operands, int 
   if ((status = token_format_of(settings->output, &encoding->format, error)) ||
       (status = read_shard(encoding, error)) ||
       (status = pass_open(&encoding->pass, operands, count, threads, error)) ||
-      (status = check_numbers(encoding, error)) ||
+      (status = check_numbers(encoding, error)) || (status = find_labels(encoding, error)) ||
       (status = reserve_batch(encoding, batch, error)) || (status = open_writer(encoding, error)))
     return status;
   return start_reading(encoding, error);
@@ -292,12 +282,16 @@ static enum vqct_status write_picture(struct encoding *encoding, size_t i, size_
     return status;
   token_layout_arrange(&encoding->layout, planes, height, width, encoding->tokens[i],
                        encoding->numbers);
-  const struct token_picture picture = {
-      .name = pictures_name(encoding->pass.pictures, encoding->item[i].index),
-      .numbers = encoding->numbers,
-      .count = count,
-      .height = height,
-      .width = width};
+  size_t index = encoding->item[i].index;
+  struct token_picture picture = {.name = pictures_name(encoding->pass.pictures, index),
+                                  .numbers = encoding->numbers,
+                                  .count = count,
+                                  .height = height,
+                                  .width = width};
+  if (encoding->labels) {
+    picture.class_index = labels_class(encoding->labels, index);
+    picture.label = labels_name(encoding->labels, picture.class_index);
+  }
   return token_writer_add(encoding->writer, &picture, error);
 }
 
@@ -442,6 +436,7 @@ static void release(struct encoding *encoding, enum vqct_status status) {
   free(encoding->tokens);
   free(encoding->numbers);
   token_writer_close(encoding->writer, status == VQCT_INTERRUPTED || encoding->done);
+  labels_close(encoding->labels);
   pass_close(&encoding->pass);
 }
 

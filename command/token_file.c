@@ -16,9 +16,9 @@
 #include "size.h"
 #include "token_formats.h"
 #include "token_layout.h"
+#include "token_record.h"
 
-#define LINE_MAX_BYTES ((size_t)1 << 20)
-#define GRID_MAX       32768 /* tokens a side */
+#define GRID_MAX 32768 /* tokens a side */
 
 /* Where one picture's tokens are. */
 struct grid {
@@ -271,7 +271,7 @@ static enum vqct_status find_pictures(struct token_file *file, struct vqct_error
   char *name = beside(file->path, ".jsonl");
   if (!name)
     return error_set(error, VQCT_MEMORY, "%s: memory is exhausted", file->path);
-  enum vqct_status status = byte_stream_open(name, LINE_MAX_BYTES, &sidecar, error);
+  enum vqct_status status = byte_stream_open(name, TOKEN_LINE_MAX, &sidecar, error);
   free(name);
   if (status != VQCT_OK)
     return status;
@@ -351,7 +351,7 @@ static enum vqct_status check_sidecar(struct token_file *file, struct vqct_error
   if (!name)
     return error_set(error, VQCT_MEMORY, "%s: memory is exhausted", file->path);
   enum vqct_status status = VQCT_OK;
-  if (byte_stream_open(name, LINE_MAX_BYTES, &sidecar, NULL) == VQCT_OK)
+  if (byte_stream_open(name, TOKEN_LINE_MAX, &sidecar, NULL) == VQCT_OK)
     status = read_beside(file, sidecar, error);
   byte_stream_close(sidecar);
   free(name);

@@ -42,6 +42,8 @@ struct token_picture {
   const uint32_t *numbers; /* its tokens P,height,width in the output's layout */
   size_t count;            /* of numbers */
   size_t height, width;
+  const char *label; /* bytes, perhaps not UTF-8; NULL: none */
+  size_t class_index;
 };
 
 /** The files of one run, which the format defines. */

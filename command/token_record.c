@@ -13,8 +13,7 @@ static json_t *with(json_t *object, const char *key, json_t *value) {
   return NULL;
 }
 
-/* Text that may hold bytes which are not UTF-8. */
-static json_t *text_json(const char *text) {
+json_t *token_record_text(const char *text) {
   char *escaped = utf8_escape(text, false);
   json_t *json = escaped ? json_string(escaped) : NULL;
   free(escaped);
@@ -38,12 +37,12 @@ static json_t *hex_json(const char *name) {
 }
 
 json_t *token_record(const char *name) {
-  json_t *record = with(json_object(), "image", text_json(name));
+  json_t *record = with(json_object(), "image", token_record_text(name));
   return utf8_is_valid(name, strlen(name)) ? record : with(record, "image_hex", hex_json(name));
 }
 
 json_t *token_record_failed(const char *name, const char *message) {
-  return with(token_record(name), "error", text_json(message));
+  return with(token_record(name), "error", token_record_text(message));
 }
 
 json_t *token_record_passed(const struct pictures *pictures) {

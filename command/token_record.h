@@ -6,6 +6,11 @@
 
 #include "pictures.h"
 
+#define TOKEN_LINE_MAX ((size_t)1 << 20) /* bytes of a line that is read again */
+
+/** Text that may hold bytes which are not UTF-8: each becomes \\xHH. */
+json_t *token_record_text(const char *text);
+
 /** The beginning: the picture's name, and where that is not UTF-8 its bytes too, as "image_hex". */
 json_t *token_record(const char *name);
 

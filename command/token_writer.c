@@ -150,12 +150,22 @@ static enum vqct_status write_record(struct token_writer *writer, const json_t *
   return status;
 }
 
+/* What of a picture's record is not the format's. */
+static bool describe_picture(const struct token_writer *writer, const struct token_picture *picture,
+                             json_t *record) {
+  if (json_object_set_new(record, "row", json_integer((json_int_t)writer->totals.pictures)) != 0)
+    return false;
+  return !picture->label ||
+         (json_object_set_new(record, "label", token_record_text(picture->label)) == 0 &&
+          json_object_set_new(record, "class", json_integer((json_int_t)picture->class_index)) ==
+              0);
+}
+
 /* The format's files first: what the sidecar tells is there. */
 static enum vqct_status write_picture(struct token_writer *writer,
                                       const struct token_picture *picture, json_t *record,
                                       struct vqct_error *error) {
-  json_int_t row = (json_int_t)writer->totals.pictures;
-  if (json_object_set_new(record, "row", json_integer(row)) != 0)
+  if (!describe_picture(writer, picture, record))
     return error_set(error, VQCT_MEMORY, "no memory to write tokens");
   enum vqct_status status = writer->format->append(writer->files, picture, record, error);
   if (status != VQCT_OK)

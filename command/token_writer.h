@@ -7,7 +7,8 @@
  *   {"image": "b.jpg", "error": "b.jpg: the file is truncated"}
  *   {"pictures": 1, "tokens": 512, "failed": 1, "passed_over": {"webp": 3}}
  *
- * row counts the pictures that have tokens; members between it and grid are the format's, such as
+ * row counts the pictures that have tokens; "label" and "class" follow where there are labels;
+ * members between it and grid are the format's, such as
  * the offset in bytes from the first number. A name that is not UTF-8 has \\xHH in place of its
  * other bytes, and stands once more as "image_hex". All files grow as NAME.EXT.part, and a later
  * run with the same description goes on where an interrupted one stopped; they get their names when

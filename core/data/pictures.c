@@ -193,6 +193,23 @@ uint64_t pictures_stamp(const struct pictures *pictures, size_t index) {
   return pictures->picture[index].stamp;
 }
 
+bool pictures_is_fault(const struct pictures *pictures, size_t index) {
+  return pictures->picture[index].fault;
+}
+
+const struct shard *pictures_member(const struct pictures *pictures, size_t index, size_t *member) {
+  *member = pictures->picture[index].member;
+  return pictures->picture[index].shard;
+}
+
+size_t pictures_archives(const struct pictures *pictures) {
+  return pictures->archives;
+}
+
+const struct shard *pictures_archive(const struct pictures *pictures, size_t index) {
+  return pictures->archive[index];
+}
+
 size_t pictures_faults(const struct pictures *pictures) {
   return pictures->faults;
 }

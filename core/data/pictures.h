@@ -29,6 +29,16 @@ const char *pictures_name(const struct pictures *pictures, size_t index);
  * of change of its file, or of its archive. */
 uint64_t pictures_stamp(const struct pictures *pictures, size_t index);
 
+/** Whether number `index` is the place of a fault, which fails when it is decoded. */
+bool pictures_is_fault(const struct pictures *pictures, size_t index);
+
+/** The archive that number `index` is a member of, and which; NULL for a file of its own. */
+const struct shard *pictures_member(const struct pictures *pictures, size_t index, size_t *member);
+
+/** The archives of the list: `index` of pictures_archives. */
+size_t pictures_archives(const struct pictures *pictures);
+const struct shard *pictures_archive(const struct pictures *pictures, size_t index);
+
 /** Decodes number `index` as fit says, or whole and to three channels where fit is NULL; the caller
  * frees the image. Errors: READ, DATA, IMAGE, LIMIT, MEMORY, naming the picture. */
 enum vqct_status pictures_decode(const struct pictures *pictures, size_t index,

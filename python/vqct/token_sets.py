@@ -49,13 +49,26 @@ class TokenSet(collections.abc.Sequence):
     offset had to be taken off.
 
     about: the first line of the side file (model, checksum, planes, ...). pictures: its line for
-    each item (image, row, offset, grid).
+    each item (image, row, offset, grid, and label and class where `--labels` gave them).
     """
 
     def __init__(self, about: Dict[str, Any], pictures: List[Dict[str, Any]], data: np.ndarray,
                  layout: _Layout, places: List[Tuple[int, Tuple[int, ...]]]):
         self.about, self.pictures = about, pictures
         self._data, self._layout, self._places = data, layout, places
+
+    @property
+    def labels(self) -> List[str]:
+        """The label of each class; empty without `--labels`."""
+        return list(self.about.get("labels", []))
+
+    @property
+    def classes(self) -> np.ndarray:
+        """The class of each item, int64. Raises TokensError where the set has no labels."""
+        found = [one.get("class") for one in self.pictures]
+        if not all(isinstance(one, int) and 0 <= one < len(self.labels) for one in found):
+            raise TokensError("its .jsonl has no class for each picture: encode --labels gives them")
+        return np.array(found, np.int64)
 
     def __len__(self) -> int:
         return len(self._places)

@@ -160,6 +160,16 @@ class TokenSets(ModelCase):
         np.testing.assert_array_equal(np.concatenate([one.ravel() for one in plain]), everything)
         self.assertEqual([one.shape for one in plain[1:]], [(2, 6, 8)])
 
+    def test_labels(self):
+        path = self.encode("set.bin", "--size", "16", "--labels", "folder")
+        tokens = vqct.tokens(path)
+        self.assertEqual(tokens.labels, ["mixed"])
+        self.assertEqual(tokens.classes.tolist(), [0] * len(tokens))
+        plain = vqct.tokens(self.encode("plain.bin", "--size", "16"))
+        self.assertEqual(plain.labels, [])
+        with self.assertRaisesRegex(vqct.TokensError, "--labels"):
+            plain.classes
+
     def test_layouts_are_undone(self):
         plain = [one.copy() for one in vqct.tokens(self.encode("set.bin", "--resize", "none"))]
         for name in ("set.idx", "set.ds", "set.bin"):
