@@ -1,3 +1,4 @@
+/* A file's names tell which of the networks it holds; only then is it read as that. */
 #include "feature_network.h"
 
 #include <stdlib.h>
@@ -40,11 +41,12 @@ static enum vqct_status read_features(const char *path, struct features *feature
   if (inception)
     return status;
   status = perceptual_read(path, false, &features->perceptual, error);
-  if (status == VQCT_OK)
-    features->measure = strcmp(perceptual_name(features->perceptual), "vgg") == 0
-                            ? "Frechet distance, VGG16 pool"
-                            : "Frechet distance, SqueezeNet 1.1 pool";
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  features->measure = strcmp(perceptual_name(features->perceptual), "vgg") == 0
+                          ? "Frechet distance, VGG16 pool"
+                          : "Frechet distance, SqueezeNet 1.1 pool";
+  return VQCT_OK;
 }
 
 enum vqct_status features_open(const char *path, struct features **features,

@@ -69,12 +69,17 @@ static enum vqct_status read_convolution(const struct network_file *from, const 
     snprintf(tensor, sizeof tensor, "%s.%s", name, parts[i]);
     status = network_file_read(from, tensor, 1, shape, &norm[i]);
   }
-  for (size_t o = 0; status == VQCT_OK && o < folded->outputs; o++)
-    if (norm[3][o] < 0)
+  if (status != VQCT_OK)
+    goto done;
+  for (size_t o = 0; o < folded->outputs; o++)
+    if (norm[3][o] < 0) {
       status =
           error_set(from->error, VQCT_MODEL, "%s: %s holds a variance below 0", from->path, tensor);
-  if (status == VQCT_OK && fold(layer, weight, norm, folded) != VQCT_OK)
+      goto done;
+    }
+  if (fold(layer, weight, norm, folded) != VQCT_OK)
     status = error_set(from->error, VQCT_MEMORY, "no memory for %s", from->path);
+done:
   free(weight);
   for (size_t i = 0; i < 4; i++)
     free(norm[i]);
@@ -312,6 +317,8 @@ static enum vqct_status run_block(const struct inception_block *block,
   struct visit visit = {.block = block, .input = *in};
   *out = block_shape(block, in);
   enum vqct_status status = allocate(out, exec);
+  if (status != VQCT_OK)
+    return status;
   struct arena_mark mark = arena_mark(exec->arena);
   for (int i = 0; i < block->layers && status == VQCT_OK; i++) {
     const struct inception_layer *layer = &block->layer[i];
@@ -319,13 +326,13 @@ static enum vqct_status run_block(const struct inception_block *block,
     if (layer->joins) {
       visit.written.data = out->data + visit.joined - visit.written.channels;
       visit.written.stride = out->stride;
-    } else {
-      status = allocate(&visit.written, exec);
+    } else if ((status = allocate(&visit.written, exec)) != VQCT_OK) {
+      break;
     }
     struct layer_job job = {.layer = layer, .in = &visit.read, .out = &visit.written};
-    if (status == VQCT_OK && layer->kind == INCEPTION_CONVOLUTION)
+    if (layer->kind == INCEPTION_CONVOLUTION)
       status = convolve((*folded)++, &job, exec);
-    else if (status == VQCT_OK)
+    else
       pool_run(exec->pool, PICTURES * visit.written.height, pool_row, &job);
   }
   arena_release(exec->arena, mark);
@@ -367,18 +374,21 @@ enum vqct_status inception_pool(const struct inception *inception, const float *
   struct feature_grid grid = {NULL, SIDE, SIDE, 3, 3}, out;
   const struct folded *folded = inception->folded;
   enum vqct_status status = allocate(&grid, exec);
-  if (status == VQCT_OK) {
-    resize(x, (size_t)height, (size_t)width, grid.data);
-    resize(y, (size_t)height, (size_t)width, grid.data + (size_t)SIDE * SIDE * 3);
-  }
-  for (size_t i = 0; i < inception_block_count && status == VQCT_OK; i++) {
+  if (status != VQCT_OK)
+    goto done;
+  resize(x, (size_t)height, (size_t)width, grid.data);
+  resize(y, (size_t)height, (size_t)width, grid.data + (size_t)SIDE * SIDE * 3);
+  for (size_t i = 0; i < inception_block_count; i++) {
     status = run_block(&inception_blocks[i], &grid, &out, &folded, exec);
+    if (status != VQCT_OK)
+      goto done;
     grid = out;
   }
   size_t positions = grid.height * grid.width;
-  for (size_t n = 0; status == VQCT_OK && n < PICTURES; n++)
+  for (size_t n = 0; n < PICTURES; n++)
     positions_mean(grid.data + n * positions * grid.channels, positions, grid.channels,
                    pooled + n * grid.channels);
+done:
   arena_release(exec->arena, mark);
   return status == VQCT_OK ? VQCT_OK
                            : error_set(error, status, "no memory for Inception's features");

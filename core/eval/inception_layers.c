@@ -1,3 +1,6 @@
+/* The published tables, row by row. A macro says how a layer stands on its path: FIRST and NEXT are
+ * read by the layer behind them, LAST, ALONE and PARTED join the block's output.
+ */
 #include "inception_layers.h"
 
 #define CONVOLUTION(name, from, joins, channels, height, width, stride, padded)                    \

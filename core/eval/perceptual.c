@@ -104,19 +104,22 @@ static enum vqct_status fire_forward(const struct perceptual_pass *pass, const s
     return VQCT_MEMORY;
   struct arena_mark mark = arena_mark(pass->exec->arena);
   float *expanded = take(pass, 2 * rows * expand);
-  enum vqct_status status = expanded ? VQCT_OK : VQCT_MEMORY;
-  if (status == VQCT_OK)
-    status = convolve(pass, &convolution[FIRE_SQUEEZE], in->data, height, width, out->squeezed);
-  if (status == VQCT_OK)
-    relu(pass, (struct relu_job){out->squeezed, out->squeezed, NULL, NULL, squeeze, rows});
-  if (status == VQCT_OK)
-    status = convolve(pass, &convolution[FIRE_EXPAND1], out->squeezed, height, width, expanded);
-  if (status == VQCT_OK)
-    status = convolve(pass, &convolution[FIRE_EXPAND3], out->squeezed, height, width,
-                      expanded + rows * expand);
-  if (status == VQCT_OK)
-    relu(pass,
-         (struct relu_job){out->data, expanded, expanded + rows * expand, NULL, expand, rows});
+  enum vqct_status status = VQCT_MEMORY;
+  if (!expanded)
+    goto done;
+  status = convolve(pass, &convolution[FIRE_SQUEEZE], in->data, height, width, out->squeezed);
+  if (status != VQCT_OK)
+    goto done;
+  relu(pass, (struct relu_job){out->squeezed, out->squeezed, NULL, NULL, squeeze, rows});
+  status = convolve(pass, &convolution[FIRE_EXPAND1], out->squeezed, height, width, expanded);
+  if (status != VQCT_OK)
+    goto done;
+  status = convolve(pass, &convolution[FIRE_EXPAND3], out->squeezed, height, width,
+                    expanded + rows * expand);
+  if (status != VQCT_OK)
+    goto done;
+  relu(pass, (struct relu_job){out->data, expanded, expanded + rows * expand, NULL, expand, rows});
+done:
   arena_release(pass->exec->arena, mark);
   return status;
 }
@@ -161,10 +164,18 @@ static enum vqct_status stage_forward(struct perceptual_pass *pass, int index) {
   }
   enum vqct_status status =
       convolve(pass, &stage->convolution[0], in->data, in->height, in->width, out->data);
-  if (status == VQCT_OK)
-    relu(pass, (struct relu_job){out->data, out->data, NULL, NULL, (size_t)out->channels,
-                                 2 * (size_t)pass->images * positions(out)});
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  relu(pass, (struct relu_job){out->data, out->data, NULL, NULL, (size_t)out->channels,
+                               2 * (size_t)pass->images * positions(out)});
+  return VQCT_OK;
+}
+
+/* Says of what size the pictures were, where a pass did not end well. */
+static enum vqct_status failed(const struct perceptual_pass *pass, enum vqct_status status,
+                               struct vqct_error *error) {
+  return error_set(error, status, "no memory for LPIPS of %d pictures of %d x %d", pass->images,
+                   pass->kept[0].width, pass->kept[0].height);
 }
 
 static enum vqct_status forward(struct perceptual_pass *pass, const float *x, const float *y,
@@ -176,19 +187,18 @@ static enum vqct_status forward(struct perceptual_pass *pass, const float *x, co
       return error_set(error, VQCT_INVALID, "%d x %d pixels are too few for the perceptual network",
                        in->width, in->height);
   }
-  enum vqct_status status = VQCT_OK;
   size_t count = half(pass, in);
   if (!(in->data = take(pass, 2 * count)))
-    status = VQCT_MEMORY;
-  for (size_t i = 0; status == VQCT_OK && i < count; i++) {
+    return failed(pass, VQCT_MEMORY, error);
+  for (size_t i = 0; i < count; i++) {
     in->data[i] = (x[i] - input_shift[i % 3]) / input_scale[i % 3];
     in->data[count + i] = (y[i] - input_shift[i % 3]) / input_scale[i % 3];
   }
-  for (int i = 0; i < pass->network->stages && status == VQCT_OK; i++)
-    status = stage_forward(pass, i);
-  if (status != VQCT_OK)
-    return error_set(error, status, "no memory for LPIPS of %d pictures of %d x %d", pass->images,
-                     in->width, in->height);
+  for (int i = 0; i < pass->network->stages; i++) {
+    enum vqct_status status = stage_forward(pass, i);
+    if (status != VQCT_OK)
+      return failed(pass, status, error);
+  }
   return VQCT_OK;
 }
 
@@ -282,6 +292,17 @@ static enum vqct_status compare(const struct perceptual_pass *pass, int index, f
   return VQCT_OK;
 }
 
+static enum vqct_status compare_all(const struct perceptual_pass *pass, double *distance) {
+  for (int i = 0; i < pass->network->stages; i++) {
+    if (!pass->network->stage[i].head)
+      continue;
+    enum vqct_status status = compare(pass, i, 0, NULL, distance);
+    if (status != VQCT_OK)
+      return status;
+  }
+  return VQCT_OK;
+}
+
 /* ---- backward -------------------------------------------------------------------------------- */
 
 static enum vqct_status convolve_backward(const struct perceptual_pass *pass,
@@ -300,20 +321,22 @@ static enum vqct_status fire_backward(const struct perceptual_pass *pass, const 
   const float *squeezed = out->squeezed + rows * squeeze;
   struct arena_mark mark = arena_mark(pass->exec->arena);
   float *expanded = take(pass, 2 * rows * expand), *ds = take(pass, 2 * rows * squeeze);
-  enum vqct_status status = expanded && ds ? VQCT_OK : VQCT_MEMORY;
-  if (status == VQCT_OK) {
-    relu(pass, (struct relu_job){dy, expanded, expanded + rows * expand,
-                                 out->data + half(pass, out), expand, rows});
-    status = convolve_backward(pass, &convolution[FIRE_EXPAND1], expanded, in, ds);
-  }
-  if (status == VQCT_OK)
-    status = convolve_backward(pass, &convolution[FIRE_EXPAND3], expanded + rows * expand, in,
-                               ds + rows * squeeze);
-  if (status == VQCT_OK) {
-    for (size_t i = 0; i < rows * squeeze; i++)
-      ds[i] = squeezed[i] > 0 ? ds[i] + ds[rows * squeeze + i] : 0;
-    status = convolve_backward(pass, &convolution[FIRE_SQUEEZE], ds, in, dx);
-  }
+  enum vqct_status status = VQCT_MEMORY;
+  if (!expanded || !ds)
+    goto done;
+  relu(pass, (struct relu_job){dy, expanded, expanded + rows * expand, out->data + half(pass, out),
+                               expand, rows});
+  status = convolve_backward(pass, &convolution[FIRE_EXPAND1], expanded, in, ds);
+  if (status != VQCT_OK)
+    goto done;
+  status = convolve_backward(pass, &convolution[FIRE_EXPAND3], expanded + rows * expand, in,
+                             ds + rows * squeeze);
+  if (status != VQCT_OK)
+    goto done;
+  for (size_t i = 0; i < rows * squeeze; i++)
+    ds[i] = squeezed[i] > 0 ? ds[i] + ds[rows * squeeze + i] : 0;
+  status = convolve_backward(pass, &convolution[FIRE_SQUEEZE], ds, in, dx);
+done:
   arena_release(pass->exec->arena, mark);
   return status;
 }
@@ -346,18 +369,21 @@ static enum vqct_status backward(const struct perceptual_pass *pass, float scale
   float *buffer[2] = {take(pass, largest), take(pass, largest)};
   if (!buffer[0] || !buffer[1])
     return VQCT_MEMORY;
-  enum vqct_status status = VQCT_OK;
   memset(buffer[network->stages % 2], 0, half(pass, &pass->kept[network->stages]) * sizeof(float));
-  for (int i = network->stages - 1; i >= 0 && status == VQCT_OK; i--) {
+  for (int i = network->stages - 1; i >= 0; i--) {
     float *gradient = buffer[(i + 1) % 2];
+    enum vqct_status status = VQCT_OK;
     if (network->stage[i].head)
       status = compare(pass, i, scale, gradient, distance);
-    if (status == VQCT_OK)
-      status = stage_backward(pass, i, gradient, buffer[i % 2]);
+    if (status != VQCT_OK)
+      return status;
+    status = stage_backward(pass, i, gradient, buffer[i % 2]);
+    if (status != VQCT_OK)
+      return status;
   }
-  for (size_t i = 0; status == VQCT_OK && i < half(pass, &pass->kept[0]); i++)
+  for (size_t i = 0; i < half(pass, &pass->kept[0]); i++)
     dy[i] += buffer[0][i] / input_scale[i % 3];
-  return status;
+  return VQCT_OK;
 }
 
 /* Both public functions: with dy the backward pass as well. */
@@ -370,16 +396,12 @@ static enum vqct_status measure(const struct perceptual *perceptual, const float
   for (int n = 0; n < images; n++)
     distance[n] = 0;
   enum vqct_status status = forward(&pass, x, y, error);
-  if (status == VQCT_OK) {
-    if (dy)
-      status = backward(&pass, scale, distance, dy);
-    for (int i = 0; !dy && i < perceptual->stages && status == VQCT_OK; i++)
-      if (perceptual->stage[i].head)
-        status = compare(&pass, i, 0, NULL, distance);
-    if (status != VQCT_OK)
-      error_set(error, status, "no memory for LPIPS of %d pictures of %d x %d", images, width,
-                height);
-  }
+  if (status != VQCT_OK)
+    goto done;
+  status = dy ? backward(&pass, scale, distance, dy) : compare_all(&pass, distance);
+  if (status != VQCT_OK)
+    failed(&pass, status, error);
+done:
   arena_release(exec->arena, mark);
   return status;
 }

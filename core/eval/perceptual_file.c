@@ -1,3 +1,6 @@
+/* Both networks as tables of stages. A file says by its names which of them it holds, and whether
+ * torchvision or the lpips package wrote it; the linear heads, which stand in the latter alone, are
+ * read only where distances are wanted. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,13 +71,13 @@ static enum vqct_status read_convolution(const struct network_file *from, const 
   convolution->shape = *shape;
   snprintf(tensor, sizeof tensor, "%s.weight", name.text);
   enum vqct_status status = network_file_read(from, tensor, 4, dims, &convolution->weight);
+  if (status != VQCT_OK)
+    return status;
   snprintf(tensor, sizeof tensor, "%s.bias", name.text);
-  if (status == VQCT_OK)
-    status = network_file_read(from, tensor, 1, dims, &convolution->bias);
-  if (status == VQCT_OK)
-    status =
-        conv_new(shape, convolution->weight, convolution->bias, &convolution->conv, from->error);
-  return status;
+  status = network_file_read(from, tensor, 1, dims, &convolution->bias);
+  if (status != VQCT_OK)
+    return status;
+  return conv_new(shape, convolution->weight, convolution->bias, &convolution->conv, from->error);
 }
 
 static enum vqct_status read_fire(const struct network_file *from, int in, int squeeze,
@@ -111,12 +114,11 @@ static enum vqct_status read_stage(const struct network_file *from, const struct
     snprintf(name, sizeof name, "%d", plan->feature);
     status = read_convolution(from, name, &shape, &stage->convolution[0]);
   }
-  if (status == VQCT_OK && plan->tap && head >= 0) {
-    size_t shape[] = {1, (size_t)stage->channels, 1, 1};
-    snprintf(name, sizeof name, "lin%d.model.1.weight", head);
-    status = network_file_read(from, name, 4, shape, &stage->head);
-  }
-  return status;
+  if (status != VQCT_OK || !plan->tap || head < 0)
+    return status;
+  size_t shape[] = {1, (size_t)stage->channels, 1, 1};
+  snprintf(name, sizeof name, "lin%d.model.1.weight", head);
+  return network_file_read(from, name, 4, shape, &stage->head);
 }
 
 static const struct tensor *layer_weight(const struct safetensors *file, const char *feature) {
@@ -161,17 +163,22 @@ enum vqct_status perceptual_read(const char *path, bool compared, struct percept
                                  struct vqct_error *error) {
   struct network_file from = {.path = path, .error = error};
   *perceptual = NULL;
-  struct perceptual *network = NULL;
   enum vqct_status status = safetensors_open(path, &from.file, error);
-  if (status == VQCT_OK && !(network = calloc(1, sizeof *network)))
+  if (status != VQCT_OK)
+    return status;
+  struct perceptual *network = calloc(1, sizeof *network);
+  if (!network) {
     status = error_set(error, VQCT_MEMORY, "no memory for %s", path);
-  if (status == VQCT_OK)
-    status = read_network(&from, compared, network);
-  safetensors_close(from.file);
-  if (status == VQCT_OK)
-    *perceptual = network;
-  else
+    goto done;
+  }
+  status = read_network(&from, compared, network);
+  if (status != VQCT_OK) {
     perceptual_free(network);
+    goto done;
+  }
+  *perceptual = network;
+done:
+  safetensors_close(from.file);
   return status;
 }
 
