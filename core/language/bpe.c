@@ -69,15 +69,20 @@ static enum vqct_status read_tokens(struct bpe *bpe, const struct byte_stream *f
                                     struct json_stream *json, struct vqct_error *error) {
   enum json_event event;
   enum vqct_status status = json_stream_next(json, &event, error);
-  if (status == VQCT_OK && event != JSON_EVENT_OBJECT_BEGIN)
+  if (status != VQCT_OK)
+    return status;
+  if (event != JSON_EVENT_OBJECT_BEGIN)
     return json_stream_fault(json, "an object of tokens", error);
-  while (status == VQCT_OK) {
+  for (;;) {
     status = json_stream_next(json, &event, error);
-    if (status != VQCT_OK || event == JSON_EVENT_OBJECT_END)
-      break;
+    if (status != VQCT_OK)
+      return status;
+    if (event == JSON_EVENT_OBJECT_END)
+      return json_stream_next(json, &event, error); /* nothing follows */
     status = add_token(bpe, file, json, error);
+    if (status != VQCT_OK)
+      return status;
   }
-  return status == VQCT_OK ? json_stream_next(json, &event, error) : status;
 }
 
 /* Ids must be the numbers 0 to count - 1, each once. */
@@ -231,14 +236,16 @@ enum vqct_status bpe_read(struct byte_stream *vocabulary, struct byte_stream *me
   if (!bpe)
     return error_set(error, VQCT_MEMORY, "%s: no memory to read it", byte_stream_name(vocabulary));
   enum vqct_status status = read_vocabulary(bpe, vocabulary, error);
-  if (status == VQCT_OK)
-    status = read_merges(bpe, merges, error);
-  if (status != VQCT_OK) {
-    bpe_close(bpe);
-    return status;
-  }
+  if (status != VQCT_OK)
+    goto failed;
+  status = read_merges(bpe, merges, error);
+  if (status != VQCT_OK)
+    goto failed;
   *result = bpe;
   return VQCT_OK;
+failed:
+  bpe_close(bpe);
+  return status;
 }
 
 enum vqct_status bpe_open(const char *vocabulary_path, const char *merges_path, struct bpe **bpe,
@@ -246,8 +253,9 @@ enum vqct_status bpe_open(const char *vocabulary_path, const char *merges_path, 
   *bpe = NULL;
   struct byte_stream *vocabulary = NULL, *merges = NULL;
   enum vqct_status status = byte_stream_open(vocabulary_path, LINE_MAX_BYTES, &vocabulary, error);
-  if (status == VQCT_OK)
-    status = byte_stream_open(merges_path, LINE_MAX_BYTES, &merges, error);
+  if (status != VQCT_OK)
+    return status;
+  status = byte_stream_open(merges_path, LINE_MAX_BYTES, &merges, error);
   if (status == VQCT_OK)
     status = bpe_read(vocabulary, merges, bpe, error);
   byte_stream_close(merges);

@@ -7,13 +7,14 @@
 #include "error.h"
 #include "json_stream.h"
 
-/* Calls `each` for every element of a list, behind its opening bracket; an element's own first
- * piece, the brace, has been read. */
-static enum vqct_status
-read_list(const struct caption_reader *reader, struct json_stream *json, const char *expected,
-          enum vqct_status (*each)(const struct caption_reader *, struct json_stream *,
-                                   struct vqct_error *),
-          struct vqct_error *error) {
+/* Reads an element of a list, behind its opening brace. */
+typedef enum vqct_status element_reader(const struct caption_reader *reader,
+                                        struct json_stream *json, struct vqct_error *error);
+
+/* Calls `each` for every element of a list, behind its opening bracket. */
+static enum vqct_status read_elements(const struct caption_reader *reader, struct json_stream *json,
+                                      const char *expected, element_reader *each,
+                                      struct vqct_error *error) {
   enum json_event event;
   enum vqct_status status;
   while ((status = json_stream_next(json, &event, error)) == VQCT_OK &&
@@ -26,13 +27,17 @@ read_list(const struct caption_reader *reader, struct json_stream *json, const c
   return status;
 }
 
-static enum vqct_status open_list(struct json_stream *json, const char *expected,
+/* The same with its bracket, for a value that must be a list. */
+static enum vqct_status read_list(const struct caption_reader *reader, struct json_stream *json,
+                                  const char *expected, element_reader *each,
                                   struct vqct_error *error) {
   enum json_event event;
   enum vqct_status status = json_stream_next(json, &event, error);
-  if (status == VQCT_OK && event != JSON_EVENT_ARRAY_BEGIN)
+  if (status != VQCT_OK)
+    return status;
+  if (event != JSON_EVENT_ARRAY_BEGIN)
     return json_stream_fault(json, expected, error);
-  return status;
+  return read_elements(reader, json, expected, each, error);
 }
 
 /* The value of a caption's key: a string, null, or a list of both. */
@@ -75,8 +80,10 @@ static enum vqct_status read_object(const struct caption_reader *reader, struct 
     if (status != VQCT_OK)
       return status;
   }
-  reader->counts->missing += status == VQCT_OK && !found;
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  reader->counts->missing += !found;
+  return VQCT_OK;
 }
 
 static enum vqct_status read_captioned(const struct caption_reader *reader,
@@ -96,10 +103,10 @@ static enum vqct_status read_image(const struct caption_reader *reader, struct j
   enum json_event event;
   enum vqct_status status;
   while ((status = json_stream_next(json, &event, error)) == VQCT_OK && event == JSON_EVENT_KEY) {
-    if (!json_stream_text_is(json, "sentences"))
-      status = json_stream_skip(json, error);
-    else if ((status = open_list(json, expected, error)) == VQCT_OK)
+    if (json_stream_text_is(json, "sentences"))
       status = read_list(reader, json, expected, read_sentence, error);
+    else
+      status = json_stream_skip(json, error);
     if (status != VQCT_OK)
       return status;
   }
@@ -119,25 +126,25 @@ static enum vqct_status read_document(const struct caption_reader *reader, struc
   bool annotations = false;
   uint64_t before = all_counted(reader->counts);
   while ((status = json_stream_next(json, &event, error)) == VQCT_OK && event == JSON_EVENT_KEY) {
-    bool notes = json_stream_text_is(json, "annotations");
-    if (!notes && !json_stream_text_is(json, "images")) {
-      status = json_stream_skip(json, error);
+    if (json_stream_text_is(json, "annotations")) {
+      annotations = true;
+      status =
+          read_list(reader, json, "annotations that are a list of objects", read_captioned, error);
+    } else if (json_stream_text_is(json, "images")) {
+      status = read_list(reader, json, "images that are a list of objects", read_image, error);
     } else {
-      const char *expected =
-          notes ? "annotations that are a list of objects" : "images that are a list of objects";
-      annotations |= notes;
-      status = open_list(json, expected, error);
-      if (status == VQCT_OK)
-        status = read_list(reader, json, expected, notes ? read_captioned : read_image, error);
+      status = json_stream_skip(json, error);
     }
     if (status != VQCT_OK)
       return status;
   }
-  if (status == VQCT_OK && !annotations && all_counted(reader->counts) == before)
+  if (status != VQCT_OK)
+    return status;
+  if (!annotations && all_counted(reader->counts) == before)
     return error_set(error, VQCT_DATA,
                      "%s: the JSON has no annotations, and no images with sentences",
                      byte_stream_name(reader->stream));
-  return status;
+  return VQCT_OK;
 }
 
 static enum vqct_status read_any(const struct caption_reader *reader, struct json_stream *json,
@@ -149,7 +156,7 @@ static enum vqct_status read_any(const struct caption_reader *reader, struct jso
   if (event == JSON_EVENT_OBJECT_BEGIN)
     status = read_document(reader, json, error);
   else if (event == JSON_EVENT_ARRAY_BEGIN)
-    status = read_list(reader, json, "a list of objects", read_captioned, error);
+    status = read_elements(reader, json, "a list of objects", read_captioned, error);
   else
     return json_stream_fault(json, "an object with annotations, or a list of objects", error);
   return status == VQCT_OK ? json_stream_next(json, &event, error) : status; /* nothing follows */
@@ -253,8 +260,10 @@ enum vqct_status captions_read_json_lines(const struct caption_reader *reader,
     if (!blank && (status = read_json_line(reader, &line, &found, error)) != VQCT_OK)
       return status;
   }
-  if (status == VQCT_OK && !found)
+  if (status != VQCT_OK)
+    return status;
+  if (!found)
     return error_set(error, VQCT_DATA, "%s: no line has the key \"%s\"; --column names another",
                      byte_stream_name(reader->stream), reader->column);
-  return status;
+  return VQCT_OK;
 }

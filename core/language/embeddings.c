@@ -39,13 +39,16 @@ static enum vqct_status find_form(const char *path, enum embedding_form *form,
   const char *bytes;
   size_t size;
   status = byte_stream_block(stream, &bytes, &size, error);
-  if (status == VQCT_OK && !size)
+  if (status != VQCT_OK)
+    goto done;
+  if (!size) {
     status = error_set(error, VQCT_DATA, "%s: is empty", path);
-  if (status == VQCT_OK) {
-    *form = form_of(bytes, size);
-    if (*form == FORM_JSON && is_brace_word(bytes, size))
-      *form = FORM_TEXT;
+    goto done;
   }
+  *form = form_of(bytes, size);
+  if (*form == FORM_JSON && is_brace_word(bytes, size))
+    *form = FORM_TEXT;
+done:
   byte_stream_close(stream);
   return status;
 }

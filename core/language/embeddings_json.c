@@ -10,9 +10,9 @@ static enum vqct_status expect(struct json_stream *json, enum json_event wanted,
                                const char *expected, struct vqct_error *error) {
   enum json_event event;
   enum vqct_status status = json_stream_next(json, &event, error);
-  if (status == VQCT_OK && event != wanted)
-    return json_stream_fault(json, expected, error);
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  return event == wanted ? VQCT_OK : json_stream_fault(json, expected, error);
 }
 
 /* The array of a wanted word. */
@@ -20,10 +20,14 @@ static enum vqct_status read_vector(struct embeddings_store *store, struct json_
                                     uint32_t id, struct vqct_error *error) {
   size_t dimension = store->result->dimension, count = 0;
   enum vqct_status status = expect(json, JSON_EVENT_ARRAY_BEGIN, "an array of numbers", error);
-  while (status == VQCT_OK) {
+  if (status != VQCT_OK)
+    return status;
+  for (;;) {
     enum json_event event;
     status = json_stream_next(json, &event, error);
-    if (status != VQCT_OK || event == JSON_EVENT_ARRAY_END)
+    if (status != VQCT_OK)
+      return status;
+    if (event == JSON_EVENT_ARRAY_END)
       break;
     if (event != JSON_EVENT_NUMBER)
       return json_stream_fault(json, "a number", error);
@@ -31,13 +35,11 @@ static enum vqct_status read_vector(struct embeddings_store *store, struct json_
       store->row[count] = (float)json_stream_number(json);
     count++;
   }
-  if (status == VQCT_OK && count < dimension) {
+  if (count < dimension) {
     json_stream_fault(json, "more numbers", error);
     return error_prefix(error, "'%s' has %zu of %zu numbers", word_table_text(store->wanted, id),
                         count, dimension);
   }
-  if (status != VQCT_OK)
-    return status;
   embeddings_take(store, id);
   return VQCT_OK;
 }
@@ -47,18 +49,21 @@ static enum vqct_status read_vectors(struct embeddings_store *store, struct byte
   if (!store->result->dimension)
     return json_stream_fault(json, "\"dimensions\" before \"vectors\"", error);
   enum vqct_status status = expect(json, JSON_EVENT_OBJECT_BEGIN, "an object of vectors", error);
-  while (status == VQCT_OK) {
+  if (status != VQCT_OK)
+    return status;
+  for (;;) {
     enum json_event event;
     status = json_stream_next(json, &event, error);
     if (status != VQCT_OK || event == JSON_EVENT_OBJECT_END)
-      break;
+      return status;
     size_t length;
     const char *word = json_stream_text(json, &length);
     uint32_t id = embeddings_wants(store, word, length);
     status = id == WORD_NONE ? json_stream_skip(json, error) : read_vector(store, json, id, error);
+    if (status != VQCT_OK)
+      return status;
     embeddings_tell(store, byte_stream_progress(bytes));
   }
-  return status;
 }
 
 static enum vqct_status read_dimension(struct embeddings_store *store, struct json_stream *json,
@@ -76,10 +81,14 @@ static enum vqct_status read_members(struct embeddings_store *store, struct byte
                                      struct json_stream *json, struct vqct_error *error) {
   bool vectors = false;
   enum vqct_status status = expect(json, JSON_EVENT_OBJECT_BEGIN, "an object", error);
-  while (status == VQCT_OK) {
+  if (status != VQCT_OK)
+    return status;
+  for (;;) {
     enum json_event event;
     status = json_stream_next(json, &event, error);
-    if (status != VQCT_OK || event == JSON_EVENT_OBJECT_END)
+    if (status != VQCT_OK)
+      return status;
+    if (event == JSON_EVENT_OBJECT_END)
       break;
     if (json_stream_text_is(json, "dimensions")) {
       status = read_dimension(store, json, error);
@@ -89,10 +98,12 @@ static enum vqct_status read_members(struct embeddings_store *store, struct byte
     } else {
       status = json_stream_skip(json, error);
     }
+    if (status != VQCT_OK)
+      return status;
   }
-  if (status == VQCT_OK && !vectors)
+  if (!vectors)
     return json_stream_fault(json, "\"dimensions\" and \"vectors\" in the object", error);
-  return status == VQCT_OK ? expect(json, JSON_EVENT_END, "the end of the file", error) : status;
+  return expect(json, JSON_EVENT_END, "the end of the file", error);
 }
 
 enum vqct_status embeddings_read_json(struct embeddings_store *store, struct byte_stream *bytes,

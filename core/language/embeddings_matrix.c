@@ -52,8 +52,9 @@ static enum vqct_status read_matrix(struct embeddings_store *store, const struct
                                     struct vqct_error *error) {
   struct byte_stream *words;
   enum vqct_status status = embeddings_begin(store, matrix->shape[1], 0, error);
-  if (status == VQCT_OK)
-    status = byte_stream_open(store->source->words_path, PRIOR_WORD_BYTES_MAX + 1, &words, error);
+  if (status != VQCT_OK)
+    return status;
+  status = byte_stream_open(store->source->words_path, PRIOR_WORD_BYTES_MAX + 1, &words, error);
   if (status != VQCT_OK)
     return status;
   status = read_rows(store, matrix, words, error);

@@ -140,16 +140,21 @@ enum vqct_status embeddings_read_text(struct embeddings_store *store, struct byt
   if (dimension > 1e9) /* so that it fits; embeddings_begin refuses it in words */
     dimension = 1e9;
   status = embeddings_begin(store, (size_t)dimension, row.line, error);
-  if (status == VQCT_OK && header)
-    status = next_row(store, bytes, &row, error);
-  while (status == VQCT_OK && row.fields) {
+  if (status != VQCT_OK)
+    return status;
+  if (header && (status = next_row(store, bytes, &row, error)) != VQCT_OK)
+    return status;
+  while (row.fields) {
     status = read_row(store, &row, error);
+    if (status != VQCT_OK)
+      return status;
     embeddings_tell(store, byte_stream_progress(bytes));
-    if (status == VQCT_OK)
-      status = next_row(store, bytes, &row, error);
+    status = next_row(store, bytes, &row, error);
+    if (status != VQCT_OK)
+      return status;
   }
-  if (status == VQCT_OK && header && (double)store->result->rows != rows)
+  if (header && (double)store->result->rows != rows)
     return error_set(error, VQCT_DATA, "%s: %llu rows, where its first line says %.0f",
                      store->source->path, (unsigned long long)store->result->rows, rows);
-  return status;
+  return VQCT_OK;
 }

@@ -1,3 +1,6 @@
+/* One pass in place: a character is never longer than its reference, so writing stays behind
+ * reading. Numbers are taken as browsers take them, by Windows-1252 from 128 to 159.
+ */
 #include "entities.h"
 
 #include <stdbool.h>

@@ -84,13 +84,16 @@ static enum vqct_status draft_file(struct lexicon_draft *draft, const char *fold
     return error_set(error, VQCT_READ, "%s: %s", path, strerror(errno));
   uint32_t before = draft->words.count;
   enum vqct_status status = VQCT_OK;
-  while (status == VQCT_OK && getline(&line, &capacity, file) >= 0)
-    if (!draft_line(draft, line, flag))
+  while (getline(&line, &capacity, file) >= 0)
+    if (!draft_line(draft, line, flag)) {
       status = error_set(error, VQCT_MEMORY, "no memory for %s", path);
-  if (status == VQCT_OK && ferror(file))
+      goto done;
+    }
+  if (ferror(file))
     status = error_set(error, VQCT_READ, "%s: %s", path, strerror(errno));
-  if (status == VQCT_OK && flag == LEXICON_HAS(LEXICON_NOUN) && draft->words.count == before)
+  else if (flag == LEXICON_HAS(LEXICON_NOUN) && draft->words.count == before)
     status = error_set(error, VQCT_DATA, "%s: has no words", path);
+done:
   free(line);
   fclose(file);
   return status;
@@ -161,16 +164,19 @@ enum vqct_status lexicon_build(const char *folder, struct vqct_bytes *block,
   struct lexicon_draft draft = {0};
   enum vqct_status status = VQCT_OK;
   *block = (struct vqct_bytes){0};
-  for (int part = 0; part < LEXICON_PARTS && status == VQCT_OK; part++) {
+  for (int part = 0; part < LEXICON_PARTS; part++) {
     char index[16], irregular[16];
     snprintf(index, sizeof index, "index.%s", parts[part]);
     snprintf(irregular, sizeof irregular, "%s.exc", parts[part]);
     status = draft_file(&draft, folder, index, LEXICON_HAS(part), error);
-    if (status == VQCT_OK)
-      status = draft_file(&draft, folder, irregular, LEXICON_IRREGULAR(part), error);
+    if (status != VQCT_OK)
+      goto done;
+    status = draft_file(&draft, folder, irregular, LEXICON_IRREGULAR(part), error);
+    if (status != VQCT_OK)
+      goto done;
   }
-  if (status == VQCT_OK)
-    status = draft_write(&draft, block, error);
+  status = draft_write(&draft, block, error);
+done:
   draft_free(&draft);
   return status;
 }

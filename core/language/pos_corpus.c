@@ -98,19 +98,21 @@ static enum vqct_status read_lines(struct byte_stream *stream, const char *path,
     else if ((status = read_word(corpus, draft, &line, path, error)) != VQCT_OK)
       return status;
   }
-  if (status == VQCT_OK)
-    end_sentence(corpus);
-  if (status == VQCT_OK && corpus->words == before)
-    status = error_set(error, VQCT_DATA, "%s: has no words", path);
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  end_sentence(corpus);
+  if (corpus->words == before)
+    return error_set(error, VQCT_DATA, "%s: has no words", path);
+  return VQCT_OK;
 }
 
 static enum vqct_status read_file(const char *path, struct pos_corpus *corpus,
                                   struct corpus_draft *draft, struct vqct_error *error) {
   struct byte_stream *stream = NULL;
   enum vqct_status status = byte_stream_open(path, LINE_MAX_BYTES, &stream, error);
-  if (status == VQCT_OK)
-    status = read_lines(stream, path, corpus, draft, error);
+  if (status != VQCT_OK)
+    return status;
+  status = read_lines(stream, path, corpus, draft, error);
   byte_stream_close(stream);
   return status;
 }
@@ -133,14 +135,16 @@ enum vqct_status pos_corpus_read(const char *const *paths, size_t files, struct 
   struct corpus_draft draft = {0};
   enum vqct_status status = VQCT_OK;
   *corpus = (struct pos_corpus){0};
-  if (!reserve(corpus, &draft))
+  if (!reserve(corpus, &draft)) {
     status = error_set(error, VQCT_MEMORY, "no memory for tagged text");
-  else
-    corpus->first[0] = 0;
-  for (size_t i = 0; i < files && status == VQCT_OK; i++)
-    status = read_file(paths[i], corpus, &draft, error);
-  if (status == VQCT_OK)
-    status = place_words(corpus, &draft, error);
+    goto done;
+  }
+  corpus->first[0] = 0;
+  for (size_t i = 0; i < files; i++)
+    if ((status = read_file(paths[i], corpus, &draft, error)) != VQCT_OK)
+      goto done;
+  status = place_words(corpus, &draft, error);
+done:
   free(draft.id);
   if (status != VQCT_OK)
     pos_corpus_free(corpus);

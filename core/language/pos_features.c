@@ -1,3 +1,7 @@
+/* A word's own hashes are made once, the templates without tags once a position, and only those
+ * with tags while tags are chosen. Neither hashes nor the numbers of templates are to change:
+ * weights of trained taggers are kept under them.
+ */
 #include "pos_features.h"
 
 #include <string.h>

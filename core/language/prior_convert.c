@@ -1,3 +1,7 @@
+/* JSON is turned into the tree of values that a pickle gives, so that both are read alike. Rows are
+ * settled by the dictionaries of counts alone; vectors and ends of edges find theirs by word, in
+ * tables, so that the time grows with the file.
+ */
 #include "prior_convert.h"
 
 #include <jansson.h>
@@ -164,8 +168,9 @@ static enum vqct_status read_vectors(struct converting *c) {
   const struct prior *prior = c->prior;
   float *embeddings = NULL;
   enum vqct_status status = read_part(c, "adj_code_book_vec", 0, prior->adjectives, &embeddings);
-  if (!status)
-    status = read_part(c, "noun_code_book_vec", prior->adjectives, prior->words, &embeddings);
+  if (status)
+    return status;
+  status = read_part(c, "noun_code_book_vec", prior->adjectives, prior->words, &embeddings);
   c->prior->embeddings = embeddings;
   return status;
 }
@@ -251,18 +256,25 @@ static struct pickle_value *from_json(struct arena *memory, const json_t *json, 
   return value;
 }
 
+static enum vqct_status read_all(struct converting *c) {
+  enum vqct_status status = read_words(c);
+  if (status)
+    return status;
+  status = read_vectors(c);
+  if (status)
+    return status;
+  status = read_edges(c);
+  if (status)
+    return status;
+  return prior_check(c->prior, c->error);
+}
+
 static enum vqct_status convert(struct prior *prior, const struct pickle_value *root,
                                 uint64_t bytes, struct vqct_error *error) {
   struct vqct_error unused = {VQCT_OK, ""};
   struct converting c = {
       .prior = prior, .root = root, .bytes = bytes, .error = error ? error : &unused};
-  enum vqct_status status = read_words(&c);
-  if (!status)
-    status = read_vectors(&c);
-  if (!status)
-    status = read_edges(&c);
-  if (!status)
-    status = prior_check(prior, error);
+  enum vqct_status status = read_all(&c);
   prior->provenance = "{\"source\":\"words of a released VQCT\"}";
   word_table_free(&c.words);
   free(c.row);

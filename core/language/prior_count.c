@@ -79,10 +79,13 @@ static enum vqct_status count_files(struct counting *counting, struct caption_co
                                     struct vqct_error *error) {
   const struct prior_recipe *recipe = counting->recipe;
   struct caption_taker taker = {take_caption, counting};
-  enum vqct_status status = VQCT_OK;
-  for (; status == VQCT_OK && counting->file < recipe->caption_files; counting->file++)
-    status = captions_read(recipe->captions[counting->file], recipe->column, &taker, counts, error);
-  return status == VQCT_OK ? count_batch(counting, error) : status;
+  for (; counting->file < recipe->caption_files; counting->file++) {
+    const char *path = recipe->captions[counting->file];
+    enum vqct_status status = captions_read(path, recipe->column, &taker, counts, error);
+    if (status != VQCT_OK)
+      return status;
+  }
+  return count_batch(counting, error);
 }
 
 enum vqct_status prior_count(const struct prior_recipe *recipe, struct vocabulary *vocabulary,
@@ -96,7 +99,7 @@ enum vqct_status prior_count(const struct prior_recipe *recipe, struct vocabular
   *vocabulary = (struct vocabulary){0};
   if (!counting.workers || !counting.text || !counting.first)
     status = error_set(error, VQCT_MEMORY, "no memory to count the captions");
-  if (status == VQCT_OK)
+  else
     status = count_files(&counting, counts, error);
   for (unsigned i = 0; counting.workers && i < workers; i++) {
     struct caption_counter *worker = &counting.workers[i];

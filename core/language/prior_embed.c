@@ -77,8 +77,9 @@ enum vqct_status prior_embed(struct prior *prior, const struct clip *clip, const
   size_t dimension = clip_dimension(clip), count;
   struct prompt parts[2];
   enum vqct_status status = split_prompt(prompts->adjective, &parts[0], error);
-  if (status == VQCT_OK)
-    status = split_prompt(prompts->noun, &parts[1], error);
+  if (status != VQCT_OK)
+    return status;
+  status = split_prompt(prompts->noun, &parts[1], error);
   if (status != VQCT_OK)
     return status;
   struct arena_mark mark = arena_mark(&prior->memory);
@@ -93,13 +94,15 @@ enum vqct_status prior_embed(struct prior *prior, const struct clip *clip, const
                        prior->words, dimension);
     goto done;
   }
-  for (size_t at = 0; at < prior->words && status == VQCT_OK; at += BATCH) {
+  for (size_t at = 0; at < prior->words; at += BATCH) {
     size_t batch = prior->words - at < BATCH ? prior->words - at : BATCH;
     status = embed_batch(prior, clip, parts, at, batch, texts, features, exec, error);
-    if (progress && status == VQCT_OK)
+    if (status != VQCT_OK)
+      goto done;
+    if (progress)
       progress(argument, at + batch);
   }
-  if (status == VQCT_OK && !(provenance = new_provenance(prior, source, prompts)))
+  if (!(provenance = new_provenance(prior, source, prompts)))
     status = error_set(error, VQCT_MEMORY, "no memory for the provenance");
 done:
   free(texts);

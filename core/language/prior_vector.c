@@ -1,3 +1,7 @@
+/* Three forms of one thing: a list of numbers, a tensor of PyTorch and an array of numpy, the last
+ * in the calls that older and newer versions write for it. Nothing is called: a pickle's calls are
+ * only looked at.
+ */
 #include "prior_vector.h"
 
 #include <stdbool.h>
