@@ -1,3 +1,7 @@
+/* Some rows of queries at a time against all keys, so that memory grows with the positions and not
+ * with their square. A row of scores is whole before its softmax: no running maximum, and the sums
+ * are in double, in the row's order.
+ */
 #include "attention.h"
 
 #include <math.h>

@@ -1,3 +1,6 @@
+/* Three products. What is not a product is cut by rows forward (the bias is added) and by columns
+ * backward (it is summed), so that no two tasks write the same number.
+ */
 #include "linear.h"
 
 #include "gemm.h"
@@ -78,10 +81,12 @@ enum vqct_status linear_backward(const struct linear *layer, const float *x, con
                        .c = dx,
                        .c_stride = layer->inputs};
   enum vqct_status status = gemm_run(&weight, exec);
-  if (status == VQCT_OK && dx)
-    status = gemm_run(&input, exec);
-  if (status != VQCT_OK || !dbias)
+  if (status != VQCT_OK)
     return status;
+  if (dx && (status = gemm_run(&input, exec)) != VQCT_OK)
+    return status;
+  if (!dbias)
+    return VQCT_OK;
   struct rows_job job = {.dy = dy, .dbias = dbias, .rows = rows, .columns = layer->outputs};
   pool_run(exec->pool, tasks_for(layer->outputs, TASK_COLUMNS), sum_columns, &job);
   return VQCT_OK;

@@ -1,3 +1,7 @@
+/* Forward a task is a row of the output. Backward windows overlap, so a task is a slice of the
+ * channels of a whole image; a window's gradient goes to the first of its largest numbers, as in
+ * PyTorch, which is found again rather than kept.
+ */
 #include "max_pool.h"
 
 #include <string.h>

@@ -1,3 +1,8 @@
+/* Sums are made in two steps of a fixed order: each task sums every channel over its positions in
+ * double, then these are added by group and block. How many threads there are changes no bit. From
+ * sums and squares comes one scale and shift a channel, so that a convolution can apply the norm
+ * while it reads; norm_apply is for whoever has no convolution behind it.
+ */
 #include "norm.h"
 
 #include <math.h>

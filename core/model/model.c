@@ -1,3 +1,7 @@
+/* A model is put together in the order in which its parts are needed, and nobody writes to it once
+ * it is open. The network packs its weights in layouts of its own, so the file's are let go of as
+ * soon as it has them.
+ */
 #include "model.h"
 
 #include <stdlib.h>
@@ -53,31 +57,40 @@ static void describe(struct vqct_model *model) {
       .decode_flops = chain_flops(&model->network->decoder, grid, grid)};
 }
 
+static enum vqct_status read_model(struct vqct_model *model, const char *path,
+                                   struct vqct_error *error) {
+  enum vqct_status status = model_file_open(path, &model->file, error);
+  if (status != VQCT_OK)
+    return status;
+  status = build_network(model, error);
+  if (status != VQCT_OK)
+    return status;
+  status = model_file_detach(&model->file, error);
+  if (status != VQCT_OK)
+    return status;
+  status = quantizer_init(&model->quantizer, &model->file.config, model->file.codebook, error);
+  if (status != VQCT_OK)
+    return status;
+  model->architecture = model_config_json(&model->file.config);
+  if (!model->architecture)
+    return error_set(error, VQCT_MEMORY, "no memory for a model");
+  describe(model);
+  return VQCT_OK;
+}
+
 enum vqct_status vqct_model_open(const char *path, struct vqct_model **result,
                                  struct vqct_error *error) {
   *result = NULL;
   struct vqct_model *model = calloc(1, sizeof *model);
   if (!model)
     return error_set(error, VQCT_MEMORY, "no memory for a model");
-  enum vqct_status status = model_file_open(path, &model->file, error);
-  if (status == VQCT_OK)
-    status = build_network(model, error);
-  if (status == VQCT_OK)
-    status = model_file_detach(&model->file, error);
-  if (status == VQCT_OK)
-    status = quantizer_init(&model->quantizer, &model->file.config, model->file.codebook, error);
-  if (status == VQCT_OK) {
-    model->architecture = model_config_json(&model->file.config);
-    if (!model->architecture)
-      status = error_set(error, VQCT_MEMORY, "no memory for a model");
-  }
-  if (status == VQCT_OK) {
-    describe(model);
-    *result = model;
-  } else {
+  enum vqct_status status = read_model(model, path, error);
+  if (status != VQCT_OK) {
     vqct_model_close(model);
+    return status;
   }
-  return status;
+  *result = model;
+  return VQCT_OK;
 }
 
 void vqct_model_close(struct vqct_model *model) {

@@ -1,3 +1,9 @@
+/* A file is believed in nothing: every tensor that the configuration asks for must be there with
+ * its type and shape and without NaN, every word must be text that ends where the next begins, and
+ * no tensor may be left over. Messages name the file and the tensor. Weights are looked at where
+ * they lie; what a model keeps for its whole life is copied by model_file_detach, so that a file
+ * that changes later does no harm.
+ */
 #include "model_file.h"
 
 #include <stdlib.h>
@@ -72,11 +78,11 @@ static enum vqct_status read_weights(const struct model_reading *r) {
   model->weight = calloc(model->parameters.count, sizeof *model->weight);
   if (!model->weight)
     return error_set(r->error, VQCT_MEMORY, "%s: memory is exhausted", r->name);
-  for (size_t i = 0; !status && i < model->parameters.count; i++)
-    status = read_weight(r, i);
-  if (!status)
-    model->weight_type = model->weight[0]->type;
-  return status;
+  for (size_t i = 0; i < model->parameters.count; i++)
+    if ((status = read_weight(r, i)) != VQCT_OK)
+      return status;
+  model->weight_type = model->weight[0]->type;
+  return VQCT_OK;
 }
 
 /* A tensor that is used where it lies. dims 0: any list of numbers. */
@@ -132,14 +138,18 @@ static enum vqct_status read_words(const struct model_reading *r) {
   const struct tensor *words, *offsets, *parts, *counts;
   size_t codes = (size_t)model_config_codes(&r->model->config);
   enum vqct_status status = find_in_place(r, MODEL_WORDS, TENSOR_U8, 0, NULL, &words);
-  if (!status)
-    status = find_in_place(r, MODEL_WORD_OFFSETS, TENSOR_U64, 1, (size_t[]){codes + 1}, &offsets);
-  if (!status)
-    status = find_in_place(r, MODEL_PARTS, TENSOR_U8, 1, &codes, &parts);
-  if (!status)
-    status = find_in_place(r, MODEL_COUNTS, TENSOR_U64, 1, &codes, &counts);
-  if (!status)
-    status = check_parts(r, parts);
+  if (status)
+    return status;
+  status = find_in_place(r, MODEL_WORD_OFFSETS, TENSOR_U64, 1, (size_t[]){codes + 1}, &offsets);
+  if (status)
+    return status;
+  status = find_in_place(r, MODEL_PARTS, TENSOR_U8, 1, &codes, &parts);
+  if (status)
+    return status;
+  status = find_in_place(r, MODEL_COUNTS, TENSOR_U64, 1, &codes, &counts);
+  if (status)
+    return status;
+  status = check_parts(r, parts);
   if (status)
     return status;
   r->model->words = words->data;
@@ -153,11 +163,10 @@ static enum vqct_status read_codebook(const struct model_reading *r) {
   const struct tensor *codebook;
   size_t shape[2] = {(size_t)model_config_codes(config), (size_t)config->code_dimension};
   enum vqct_status status = find_in_place(r, MODEL_CODEBOOK, TENSOR_F32, 2, shape, &codebook);
-  if (!status)
-    status = check_finite(r, codebook);
-  if (!status)
-    r->model->codebook = codebook->data;
-  return status;
+  if (status)
+    return status;
+  r->model->codebook = codebook->data;
+  return check_finite(r, codebook);
 }
 
 static enum vqct_status check_unexpected(const struct model_reading *r) {
@@ -178,20 +187,28 @@ static enum vqct_status check_unexpected(const struct model_reading *r) {
   return VQCT_OK;
 }
 
+static enum vqct_status read_contents(const struct model_reading *r) {
+  enum vqct_status status = read_config(r);
+  if (status)
+    return status;
+  status = read_weights(r);
+  if (status)
+    return status;
+  status = read_codebook(r);
+  if (status)
+    return status;
+  status = read_words(r);
+  if (status)
+    return status;
+  return check_unexpected(r);
+}
+
 /* Reads what the opened safetensors file says; frees all of it on failure. */
 static enum vqct_status read_model(const char *name, struct model_file *model,
                                    struct vqct_error *error) {
   struct model_reading r = {model, name, error};
   const void *bytes = safetensors_bytes(model->file, &model->bytes);
-  enum vqct_status status = read_config(&r);
-  if (!status)
-    status = read_weights(&r);
-  if (!status)
-    status = read_codebook(&r);
-  if (!status)
-    status = read_words(&r);
-  if (!status)
-    status = check_unexpected(&r);
+  enum vqct_status status = read_contents(&r);
   if (!status)
     status = checksum_bytes(bytes, model->bytes, model->checksum, error);
   if (status)

@@ -1,3 +1,6 @@
+/* The same tensors as model_file.c reads. Kernels may be written as halves, everything else stays
+ * in fp32; what is converted is checked once more, since a number can leave the range of a half.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,10 +108,10 @@ static enum vqct_status write_model(const char *path, struct writing *w,
   w->tensor = arena_calloc(&w->arena, list->count + MODEL_OTHER_TENSORS, sizeof *w->tensor);
   if (!w->tensor)
     return exhausted(w);
-  for (size_t i = 0; !status && i < list->count; i++)
-    status = add_weight(w, &list->parameter[i], type);
-  if (!status)
-    status = add_codebook(w);
+  for (size_t i = 0; i < list->count; i++)
+    if ((status = add_weight(w, &list->parameter[i], type)) != VQCT_OK)
+      return error_prefix(w->error, "%s", path);
+  status = add_codebook(w);
   if (status)
     return error_prefix(w->error, "%s", path);
   char *config = model_config_json(w->content->config);

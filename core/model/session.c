@@ -54,11 +54,12 @@ enum vqct_status vqct_session_new(const struct vqct_model *model, unsigned threa
     status = error_set(error, VQCT_MEMORY, "no memory for %u threads", session->threads);
   else if (session->threads > 1)
     status = pool_new(session->threads, &session->pool, error);
-  if (status == VQCT_OK)
-    *result = session;
-  else
+  if (status != VQCT_OK) {
     vqct_session_free(session);
-  return status;
+    return status;
+  }
+  *result = session;
+  return VQCT_OK;
 }
 
 void vqct_session_free(struct vqct_session *session) {
@@ -121,14 +122,18 @@ static enum vqct_status picture_decode(const struct session_batch *batch, size_t
                          .channels = model_config_code_channels(&model->file.config)};
   struct activation y;
   enum vqct_status status = activation_allocate(&z, 0, exec->arena, error);
-  if (status == VQCT_OK)
-    status = quantizer_decode(&model->quantizer, batch->tokens_in[image],
-                              (size_t)z.height * (size_t)z.width, z.data, error);
-  if (status == VQCT_OK)
-    status = chain_forward(&model->network->decoder, &z, &y, NULL, exec, error);
-  if (status == VQCT_OK && !fit_bytes(y.data, activation_image_size(&y), batch->pixels_out[image]))
-    status = error_set(error, VQCT_NOT_FINITE, "the decoder's output has NaN or infinity");
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  status = quantizer_decode(&model->quantizer, batch->tokens_in[image],
+                            (size_t)z.height * (size_t)z.width, z.data, error);
+  if (status != VQCT_OK)
+    return status;
+  status = chain_forward(&model->network->decoder, &z, &y, NULL, exec, error);
+  if (status != VQCT_OK)
+    return status;
+  if (!fit_bytes(y.data, activation_image_size(&y), batch->pixels_out[image]))
+    return error_set(error, VQCT_NOT_FINITE, "the decoder's output has NaN or infinity");
+  return VQCT_OK;
 }
 
 /* ---- a batch --------------------------------------------------------------------------------- */

@@ -96,18 +96,23 @@ static enum vqct_status check_sizes(const struct prior *prior, struct vqct_error
 
 enum vqct_status prior_check(const struct prior *prior, struct vqct_error *error) {
   enum vqct_status status = check_sizes(prior, error);
-  if (status == VQCT_OK)
-    status = check_words(prior, 0, prior->adjectives, error);
-  if (status == VQCT_OK)
-    status = check_words(prior, prior->adjectives, prior->nouns, error);
-  if (status == VQCT_OK)
-    status = check_edges(prior, error);
-  for (size_t i = 0; status == VQCT_OK && i < prior->words * prior->dimension; i++)
+  if (status != VQCT_OK)
+    return status;
+  status = check_words(prior, 0, prior->adjectives, error);
+  if (status != VQCT_OK)
+    return status;
+  status = check_words(prior, prior->adjectives, prior->nouns, error);
+  if (status != VQCT_OK)
+    return status;
+  status = check_edges(prior, error);
+  if (status != VQCT_OK)
+    return status;
+  for (size_t i = 0; i < prior->words * prior->dimension; i++)
     if (!isfinite(prior->embeddings[i]))
-      status = error_set(error, VQCT_NOT_FINITE,
-                         "the embedding of word %zu of the prior, '%.80s', is not finite",
-                         i / prior->dimension, prior->word[i / prior->dimension]);
-  return status;
+      return error_set(error, VQCT_NOT_FINITE,
+                       "the embedding of word %zu of the prior, '%.80s', is not finite",
+                       i / prior->dimension, prior->word[i / prior->dimension]);
+  return VQCT_OK;
 }
 
 /* A tensor of the file with the type and dimensions that it must have; a size of 0 in shape is

@@ -1,3 +1,6 @@
+/* Edges of a prior are sorted, of different rows, and stand once; these make them so. Weights that
+ * would overflow stay at their largest.
+ */
 #include "prior_edges.h"
 
 #include <stdlib.h>

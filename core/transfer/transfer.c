@@ -211,11 +211,39 @@ static enum vqct_status take_embeddings(struct transfer *transfer, const struct 
 static enum vqct_status new_tape(struct transfer *transfer, struct vqct_error *error) {
   size_t rows = transfer->config.codes, d = transfer->config.code_dimension;
   enum vqct_status status = matrix_new(rows, d, &transfer->tape.factor, error);
-  if (status == VQCT_OK)
-    status = matrix_new(rows, d, &transfer->tape.mixed, error);
-  if (status == VQCT_OK && transfer->config.kind == VQCT_CODES_GCN)
-    status = matrix_new(rows, d, &transfer->tape.hidden, error);
-  return status;
+  if (status != VQCT_OK)
+    return status;
+  status = matrix_new(rows, d, &transfer->tape.mixed, error);
+  if (status != VQCT_OK || transfer->config.kind != VQCT_CODES_GCN)
+    return status;
+  return matrix_new(rows, d, &transfer->tape.hidden, error);
+}
+
+/* What a transfer of its configuration's kind consists of. */
+static enum vqct_status build(struct transfer *transfer, const struct prior *prior,
+                              const struct exec *exec, struct vqct_error *error) {
+  const struct transfer_config *config = &transfer->config;
+  size_t rows = config->codes, d = config->code_dimension;
+  enum vqct_status status;
+  if (needs_prior(config->kind)) {
+    status = take_embeddings(transfer, prior, exec, error);
+    if (status != VQCT_OK)
+      return status;
+  }
+  if (config->kind == VQCT_CODES_SIMVQ) {
+    transfer->inputs = d;
+    status = matrix_new(rows, d, &transfer->input, error);
+    if (status != VQCT_OK)
+      return status;
+    /* Rows of about unit length, as in SimVQ's code. */
+    fill_normal(transfer->input, rows * d, 1 / sqrt((double)d), config->seed, STREAM_CODEBOOK);
+  }
+  if (config->kind == VQCT_CODES_GCN || config->kind == VQCT_CODES_MLP) {
+    status = new_tape(transfer, error);
+    if (status != VQCT_OK)
+      return status;
+  }
+  return list_parameters(transfer, error);
 }
 
 enum vqct_status transfer_new(const struct transfer_config *config, const struct prior *prior,
@@ -229,19 +257,7 @@ enum vqct_status transfer_new(const struct transfer_config *config, const struct
   if (!transfer)
     return error_set(error, VQCT_MEMORY, "transfer: no memory");
   transfer->config = *config;
-  size_t rows = config->codes, d = config->code_dimension;
-  if (needs_prior(config->kind)) {
-    status = take_embeddings(transfer, prior, exec, error);
-  } else if (config->kind == VQCT_CODES_SIMVQ) {
-    transfer->inputs = d;
-    status = matrix_new(rows, d, &transfer->input, error);
-    if (status == VQCT_OK) /* rows of about unit length, as in SimVQ's code */
-      fill_normal(transfer->input, rows * d, 1 / sqrt((double)d), config->seed, STREAM_CODEBOOK);
-  }
-  if (status == VQCT_OK && (config->kind == VQCT_CODES_GCN || config->kind == VQCT_CODES_MLP))
-    status = new_tape(transfer, error);
-  if (status == VQCT_OK)
-    status = list_parameters(transfer, error);
+  status = build(transfer, prior, exec, error);
   if (status != VQCT_OK) {
     transfer_free(transfer);
     return status;
