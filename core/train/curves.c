@@ -9,8 +9,8 @@
 
 #include "atomic_file.h"
 #include "error.h"
-#include "history.h"
 #include "mapped_file.h"
+#include "metrics_log.h"
 
 #define SERIES_MAX   3
 #define POINTS_MAX   400 /* of a line; longer histories are averaged */

@@ -1,6 +1,6 @@
 /* A training run: data, steps, logs, validation, checkpoints and the final model, in one folder.
  *
- *   FOLDER/metrics.jsonl        a line every log_every steps (history.h)
+ *   FOLDER/metrics.jsonl        a line every log_every steps (metrics_log.h)
  *   FOLDER/last.safetensors     the newest checkpoint; best.safetensors: the best by validation
  *   FOLDER/model.safetensors    the model of the newest checkpoint, ready to serve
  *   FOLDER/reconstructions.png  validation pictures above what became of them

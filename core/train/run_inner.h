@@ -3,8 +3,8 @@
 #define TRAIN_RUN_INNER_H
 
 #include "evaluation.h"
-#include "history.h"
 #include "loader.h"
+#include "metrics_log.h"
 #include "model_file.h"
 #include "pictures.h"
 #include "prior.h"
@@ -36,7 +36,7 @@ struct run {
   struct loader *loader;
   struct pool *pool;
   struct trainer *trainer;
-  struct history *history;
+  struct metrics_log *metrics;
   char *path[RUN_FILES];
   int folder;   /* descriptor that the lock of the folder is held by; -1: none */
   float *batch; /* the largest micro-batch */

@@ -66,5 +66,5 @@ enum vqct_status run_log(struct run *run, struct run_interval *interval) {
     return VQCT_OK;
   if (run->hooks->progress)
     run->hooks->progress(run->hooks->context, &row);
-  return history_add(run->history, &row, run->error);
+  return metrics_log_add(run->metrics, &row, run->error);
 }

@@ -202,7 +202,7 @@ static enum vqct_status open_lists(struct run *run) {
   enum vqct_status status = run->settings->validation_count ? VQCT_OK : list_held_out(run);
   if (status != VQCT_OK)
     return status;
-  return history_open(run->path[RUN_METRICS], run->trainer->step, &run->history, run->error);
+  return metrics_log_open(run->path[RUN_METRICS], run->trainer->step, &run->metrics, run->error);
 }
 
 enum vqct_status run_open(struct run *run) {
@@ -220,7 +220,7 @@ enum vqct_status run_open(struct run *run) {
 }
 
 void run_close(struct run *run) {
-  history_close(run->history);
+  metrics_log_close(run->metrics);
   loader_free(run->loader);
   trainer_free(run->trainer);
   pool_free(run->pool);

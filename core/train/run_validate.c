@@ -1,5 +1,5 @@
 /* Validation: the averaged weights are loaded, reconstruct the pictures that are held out, and what
- * comes of it is published (model, sheet of pictures, line of the history, curves); then the
+ * comes of it is published (model, sheet of pictures, line of the metrics, curves); then the
  * weights of training are packed again. Bad pictures are said and left out. */
 #include <inttypes.h>
 #include <math.h>
@@ -186,7 +186,7 @@ static enum vqct_status publish(struct validation *v, bool *better) {
   if (v->sums.pictures) {
     if (run->hooks->validated)
       run->hooks->validated(run->hooks->context, run->trainer->step, &result);
-    status = history_add_validation(run->history, run->trainer->step, &result, run->error);
+    status = metrics_log_add_validation(run->metrics, run->trainer->step, &result, run->error);
     if (status != VQCT_OK)
       return status;
   }

@@ -4,31 +4,31 @@
  * each codebook, NAME_usage and NAME_perplexity over the "window" positions since the line before.
  * A line of validation has "step" and an object "validation".
  */
-#ifndef TRAIN_HISTORY_H
-#define TRAIN_HISTORY_H
+#ifndef TRAIN_METRICS_LOG_H
+#define TRAIN_METRICS_LOG_H
 
 #include <stdint.h>
 
 #include "vqct/train.h"
 
-struct history;
+struct metrics_log;
 
 /** Opens a file to append to. Lines of steps after `step` are dropped first: a run that goes on
- * from a checkpoint makes them again. Errors: READ, WRITE, MEMORY; *history is then NULL. */
-enum vqct_status history_open(const char *path, uint64_t step, struct history **history,
-                              struct vqct_error *error);
+ * from a checkpoint makes them again. Errors: READ, WRITE, MEMORY; *metrics is then NULL. */
+enum vqct_status metrics_log_open(const char *path, uint64_t step, struct metrics_log **metrics,
+                                  struct vqct_error *error);
 
 /** Closes the file; NULL is allowed. */
-void history_close(struct history *history);
+void metrics_log_close(struct metrics_log *metrics);
 
 /** Appends a line. Errors: WRITE, MEMORY. */
-enum vqct_status history_add(struct history *history, const struct vqct_train_progress *row,
-                             struct vqct_error *error);
+enum vqct_status metrics_log_add(struct metrics_log *metrics, const struct vqct_train_progress *row,
+                                 struct vqct_error *error);
 
 /** Appends a line of validation. Errors: WRITE, MEMORY. */
-enum vqct_status history_add_validation(struct history *history, uint64_t step,
-                                        const struct vqct_evaluation *result,
-                                        struct vqct_error *error);
+enum vqct_status metrics_log_add_validation(struct metrics_log *metrics, uint64_t step,
+                                            const struct vqct_evaluation *result,
+                                            struct vqct_error *error);
 
 /** Draws the losses, usage, perplexity and validation of a metrics file as one SVG. Errors: READ,
  * DATA (a line is not JSON), WRITE, MEMORY. */

@@ -1,7 +1,7 @@
 /* Each line is flushed as it is written, so a run that is killed loses at most the line it was
  * writing. Going on from a checkpoint writes the file anew without the lines of later steps and
  * without a torn last one, and only then appends. */
-#include "history.h"
+#include "metrics_log.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -16,7 +16,7 @@
 #include "losses.h"
 #include "mapped_file.h"
 
-struct history {
+struct metrics_log {
   char *path;
   FILE *file;
 };
@@ -58,47 +58,47 @@ static enum vqct_status keep_lines(const char *path, uint64_t step, struct vqct_
   return status;
 }
 
-enum vqct_status history_open(const char *path, uint64_t step, struct history **result,
-                              struct vqct_error *error) {
+enum vqct_status metrics_log_open(const char *path, uint64_t step, struct metrics_log **result,
+                                  struct vqct_error *error) {
   *result = NULL;
   enum vqct_status status = keep_lines(path, step, error);
   if (status != VQCT_OK)
     return status;
-  struct history *history = calloc(1, sizeof *history);
-  if (!history || !(history->path = strdup(path))) {
-    history_close(history);
+  struct metrics_log *metrics = calloc(1, sizeof *metrics);
+  if (!metrics || !(metrics->path = strdup(path))) {
+    metrics_log_close(metrics);
     return error_set(error, VQCT_MEMORY, "no memory to write %s", path);
   }
-  if (!(history->file = fopen(path, "a"))) {
+  if (!(metrics->file = fopen(path, "a"))) {
     status = error_set(error, VQCT_WRITE, "%s: %s", path, strerror(errno));
-    history_close(history);
+    metrics_log_close(metrics);
     return status;
   }
-  *result = history;
+  *result = metrics;
   return VQCT_OK;
 }
 
-void history_close(struct history *history) {
-  if (!history)
+void metrics_log_close(struct metrics_log *metrics) {
+  if (!metrics)
     return;
-  if (history->file)
-    fclose(history->file);
-  free(history->path);
-  free(history);
+  if (metrics->file)
+    fclose(metrics->file);
+  free(metrics->path);
+  free(metrics);
 }
 
 /* ---- lines ----------------------------------------------------------------------------------- */
 
 /* Takes object, which may be NULL, and writes it as one line. */
-static enum vqct_status write_line(struct history *history, json_t *object,
+static enum vqct_status write_line(struct metrics_log *metrics, json_t *object,
                                    struct vqct_error *error) {
   char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
   json_decref(object);
   if (!text)
-    return error_set(error, VQCT_MEMORY, "no memory to write %s", history->path);
-  bool written = fprintf(history->file, "%s\n", text) > 0 && fflush(history->file) == 0;
+    return error_set(error, VQCT_MEMORY, "no memory to write %s", metrics->path);
+  bool written = fprintf(metrics->file, "%s\n", text) > 0 && fflush(metrics->file) == 0;
   free(text);
-  return written ? VQCT_OK : error_set(error, VQCT_WRITE, "%s: %s", history->path, strerror(errno));
+  return written ? VQCT_OK : error_set(error, VQCT_WRITE, "%s: %s", metrics->path, strerror(errno));
 }
 
 /* Numbers that are not finite have no place in JSON and stay away. */
@@ -116,8 +116,8 @@ static void put_health(json_t *object, const char *name,
   put(object, key, health->perplexity);
 }
 
-enum vqct_status history_add(struct history *history, const struct vqct_train_progress *row,
-                             struct vqct_error *error) {
+enum vqct_status metrics_log_add(struct metrics_log *metrics, const struct vqct_train_progress *row,
+                                 struct vqct_error *error) {
   json_t *object = json_object();
   const struct vqct_train_losses *l = &row->losses;
   json_object_set_new(object, "step", json_integer((json_int_t)row->step));
@@ -131,12 +131,12 @@ enum vqct_status history_add(struct history *history, const struct vqct_train_pr
   json_object_set_new(object, "window", json_integer((json_int_t)row->window));
   for (int i = 0; i < row->codebooks; i++)
     put_health(object, row->name[i], &row->health[i]);
-  return write_line(history, object, error);
+  return write_line(metrics, object, error);
 }
 
-enum vqct_status history_add_validation(struct history *history, uint64_t step,
-                                        const struct vqct_evaluation *result,
-                                        struct vqct_error *error) {
+enum vqct_status metrics_log_add_validation(struct metrics_log *metrics, uint64_t step,
+                                            const struct vqct_evaluation *result,
+                                            struct vqct_error *error) {
   json_t *object = json_object(), *values = json_object();
   json_object_set_new(object, "step", json_integer((json_int_t)step));
   json_object_set_new(values, "pictures", json_integer((json_int_t)result->pictures));
@@ -147,5 +147,5 @@ enum vqct_status history_add_validation(struct history *history, uint64_t step,
   for (int i = 0; i < result->codebooks; i++)
     put_health(values, result->name[i], &result->health[i]);
   json_object_set_new(object, "validation", values);
-  return write_line(history, object, error);
+  return write_line(metrics, object, error);
 }
