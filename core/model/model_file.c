@@ -1,8 +1,7 @@
 /* A file is believed in nothing: every tensor that the configuration asks for must be there with
  * its type and shape and without NaN, every word must be text that ends where the next begins, and
- * no tensor may be left over. Messages name the file and the tensor. Weights are looked at where
- * they lie; what a model keeps for its whole life is copied by model_file_detach, so that a file
- * that changes later does no harm.
+ * no tensor may be left over. Messages name the file and the tensor. What a model keeps for its
+ * whole life is copied by model_file_detach, and the weights, which are packed by then, are let go.
  */
 #include "model_file.h"
 

@@ -1,3 +1,7 @@
+/* Where each codebook's channels, planes and rows lie; the search itself is code_search.h's.
+ * Vectors are checked to be finite before it, since NaN is neither nearer nor farther. Where codes
+ * have length 1, copies of that length stand for those of the file in both directions.
+ */
 #include "quantizer.h"
 
 #include <math.h>

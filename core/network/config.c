@@ -326,6 +326,32 @@ static enum vqct_status read_levels(const json_t *root, struct model_config *con
   return VQCT_OK;
 }
 
+static enum vqct_status read_root(json_t *root, struct model_config *config,
+                                  struct vqct_error *error) {
+  enum vqct_status status = check_keys(root, error);
+  if (status)
+    return status;
+  status = read_texts(root, config, error);
+  if (status)
+    return status;
+  status = read_scalars(root, config, error);
+  if (status)
+    return status;
+  status = read_levels(root, config, error);
+  if (status)
+    return status;
+  status = read_level_lists(root, config, error);
+  if (status)
+    return status;
+  status = read_distance(root, config, error);
+  if (status)
+    return status;
+  status = read_features(root, config, error);
+  if (status)
+    return status;
+  return model_config_check(config, error);
+}
+
 enum vqct_status model_config_parse(const char *json, size_t size, struct model_config *config,
                                     struct vqct_error *error) {
   json_error_t fault;
@@ -333,21 +359,7 @@ enum vqct_status model_config_parse(const char *json, size_t size, struct model_
   if (!root)
     return error_set(error, VQCT_MODEL, "configuration: line %d: %s", fault.line, fault.text);
   memset(config, 0, sizeof *config);
-  enum vqct_status status = check_keys(root, error);
-  if (!status)
-    status = read_texts(root, config, error);
-  if (!status)
-    status = read_scalars(root, config, error);
-  if (!status)
-    status = read_levels(root, config, error);
-  if (!status)
-    status = read_level_lists(root, config, error);
-  if (!status)
-    status = read_distance(root, config, error);
-  if (!status)
-    status = read_features(root, config, error);
-  if (!status)
-    status = model_config_check(config, error);
+  enum vqct_status status = read_root(root, config, error);
   json_decref(root);
   return status;
 }
