@@ -181,10 +181,6 @@ static bool read_grid(struct request *request, struct exchange *exchange) {
 
 static bool reserve_slot(struct request *request, struct exchange *exchange) {
   struct service *service = request->service;
-  if (service->phase == SERVICE_DRAINING) {
-    reply_problem(&exchange->reply, PROBLEM_DRAINING, "connect again to reach another server");
-    return false;
-  }
   bool chunked = exchange->declared == UINT64_MAX;
   struct reservation more = {.images = 1, .bytes = chunked ? 0 : exchange->declared};
   enum refusal refusal = admission_reserve(&service->admission, &request->reserved, more);

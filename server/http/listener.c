@@ -17,6 +17,7 @@
 #define SWEEP_PERIOD 50  /* milliseconds between looks at the deadlines */
 #define SURPLUS_MIN  64  /* connections over the limit that are still answered 503 */
 #define ACCEPTS_MAX  256 /* runs to accept who waits at the end */
+#define KEPT_TIME    ((uint64_t)250000000) /* nanoseconds that a kept connection has at the end */
 #define HURRY_TIME   1.0 /* seconds that a client still has for its answer at the end */
 
 /* ---- connections ----------------------------------------------------------------------------- */
@@ -169,11 +170,14 @@ void listener_close(struct listener *listener) {
       hurry(connection);
 }
 
-/* A client that just connected is about to send its first request. */
+/* A client that just connected is about to send its first request, and a busy pool is likely to use
+ * at once again what it has just used, maybe while it is being shut. */
 bool listener_drain(struct listener *listener) {
+  uint64_t now = uv_hrtime();
   for (struct connection *connection = listener->connections; connection;
        connection = connection->next)
-    if (connection->requests && connection_is_idle(connection))
+    if (connection->requests && now - connection->since >= KEPT_TIME &&
+        connection_is_idle(connection))
       shutdown(connection->socket, SHUT_RDWR);
   listener_wake(listener);
   return listener->connection_count == 0;

@@ -18,7 +18,8 @@
 
 void connection_enter(struct connection *connection, enum connection_state state, double seconds) {
   connection->state = state;
-  connection->deadline = uv_hrtime() + (uint64_t)(seconds * 1e9);
+  connection->since = uv_hrtime();
+  connection->deadline = connection->since + (uint64_t)(seconds * 1e9);
 }
 
 static void free_handle(uv_handle_t *handle) {

@@ -89,12 +89,12 @@ struct connection {
   struct intake intake;
   int socket;
   enum connection_state state;
-  uint64_t deadline; /* uv_hrtime() */
-  uint64_t requests; /* begun on it */
-  bool closing;      /* shut, as it was the oldest without a request */
-  bool surplus;      /* over the limit: to be turned away */
-  char peer[64];     /* address */
-  uv_poll_t *watch;  /* on the socket while suspended, to see the client leave */
+  uint64_t since, deadline; /* uv_hrtime() */
+  uint64_t requests;        /* begun on it */
+  bool closing;             /* shut, as it was the oldest without a request */
+  bool surplus;             /* over the limit: to be turned away */
+  char peer[64];            /* address */
+  uv_poll_t *watch;         /* on the socket while suspended, to see the client leave */
   connection_left *left;
 };
 

@@ -10,14 +10,16 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import cluster  # noqa: E402
 from cluster import serving  # noqa: E402
 
-RESTARTS = int(os.environ.get("RESTARTS", "3"))
+RESTARTS = int(os.environ.get("RESTARTS", "12"))
 
 
 class Questions(cluster.Load):
-    """Requests that cost next to nothing, so that a connection is nearly always in use."""
+    """Requests that cost little, so that a connection is nearly always in use, and that a balancer
+    sends only once."""
+    png = serving.photo(32, 32, form="PNG")
 
     def ask(self, link, body):
-        link.request("GET", "/v1/model")
+        link.request("POST", "/v1/encode?size=32", self.png, {"Content-Type": "image/png"})
 
 
 class Draining(unittest.TestCase):
@@ -26,7 +28,7 @@ class Draining(unittest.TestCase):
         port, admin_port = self.ports[i]
         replica = serving.Server(self.model, "--threads", "1", "--listen", f"127.0.0.1:{port}",
                                  "--admin-listen", f"127.0.0.1:{admin_port}",
-                                 drain_delay=f"{cluster.DRAIN_DELAY}s")
+                                 drain_delay="0.1s")  # less than the balancer needs to see it
         self.addCleanup(cluster.end, replica)
         return replica
 
