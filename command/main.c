@@ -33,32 +33,36 @@ static void print_help(FILE *out) {
 #undef EXIT_ROW
 }
 
+/* The exit code of what has been done and written to standard output; a fault is said after the
+ * words that asked for it. */
+static int finish(const char *who, const char *command, enum vqct_status status,
+                  struct vqct_error *error) {
+  if ((fflush(stdout) || ferror(stdout)) && status == VQCT_OK)
+    status = error_set(error, VQCT_WRITE, "standard output cannot be written");
+  if (status != VQCT_OK)
+    fprintf(stderr, "%s%s: %s\n", who, command,
+            *error->message ? error->message : vqct_status_meaning(status));
+  return vqct_status_exit(status);
+}
+
 int main(int argc, char **argv) {
+  struct vqct_error error = {VQCT_OK, ""};
   signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write, to be reported */
-  if (argc >= 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
-    print_help(stdout);
-    return 0;
-  }
-  if (argc >= 2 && !strcmp(argv[1], "--version")) {
-    printf("vqct %s\n", vqct_version());
-    return 0;
-  }
   if (argc < 2) {
     print_help(stderr);
     return vqct_status_exit(VQCT_INVALID);
   }
-  for (size_t i = 0; commands[i]; i++) {
-    if (strcmp(commands[i]->name, argv[1]))
-      continue;
-    struct vqct_error error = {VQCT_OK, ""};
-    enum vqct_status status = commands[i]->run(argc - 2, argv + 2, &error);
-    if ((fflush(stdout) || ferror(stdout)) && status == VQCT_OK)
-      status = error_set(&error, VQCT_WRITE, "standard output cannot be written");
-    if (status != VQCT_OK)
-      fprintf(stderr, "vqct %s: %s\n", argv[1],
-              *error.message ? error.message : vqct_status_meaning(status));
-    return vqct_status_exit(status);
+  if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+    print_help(stdout);
+    return finish("vqct", "", VQCT_OK, &error);
   }
+  if (!strcmp(argv[1], "--version")) {
+    printf("vqct %s\n", vqct_version());
+    return finish("vqct", "", VQCT_OK, &error);
+  }
+  for (size_t i = 0; commands[i]; i++)
+    if (!strcmp(commands[i]->name, argv[1]))
+      return finish("vqct ", argv[1], commands[i]->run(argc - 2, argv + 2, &error), &error);
   fprintf(stderr, "vqct: '%.80s' is not a command; `vqct --help` lists them\n", argv[1]);
   return vqct_status_exit(VQCT_INVALID);
 }

@@ -614,6 +614,14 @@ class Others(CommandTest):
             self.assertFails(vqct(command, "--nonsense"), INVALID, "--nonsense")
             self.assertFails(vqct(command), INVALID)
 
+    def test_what_cannot_be_written_is_said(self):
+        for arguments in (["--help"], ["-h"], ["--version"], ["encode", "--help"],
+                          ["inspect", self.model]):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([VQCT, *arguments], stdout=full, stderr=subprocess.PIPE)
+            self.assertEqual(done.returncode, WRITE, arguments)
+            self.assertIn(b"standard output cannot be written", done.stderr)
+
     def test_a_bar_on_a_terminal_only(self):
         ours, theirs = pty.openpty()
         arguments = [VQCT, "encode", self.model, self.pictures, "-o", self.path("t.npy"), "--size",
