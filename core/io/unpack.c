@@ -6,6 +6,7 @@
 #include "unpack.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,6 +153,55 @@ static enum vqct_status copy_blocks(struct unpacking *unpacking, struct vqct_err
   }
 }
 
+/* Whether the file is compressed by gzip and, where something was unpacked, in no other way. */
+static bool is_gzip(const struct unpacking *unpacking) {
+  const struct mapped_file *mapped = unpacking->source->mapped;
+  if (!mapped || mapped->size < 2 || mapped->data[0] != 0x1f || mapped->data[1] != 0x8b)
+    return false;
+  return !unpacking->written ||
+         unpacking->library->filter_code(unpacking->archive, 1) == ARCHIVE_FILTER_NONE;
+}
+
+/* Writes what of the next bytes is not written yet; `at` is where they begin. */
+static enum vqct_status write_new(struct unpacking *unpacking, const unsigned char *block,
+                                  size_t size, uint64_t at, struct vqct_error *error) {
+  uint64_t old = unpacking->written > at ? unpacking->written - at : 0;
+  if (old >= size)
+    return VQCT_OK;
+  enum vqct_status status = check_bound(unpacking, size - (size_t)old, error);
+  return status == VQCT_OK ? write_block(unpacking, block + old, size - (size_t)old, error)
+                           : status;
+}
+
+/* libarchive drops the whole block of 64 KiB that a damaged file ends in; zlib gives all up to
+ * there. */
+static enum vqct_status copy_rest_of_gzip(struct unpacking *unpacking, struct vqct_error *error) {
+  enum { GZIP = 15 + 16 };
+  const struct mapped_file *mapped = unpacking->source->mapped;
+  unsigned char block[16384];
+  z_stream stream = {.next_in = (unsigned char *)(uintptr_t)mapped->data};
+  size_t left = mapped->size;
+  if (inflateInit2(&stream, GZIP) != Z_OK)
+    return error_set(error, VQCT_MEMORY, "%s: no memory to unpack it", unpacking->source->name);
+  enum vqct_status status = VQCT_OK;
+  int result = Z_OK;
+  uint64_t at = 0;
+  while (status == VQCT_OK && result == Z_OK && !asked_to_stop(unpacking->stop)) {
+    uInt part = left < UINT_MAX ? (uInt)left : UINT_MAX;
+    stream.avail_in = part;
+    stream.next_out = block;
+    stream.avail_out = sizeof block;
+    result = inflate(&stream, Z_NO_FLUSH);
+    left -= part - stream.avail_in;
+    status = write_new(unpacking, block, sizeof block - stream.avail_out, at, error);
+    at += sizeof block - stream.avail_out;
+    if (result == Z_STREAM_END && left) /* several may stand one behind the other */
+      result = inflateReset(&stream);
+  }
+  inflateEnd(&stream);
+  return status;
+}
+
 /* Opens the archive and its one member. */
 static enum vqct_status begin(struct unpacking *unpacking, struct input *input,
                               struct vqct_error *error) {
@@ -176,13 +226,32 @@ static enum vqct_status begin(struct unpacking *unpacking, struct input *input,
   return fault(unpacking, error);
 }
 
+/* What can be unpacked; *damage tells why it is not all. */
+static enum vqct_status copy_all(struct unpacking *unpacking, struct input *input,
+                                 struct vqct_error *damage, struct vqct_error *error) {
+  enum vqct_status status = begin(unpacking, input, error);
+  if (status == VQCT_DATA)
+    *damage = *error;
+  else if (status || (status = copy_blocks(unpacking, damage, error)))
+    return status;
+  bool more = damage->status == VQCT_DATA && is_gzip(unpacking);
+  if (more && (status = copy_rest_of_gzip(unpacking, error)))
+    return status;
+  if (unpacking->written || damage->status == VQCT_OK)
+    return VQCT_OK;
+  return error_set(error, VQCT_DATA, "%s", damage->message);
+}
+
 enum vqct_status unpack_needed(const struct unpack_source *source, const struct libarchive *library,
                                bool *needed, struct vqct_error *error) {
   struct unpacking unpacking = {.source = source, .library = library};
   enum vqct_status status = begin(&unpacking, NULL, error);
-  *needed = status == VQCT_OK && library->filter_code(unpacking.archive, 0) != ARCHIVE_FILTER_NONE;
+  /* A plain file does not fail here; how much of a damaged one can be unpacked, unpack tells. */
+  *needed =
+      status == VQCT_DATA ||
+      (status == VQCT_OK && library->filter_code(unpacking.archive, 0) != ARCHIVE_FILTER_NONE);
   library->read_free(unpacking.archive);
-  return status;
+  return *needed ? VQCT_OK : status;
 }
 
 enum vqct_status unpack(const struct unpack_source *source, const struct libarchive *library,
@@ -201,8 +270,7 @@ enum vqct_status unpack(const struct unpack_source *source, const struct libarch
   input->stop = stop;
   enum vqct_status status;
   if ((status = open_temporary(&unpacking.descriptor, error)) ||
-      (status = begin(&unpacking, input, error)) ||
-      (status = copy_blocks(&unpacking, &result->damage, error)) ||
+      (status = copy_all(&unpacking, input, &result->damage, error)) ||
       (status = mapped_file_of(unpacking.descriptor, source->name, &result->file, error)))
     goto done;
   result->checksum = (uint32_t)unpacking.checksum;

@@ -1,5 +1,6 @@
 """encode, decode, reconstruct and bench, as a user runs them."""
 import fcntl
+import gzip
 import io
 import json
 import os
@@ -13,6 +14,7 @@ import sys
 import tarfile
 import time
 import unittest
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -195,6 +197,32 @@ class Encode(CommandTest):
             found = records(self.path("t.jsonl"))[1:]
             self.assertEqual([r["image"][-9:] for r in found if "row" in r],
                              [f"tar:{i}.png" for i in range(whole)])
+
+    def test_a_cut_gzip_archive_keeps_what_came_before(self):
+        """As much as can be inflated, which Python's zlib tells."""
+        plain = io.BytesIO()
+        with tarfile.open(fileobj=plain, mode="w") as tar:
+            for i in range(3):
+                tar.add(f"{self.pictures}/p{i}.png", f"{i}.png")
+        plain, half = plain.getvalue(), len(plain.getvalue()) // 2
+        two = gzip.compress(plain[:half]) + gzip.compress(plain[half:])
+        for packed in (gzip.compress(plain), two):
+            for cut in (len(packed) - 4, len(packed) * 2 // 3, len(packed) // 2):
+                write(self.path("cut.tar.gz"), packed[:cut])
+                first = zlib.decompressobj(31)
+                there = first.decompress(packed[:cut])
+                there += zlib.decompressobj(31).decompress(first.unused_data)
+                write(self.path("cut.tar"), there)
+                found = []
+                for name in ("cut.tar", "cut.tar.gz"):
+                    done = vqct("encode", self.model, self.path(name), "-o", self.path("t.npy"),
+                                "--size", 32)
+                    lines = [r for r in records(self.path("t.jsonl"))[1:] if "row" in r]
+                    found.append([r["image"].partition(":")[2] for r in lines])
+                self.assertEqual(*found)
+                self.assertGreater(len(found[0]), 0)
+                self.assertEqual(done.returncode, PARTIAL)
+                self.assertIn("cut.tar.gz: ", done.stderr)
 
     def hold(self, arguments, messages=()):
         """Starts a run that says these messages and stands still at the next, as nobody reads them.
