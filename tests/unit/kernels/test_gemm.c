@@ -13,10 +13,11 @@ struct gemm_case {
 };
 
 static const struct gemm_case cases[] = {
-    {1, 1, 1, false, false, false, 1},     {3, 5, 7, false, false, true, 2},
-    {33, 65, 257, false, true, false, -2}, {64, 48, 16, true, false, false, 1},
-    {300, 31, 40, false, false, false, 1}, {259, 17, 513, true, true, true, 0.5F},
-    {15, 200, 700, false, true, true, 1},  {16, 32, 0, false, false, false, 1},
+    {1, 1, 1, false, false, false, 1},      {3, 5, 7, false, false, true, 2},
+    {33, 65, 257, false, true, false, -2},  {64, 48, 16, true, false, false, 1},
+    {300, 31, 40, false, false, false, 1},  {259, 17, 513, true, true, true, 0.5F},
+    {15, 200, 700, false, true, true, 1},   {16, 32, 0, false, false, false, 1},
+    {520, 330, 600, true, false, false, 1}, {70, 1000, 300, false, true, false, 3},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
