@@ -18,6 +18,11 @@ bool vqct_model_code(const struct vqct_model *model, uint32_t token, struct vqct
   return true;
 }
 
+enum vqct_status vqct_model_vectors(const struct vqct_model *model, const uint32_t *tokens,
+                                    size_t positions, float *vectors, struct vqct_error *error) {
+  return quantizer_decode(&model->quantizer, tokens, positions, vectors, error);
+}
+
 static float squared_distance(const float *a, const float *b, int dimension) {
   double sum = 0;
   for (int i = 0; i < dimension; i++) {

@@ -54,7 +54,8 @@ static void describe(struct vqct_model *model) {
       .code_dimension = (uint32_t)config->code_dimension,
       .parameters = model->file.parameters.total,
       .encode_flops = chain_flops(&model->network->encoder, grid * factor, grid * factor),
-      .decode_flops = chain_flops(&model->network->decoder, grid, grid)};
+      .decode_flops = chain_flops(&model->network->decoder, grid, grid),
+      .vector_dimension = (uint32_t)model_config_code_channels(&model->file.config)};
 }
 
 static enum vqct_status read_model(struct vqct_model *model, const char *path,

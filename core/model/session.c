@@ -5,6 +5,7 @@
  * their work by the layer's shape alone.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "cpu.h"
 #include "error.h"
@@ -89,6 +90,7 @@ struct session_batch {
   /* encode: read, written; decode: written, read */
   const uint8_t *const *pixels_in;
   uint32_t *const *tokens_out;
+  float *const *encodings_out; /* encode, or NULL */
   const uint32_t *const *tokens_in;
   uint8_t *const *pixels_out;
 };
@@ -109,6 +111,8 @@ static enum vqct_status picture_encode(const struct session_batch *batch, size_t
   status = chain_forward(&model->network->encoder, &x, &z, NULL, exec, error);
   if (status != VQCT_OK)
     return status;
+  if (batch->encodings_out)
+    memcpy(batch->encodings_out[image], z.data, activation_image_size(&z) * sizeof *z.data);
   return quantizer_encode(&model->quantizer, z.data, (size_t)z.height * (size_t)z.width,
                           batch->tokens_out[image], exec, error);
 }
@@ -225,6 +229,13 @@ static enum vqct_status check_size(uint64_t height, uint64_t width, struct vqct_
 enum vqct_status vqct_encode(struct vqct_session *session, const uint8_t *const *pixels,
                              size_t images, uint32_t height, uint32_t width,
                              uint32_t *const *tokens, struct vqct_error *error) {
+  return vqct_encode_vectors(session, pixels, images, height, width, tokens, NULL, error);
+}
+
+enum vqct_status vqct_encode_vectors(struct vqct_session *session, const uint8_t *const *pixels,
+                                     size_t images, uint32_t height, uint32_t width,
+                                     uint32_t *const *tokens, float *const *encodings,
+                                     struct vqct_error *error) {
   uint32_t factor = session->model->info.downsampling;
   if (height == 0 || width == 0 || height % factor || width % factor)
     return error_set(error, VQCT_INVALID,
@@ -238,7 +249,8 @@ enum vqct_status vqct_encode(struct vqct_session *session, const uint8_t *const 
                                 .height = (int)height,
                                 .width = (int)width,
                                 .pixels_in = pixels,
-                                .tokens_out = tokens};
+                                .tokens_out = tokens,
+                                .encodings_out = encodings};
   status = check_attention(&batch, error);
   if (status != VQCT_OK || !images)
     return status;

@@ -32,6 +32,12 @@ struct vqct_code {
 /** The code of a token; false where there is none. */
 bool vqct_model_code(const struct vqct_model *model, uint32_t token, struct vqct_code *code);
 
+/** The vectors that tokens (P, positions) stand for, as the decoder sees them: positions, Z, for
+ * each codebook the mean of its codes (of length 1 where the model compares directions). Errors:
+ * TOKENS (one is outside its plane, naming it). */
+enum vqct_status vqct_model_vectors(const struct vqct_model *model, const uint32_t *tokens,
+                                    size_t positions, float *vectors, struct vqct_error *error);
+
 /** The `count` codes of the same codebook nearest to a code by squared Euclidean distance, nearest
  * first, itself left out, ties by the lower number. Returns how many there are (at most count). */
 size_t vqct_model_nearest(const struct vqct_model *model, uint32_t token, size_t count,

@@ -58,6 +58,8 @@ struct vqct_model_info {
   uint64_t parameters;     /* weights without the codebook */
   uint64_t encode_flops; /* floating-point operations (two a multiply-add) for a 256x256 picture */
   uint64_t decode_flops; /* 0: the model has no decoder */
+  uint32_t vector_dimension; /* Z, of the vector that is quantised at a position: d for each
+                              * codebook whose codes stand there */
 };
 
 /** Opens a model file. Every offset, shape and size is checked first. The file must not change
@@ -99,6 +101,14 @@ void vqct_session_stop_when(struct vqct_session *session, bool (*asked)(void *co
 enum vqct_status vqct_encode(struct vqct_session *session, const uint8_t *const *pixels,
                              size_t images, uint32_t height, uint32_t width,
                              uint32_t *const *tokens, struct vqct_error *error);
+
+/** The same, and the vectors that were quantised: encodings[i] has room for h * w * Z numbers,
+ * position after position; tokens and vectors are the same, bit for bit, for every batch size,
+ * thread count and order of images. */
+enum vqct_status vqct_encode_vectors(struct vqct_session *session, const uint8_t *const *pixels,
+                                     size_t images, uint32_t height, uint32_t width,
+                                     uint32_t *const *tokens, float *const *encodings,
+                                     struct vqct_error *error);
 
 /** Tokens to pictures. tokens[i]: P, h, w numbers; pixels[i]: room for H * W * C bytes. Errors:
  * TOKENS (one is outside its plane), INVALID (the grid, or a model without a decoder), LIMIT,

@@ -29,7 +29,8 @@ class ModelInfo(Structure):
     _fields_ = [("name", c_char_p), ("architecture", c_char_p), ("checksum", c_char_p),
                 ("downsampling", c_uint32), ("channels", c_uint32), ("planes", c_uint32),
                 ("plane", POINTER(Plane)), ("codes", c_uint32), ("code_dimension", c_uint32),
-                ("parameters", c_uint64), ("encode_flops", c_uint64), ("decode_flops", c_uint64)]
+                ("parameters", c_uint64), ("encode_flops", c_uint64), ("decode_flops", c_uint64),
+                ("vector_dimension", c_uint32)]
 
 
 class Code(Structure):

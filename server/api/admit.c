@@ -159,8 +159,8 @@ static bool read_output(struct request *request, struct exchange *exchange, cons
     request->output = offers[chosen];
     return true;
   }
-  reply_problem(&exchange->reply, PROBLEM_NOT_ACCEPTABLE, "Accept is '%.80s'; offered: %s, %s, %s",
-                accept, types[0], types[1], types[2]);
+  reply_problem(&exchange->reply, PROBLEM_NOT_ACCEPTABLE, "Accept is '%.80s'; offered: %s, %s%s%s",
+                accept, types[0], types[1], count > 2 ? ", " : "", count > 2 ? types[2] : "");
   return false;
 }
 
@@ -223,14 +223,35 @@ static bool check_model(const struct request *request, struct exchange *exchange
   return !choice_settled(request) || choice_suits(request, &exchange->reply);
 }
 
+/* Which vectors are asked for, and whether their mean. */
+static bool read_vectors(struct request *request, struct exchange *exchange) {
+  const char *given = exchange_query(exchange, "vectors"), *pool = exchange_query(exchange, "pool");
+  if (given && !strcmp(given, "codes"))
+    request->vectors = VECTORS_CODES;
+  else if (given && !strcmp(given, "encodings"))
+    request->vectors = VECTORS_ENCODINGS;
+  else if (given)
+    return refuse_parameter(exchange, "vectors", given, "codes or encodings");
+  request->mean = pool && !strcmp(pool, "mean");
+  if (pool && (!request->mean || !given))
+    return refuse_parameter(exchange, "pool", pool, "mean, of vectors,");
+  if (given && exchange_query(exchange, "words"))
+    return refuse_parameter(exchange, "words", exchange_query(exchange, "words"),
+                            "no words of vectors");
+  return true;
+}
+
 bool encode_admit(void *context, struct exchange *exchange) {
-  static const char *const names[] = {"resize", "size", "words", "model", NULL};
+  static const char *const names[] = {"resize", "size", "words", "model", "vectors", "pool", NULL};
   static const enum form offers[] = {FORM_JSON, FORM_NPY, FORM_PACKED};
   struct request *request = begin(context, exchange, REQUEST_ENCODE, names);
-  return request && read_resize(request, exchange) &&
-         read_switch(exchange, "words", &request->words) && read_input(request, exchange) &&
+  if (!request || !read_resize(request, exchange) || !read_vectors(request, exchange))
+    return false;
+  size_t first = request->vectors ? 1 : 0; /* vectors are no JSON */
+  return read_switch(exchange, "words", &request->words) && read_input(request, exchange) &&
          check_model(request, exchange) && read_encoding(request, exchange) &&
-         read_output(request, exchange, offers, 3) && reserve_slot(request, exchange);
+         read_output(request, exchange, offers + first, 3 - first) &&
+         reserve_slot(request, exchange);
 }
 
 bool decode_admit(void *context, struct exchange *exchange) {

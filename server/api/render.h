@@ -8,6 +8,7 @@
 void render_tokens(struct request *request);
 void render_pictures(struct request *request);
 void infer_render(struct request *request);
+void render_vectors(struct request *request);
 
 /** Writes one picture's members of a JSON answer; several threads may do so for pictures of one
  * request. */

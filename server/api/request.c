@@ -48,6 +48,7 @@ void request_free(struct request *request) {
   for (size_t i = 0; i < request->count; i++) {
     free(request->pictures[i].owned);
     free(request->pictures[i].tokens);
+    free(request->pictures[i].encodings);
     vqct_image_free(&request->pictures[i].image);
     vqct_image_free(&request->pictures[i].result);
     text_free(&request->pictures[i].members);
@@ -136,6 +137,36 @@ size_t picture_tokens(const struct request *request, const struct picture *pictu
   return (size_t)request->engine->info->planes * picture->job.grid_height * picture->job.grid_width;
 }
 
+size_t picture_vector_numbers(const struct request *request, const struct picture *picture) {
+  return (size_t)request->engine->info->vector_dimension * picture->job.grid_height *
+         picture->job.grid_width;
+}
+
+/* Reserves what the vectors of a picture will take: in the answer, and before it where the network
+ * writes them. A request that is alone is refused nothing, so its own bound is checked here. */
+static bool make_vectors(struct request *request, struct picture *picture) {
+  uint64_t size = picture_vector_numbers(request, picture) * sizeof(float);
+  uint64_t most = request->service->admission.limit.bytes / request->count;
+  bool encodings = request->vectors == VECTORS_ENCODINGS;
+  uint64_t answer = request->mean ? request->engine->info->vector_dimension * sizeof(float) : size;
+  uint64_t bytes = answer + (encodings ? size : 0);
+  if (bytes > most) {
+    picture_fail(picture, PROBLEM_IMAGE_TOO_LARGE,
+                 "its vectors take %llu bytes; %llu are allowed with so many pictures",
+                 (unsigned long long)bytes, (unsigned long long)most);
+    return false;
+  }
+  if (!request_reserve_bytes(request, bytes))
+    return false;
+  picture->vector_bytes = bytes;
+  if (!encodings)
+    return true;
+  picture->encodings = malloc((size_t)size);
+  if (!picture->encodings)
+    picture_fail(picture, PROBLEM_OUT_OF_MEMORY, "no memory for its vectors");
+  return picture->encodings != NULL;
+}
+
 bool picture_set_shape(struct request *request, struct picture *picture, uint32_t height,
                        uint32_t width) {
   const struct vqct_model_info *info = request->engine->info;
@@ -152,5 +183,5 @@ bool picture_set_shape(struct request *request, struct picture *picture, uint32_
   picture->tokens = calloc(picture_tokens(request, picture), sizeof *picture->tokens);
   if (!picture->tokens)
     picture_fail(picture, PROBLEM_OUT_OF_MEMORY, "no memory for its tokens");
-  return picture->tokens != NULL;
+  return picture->tokens && (!request->vectors || make_vectors(request, picture));
 }

@@ -47,6 +47,13 @@ struct infer {
   struct text id; /* as JSON; empty where there is none */
 };
 
+/** Vectors in place of tokens. */
+enum vectors {
+  VECTORS_NONE,
+  VECTORS_CODES,    /* of the chosen codes */
+  VECTORS_ENCODINGS /* before quantising */
+};
+
 /** Seconds that a picture's jobs took, those of both networks for reconstruct. */
 struct job_times {
   double queue, batch, compute;
@@ -63,6 +70,8 @@ struct picture {
   struct vqct_image image;  /* what the network sees; for decode what it gave */
   struct vqct_image result; /* of reconstruct */
   uint32_t *tokens;         /* planes, grid */
+  float *encodings;         /* grid, vector_dimension; where the request asks for them */
+  uint64_t vector_bytes;    /* reserved for vectors until the answer */
   double psnr, ssim;        /* of reconstruct; ssim NaN where the picture is too small for it */
   struct job_times times;   /* loop */
   struct text members;      /* of its part of a JSON answer */
@@ -87,7 +96,9 @@ struct request {
   uint64_t body_limit; /* bytes */
   bool many;           /* the body may hold several pictures, so the answer lists each */
   bool words;          /* the word of every token, too */
-  int quality;         /* of JPEG */
+  enum vectors vectors;
+  bool mean;   /* of them, over the grid */
+  int quality; /* of JPEG */
   enum vqct_resize resize;
   uint32_t width, height;           /* to resize to */
   uint32_t grid_height, grid_width; /* of packed tokens */
@@ -146,6 +157,9 @@ bool picture_set_shape(struct request *request, struct picture *picture, uint32_
 
 /** Numbers of a picture's tokens: planes times grid. */
 size_t picture_tokens(const struct request *request, const struct picture *picture);
+
+/** Numbers of a picture's vectors. */
+size_t picture_vector_numbers(const struct request *request, const struct picture *picture);
 
 /** What a task or a job is part of. */
 struct request *request_of_task(uv_work_t *task);

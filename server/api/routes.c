@@ -10,6 +10,7 @@ const struct route service_api_routes[] = {
     {"GET", "/v1/models", false, NULL, NULL, models_handle},
     {"GET", "/v1/codebook", false, NULL, NULL, codebook_handle},
     {"GET", "/v1/codebook/usage", false, NULL, NULL, codebook_usage_handle},
+    {"GET", "/v1/codebook/vectors", false, NULL, NULL, codebook_vectors_handle},
     {"GET", "/v1/codebook/codes/{id}", false, NULL, NULL, codebook_code_handle},
     {"GET", "/v1/statistics", false, NULL, NULL, statistics_handle},
     {"GET", "/v2", false, NULL, NULL, infer_server_handle},

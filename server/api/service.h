@@ -153,6 +153,7 @@ void model_handle(void *context, struct exchange *exchange);
 void models_handle(void *context, struct exchange *exchange);
 void codebook_handle(void *context, struct exchange *exchange);
 void codebook_usage_handle(void *context, struct exchange *exchange);
+void codebook_vectors_handle(void *context, struct exchange *exchange);
 void codebook_code_handle(void *context, struct exchange *exchange);
 void infer_server_handle(void *context, struct exchange *exchange);
 void infer_live_handle(void *context, struct exchange *exchange);

@@ -85,12 +85,13 @@ static void picture_prepared(uv_work_t *task, int status);
 
 /* The body is not needed any more: what was read from it has its own memory. */
 static void return_body(struct request *request) {
+  struct reservation bytes = {.bytes = request->reserved.bytes};
   text_free(&request->body);
   for (size_t i = 0; i < request->count; i++) {
     free(request->pictures[i].owned);
     request->pictures[i].owned = NULL;
+    bytes.bytes -= request->pictures[i].vector_bytes;
   }
-  struct reservation bytes = {.bytes = request->reserved.bytes};
   admission_return(&request->service->admission, &request->reserved, bytes);
 }
 
@@ -149,6 +150,7 @@ static void push_picture(struct request *request, struct picture *picture,
                     ? picture->result.pixels
                     : picture->image.pixels;
   job->tokens = picture->tokens;
+  job->encodings = operation == JOB_ENCODE ? picture->encodings : NULL;
   job->cost = (double)flops * (double)job_pixels(job);
   job->deadline = request->deadline;
   request->pending++;
@@ -257,6 +259,8 @@ static void render(uv_work_t *task) {
       render_members(request, &request->pictures[0]);
     if (request->output == FORM_INFER)
       infer_render(request);
+    else if (request->vectors)
+      render_vectors(request);
     else if (request->kind == REQUEST_ENCODE)
       render_tokens(request);
     else

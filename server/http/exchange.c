@@ -98,6 +98,13 @@ static void add_common_headers(struct exchange *exchange) {
 }
 
 static struct MHD_Response *make_response(struct reply *reply) {
+  if (reply->fixed && reply->release) {
+    struct MHD_Response *held = MHD_create_response_from_buffer_with_free_callback_cls(
+        reply->fixed_size, (void *)(uintptr_t)reply->fixed, reply->release, reply->held);
+    if (held)
+      reply->release = NULL; /* by libmicrohttpd, on this thread */
+    return held;
+  }
   if (reply->fixed)
     return MHD_create_response_from_buffer(reply->fixed_size, (void *)(uintptr_t)reply->fixed,
                                            MHD_RESPMEM_PERSISTENT);

@@ -61,7 +61,7 @@ void reply_problem(struct reply *reply, enum problem problem, const char *format
   vsnprintf(detail, sizeof detail, format, args);
   va_end(args);
   text_free(&reply->body);
-  reply->fixed = NULL;
+  reply_drop_fixed(reply);
   reply->status = problems[problem].status;
   reply->type = reply->error_member ? "application/json" : "application/problem+json";
   if (reply->error_member)
@@ -75,8 +75,16 @@ void reply_problem(struct reply *reply, enum problem problem, const char *format
     reply_header(reply, "Retry-After", "1");
 }
 
+void reply_drop_fixed(struct reply *reply) {
+  if (reply->release)
+    reply->release(reply->held);
+  reply->release = NULL;
+  reply->fixed = NULL;
+}
+
 void reply_free(struct reply *reply) {
   text_free(&reply->body);
+  reply_drop_fixed(reply);
   for (size_t i = 0; i < reply->header_count; i++)
     free(reply->headers[i].value);
   *reply = (struct reply){0};

@@ -57,8 +57,10 @@ struct reply {
   unsigned status;
   const char *type; /* content type, a literal; NULL: no body */
   struct text body;
-  const void *fixed; /* a body that lives as long as the program, instead of `body` */
+  const void *fixed; /* a body that is not the reply's, instead of `body` */
   size_t fixed_size;
+  void (*release)(void *held); /* called when `fixed` is not needed any more; NULL: it lives on */
+  void *held;
   struct reply_header headers[REPLY_HEADERS_MAX];
   size_t header_count;
   bool error_member; /* problems are {"error": SENTENCE} and no problem documents */
@@ -79,6 +81,9 @@ void reply_problem(struct reply *reply, enum problem problem, const char *format
 
 /** Writes {"type", "title", "status", "detail"} of a problem; returns the status. */
 unsigned problem_write(struct text *text, enum problem problem, const char *detail);
+
+/** Lets go of `fixed`. */
+void reply_drop_fixed(struct reply *reply);
 
 /** Frees what the reply holds and clears it. */
 void reply_free(struct reply *reply);

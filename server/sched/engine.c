@@ -18,6 +18,7 @@ static void engine_close(struct engine *engine) {
   free(engine->history);
   free(engine->training);
   free(engine->path);
+  text_free(&engine->vectors);
   free(engine);
 }
 
@@ -105,7 +106,7 @@ enum vqct_status engine_open(const struct engine_options *options, struct engine
   enum vqct_status status = vqct_model_open(options->path, &opened->model, error);
   if (status != VQCT_OK)
     goto failed;
-  opened->calls = (struct engine_calls){vqct_encode, vqct_decode};
+  opened->calls = (struct engine_calls){vqct_encode_vectors, vqct_decode};
   opened->info = vqct_model_info(opened->model);
   opened->references = 1;
   opened->opened = time(NULL);

@@ -13,6 +13,7 @@
 
 #include "readings.h"
 #include "share.h"
+#include "text.h"
 #include "usage.h"
 #include "vqct/codebook.h"
 #include "vqct/model.h"
@@ -21,7 +22,8 @@
 struct engine_calls {
   enum vqct_status (*encode)(struct vqct_session *session, const uint8_t *const *pixels,
                              size_t images, uint32_t height, uint32_t width,
-                             uint32_t *const *tokens, struct vqct_error *error);
+                             uint32_t *const *tokens, float *const *encodings,
+                             struct vqct_error *error);
   enum vqct_status (*decode)(struct vqct_session *session, const uint32_t *const *tokens,
                              size_t images, uint32_t grid_height, uint32_t grid_width,
                              uint8_t *const *pixels, struct vqct_error *error);
@@ -51,6 +53,7 @@ struct engine {
   struct usage *usage;     /* loop thread: how often each code was picked */
   struct history *history; /* loop thread: what was asked of it lately */
   uint64_t *training;      /* how often training picked each code */
+  struct text vectors;     /* loop thread: all codes as a file of npy, once somebody asked */
   time_t opened;
   struct share share; /* of the queue */
 };

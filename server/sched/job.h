@@ -17,6 +17,7 @@ struct job {
   uint32_t grid_height, grid_width; /* tokens */
   uint8_t *pixels;                  /* height, width, channels: read by encode, written by decode */
   uint32_t *tokens;                 /* planes, grid: written by encode, read by decode */
+  float *encodings;                 /* grid, Z: written by encode, or NULL */
   double cost;       /* of the operation, in any one unit: what a fair share counts */
   uint64_t deadline; /* not started after this moment */
   uint64_t queued, ready, taken, finished; /* ready: when a worker was free to take it */

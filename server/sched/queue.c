@@ -180,7 +180,8 @@ static void drop_expired(struct queue *queue, uint64_t now, struct job **expired
 }
 
 static bool fits(const struct job *job, const struct job *oldest) {
-  return job->height == oldest->height && job->width == oldest->width;
+  return job->height == oldest->height && job->width == oldest->width &&
+         !job->encodings == !oldest->encodings;
 }
 
 /* Pictures of the oldest job's kind that one batch may hold. */

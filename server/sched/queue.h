@@ -3,7 +3,7 @@
  * One list an operation of each model, in order of arrival. A free worker serves the model that has
  * had the least of the workers' time (by cost, counted from when it last had to wait), of that the
  * operation that has had the least, starts from that operation's oldest job, and adds the later
- * ones of the same shape up to the limits of a batch: nothing waits for a batch to fill unless a
+ * ones of the same kind up to the limits of a batch: nothing waits for a batch to fill unless a
  * delay is configured, and as the oldest job is always taken nothing starves. The queue itself has
  * no bound: admission.h bounds what gets here.
  *

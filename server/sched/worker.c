@@ -15,8 +15,8 @@ struct worker {
   struct workers *team;
   unsigned number;
   struct batch batch;
-  void **inputs, **outputs; /* room for one batch */
-  uint64_t busy_since;      /* guarded by the team's lock; 0: idle */
+  void **inputs, **outputs, **encodings; /* room for one batch */
+  uint64_t busy_since;                   /* guarded by the team's lock; 0: idle */
 };
 
 struct workers {
@@ -67,10 +67,12 @@ static enum vqct_status compute(struct worker *worker, size_t first, size_t coun
   for (size_t i = 0; i < count; i++) {
     worker->inputs[i] = encodes ? (void *)jobs[i]->pixels : jobs[i]->tokens;
     worker->outputs[i] = encodes ? (void *)jobs[i]->tokens : jobs[i]->pixels;
+    worker->encodings[i] = jobs[i]->encodings;
   }
   if (encodes)
     return engine->calls.encode(session, (const uint8_t *const *)worker->inputs, count,
                                 jobs[0]->height, jobs[0]->width, (uint32_t *const *)worker->outputs,
+                                jobs[0]->encodings ? (float *const *)worker->encodings : NULL,
                                 error);
   return engine->calls.decode(session, (const uint32_t *const *)worker->inputs, count,
                               jobs[0]->grid_height, jobs[0]->grid_width,
@@ -141,7 +143,8 @@ static enum vqct_status worker_start(struct worker *worker, size_t batch,
   worker->batch.jobs = calloc(batch, sizeof(struct job *));
   worker->inputs = calloc(batch, sizeof(void *));
   worker->outputs = calloc(batch, sizeof(void *));
-  if (!worker->batch.jobs || !worker->inputs || !worker->outputs)
+  worker->encodings = calloc(batch, sizeof(void *));
+  if (!worker->batch.jobs || !worker->inputs || !worker->outputs || !worker->encodings)
     return error_set(error, VQCT_MEMORY, "no memory for a worker");
   int fault = pthread_create(&worker->thread, NULL, worker_main, worker);
   if (fault)
@@ -192,6 +195,7 @@ void workers_free(struct workers *team) {
     free(team->workers[i].batch.jobs);
     free(team->workers[i].inputs);
     free(team->workers[i].outputs);
+    free(team->workers[i].encodings);
   }
   pthread_mutex_destroy(&team->lock);
   free(team);

@@ -84,7 +84,9 @@ class OpenApi(serving.ModelCase):
         self.check(post("/v2/models/tiny.encode/infer?size=32", json.dumps(
             {"inputs": [given], "parameters": {"binary_data_output": True}}).encode(), JSON), "post",
                    "/v2/models/{id}/infer")
-        for path, given in (("/v1/model", None), ("/v1/models", None), ("/v2", None),
+        for query in ("vectors=codes", "vectors=encodings&pool=mean", "vectors=none"):
+            self.check(post(f"/v1/encode?size=32&{query}", self.png), "post", "/v1/encode")
+        for path, given in (("/v1/codebook/vectors", None), ("/v1/model", None), ("/v1/models", None), ("/v2", None),
                             ("/v2/health/live", None), ("/v2/health/ready", None),
                             ("/v2/models/{id}", "/v2/models/tiny.decode"),
                             ("/v2/models/{id}", "/v2/models/tiny"),
@@ -100,12 +102,14 @@ class OpenApi(serving.ModelCase):
     def test_every_parameter_is_taken(self):
         values = {"resize": "contain", "size": "40x20", "words": "true", "quality": "50",
                   "model_check": "off", "window": "10m", "X-Request-Timeout-Ms": "50000", "grid": "1x1", "id": "4",
-                  "history": "true", "model": "tiny",
+                  "history": "true", "model": "tiny", "vectors": "codes", "pool": "mean",
                   "Inference-Header-Content-Length": "1"}
         for path, methods in self.document["paths"].items():
             for method, operation in methods.items():
                 query, headers, place = "", {}, path
-                for parameter in map(self.resolve, operation.get("parameters", [])):
+                given = [one for one in map(self.resolve, operation.get("parameters", []))
+                         if not (one["name"] == "words" and path == "/v1/encode")]  # not of vectors
+                for parameter in given:
                     value = values[parameter["name"]]
                     if parameter["in"] == "query":
                         query += f"&{parameter['name']}={value}"

@@ -152,7 +152,8 @@ class ModelInfo(ctypes.Structure):
                 ("channels", ctypes.c_uint32), ("planes", ctypes.c_uint32),
                 ("plane", ctypes.POINTER(Plane)), ("codes", ctypes.c_uint32),
                 ("code_dimension", ctypes.c_uint32), ("parameters", ctypes.c_uint64),
-                ("encode_flops", ctypes.c_uint64), ("decode_flops", ctypes.c_uint64)]
+                ("encode_flops", ctypes.c_uint64), ("decode_flops", ctypes.c_uint64),
+                ("vector_dimension", ctypes.c_uint32)]
 
 
 class Session:
@@ -181,6 +182,24 @@ class Session:
         check(LIB.vqct_encode(self.session, addresses(pixels), ctypes.c_size_t(images), height,
                               width, addresses(tokens), ctypes.byref(self.error)), self.error)
         return tokens
+
+    def encode_vectors(self, pixels, planes, factor):
+        """The same, and N,h,w,Z of what was quantised."""
+        images, height, width = pixels.shape[:3]
+        grid = (height // factor, width // factor)
+        tokens = np.zeros((images, planes, *grid), np.uint32)
+        vectors = np.zeros((images, *grid, self.info().vector_dimension), np.float32)
+        check(LIB.vqct_encode_vectors(self.session, addresses(pixels), ctypes.c_size_t(images), height,
+                                      width, addresses(tokens), addresses(vectors),
+                                      ctypes.byref(self.error)), self.error)
+        return tokens, vectors
+
+    def code_vectors(self, tokens):
+        """P,h,w to h,w,Z."""
+        vectors = np.zeros((*tokens.shape[1:], self.info().vector_dimension), np.float32)
+        check(LIB.vqct_model_vectors(self.model, pointer(tokens), ctypes.c_size_t(tokens[0].size),
+                                     pointer(vectors), ctypes.byref(self.error)), self.error)
+        return vectors
 
     def decode(self, tokens, channels, factor):
         """N,P,h,w to N,H,W,C bytes."""

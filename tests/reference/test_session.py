@@ -49,6 +49,27 @@ class Sessions(unittest.TestCase):
         # Rounded to the nearest of 256 levels; the rest is the arithmetic error.
         self.assertLess(np.abs(ours - grey).max(), 0.5 + 1e-3)
 
+    def test_vectors(self):
+        """What is quantised is the encoder's output, and what tokens stand for the decoder's input;
+        the same bits for every team and batch."""
+        session = self.session(2)
+        tokens, vectors = session.encode_vectors(self.pixels, 3, 4)
+        np.testing.assert_array_equal(tokens, session.encode(self.pixels, 3, 4))
+        z = self.module.encode(torch.from_numpy(self.pixels).permute(0, 3, 1, 2) / 127.5 - 1)
+        theirs = native.nhwc(z)
+        # The errors of some twenty layers in single precision.
+        self.assertLess(np.abs(vectors - theirs).max(), 1e-5 * np.abs(theirs).max())
+        zq = native.nhwc(vqct.code_values(self.config, self.codebook,
+                                          torch.from_numpy(tokens.astype(np.int64))))
+        for ours, theirs in zip(tokens, zq):
+            np.testing.assert_allclose(session.code_vectors(ours), theirs, rtol=1e-6, atol=1e-7)
+        for i in range(7):
+            again = self.session(1).encode_vectors(self.pixels[i:i + 1], 3, 4)[1]
+            np.testing.assert_array_equal(again[0], vectors[i])
+        tokens[0][2, 0, 0] = 3
+        with self.assertRaisesRegex(RuntimeError, "outside its codes"):
+            session.code_vectors(tokens[0])
+
     def test_space_to_depth(self):
         """Through a model file, with a decoder of its own widths."""
         config = {**vqct.TINY, "space_to_depth": True, "upsample_changes_channels": True,
