@@ -37,7 +37,7 @@ static const struct option_table table = {
     .operands = "MODEL TOKENS",
     .summary =
         "Turns tokens back into pictures. TOKENS is an .npy of pictures, planes, rows and "
-        "columns, or what `vqct encode` wrote with its .jsonl beside it: " TOKEN_SUFFIXES ".",
+        "columns, or what `vqct encode` wrote with its .jsonl beside it: " TOKEN_SUFFIXES_READ ".",
     .options = options,
     .count = sizeof options / sizeof *options,
     .operands_min = 2,

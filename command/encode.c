@@ -26,8 +26,11 @@ struct settings {
   int number; /* index in NUMBERS */
   int order;  /* index in ORDERS */
   int64_t offset, begin, end, row_end;
+  int64_t shard_size;
   bool quiet;
 };
+
+#define SHARD_SIZE 10000 /* pictures, where nothing else is said */
 
 #define NUMBERS "auto|uint16|uint32"
 enum { NUMBER_AUTO, NUMBER_UINT16, NUMBER_UINT32 };
@@ -62,6 +65,8 @@ static const struct option options[] = {
     {"labels", 0, OPTION_TEXT, offsetof(struct settings, labels), NULL, 0, 0, NULL, "FROM",
      "labels of the pictures: folder (the name of the folder each lies in), beside (.cls, .txt or "
      ".json of the same name) or a FILE of lines, each a picture's name, a tab and its label"},
+    {"shard-size", 0, OPTION_INTEGER, offsetof(struct settings, shard_size), "0", 0, 100000000,
+     NULL, "N", "pictures of each file NAME-000000.tar, NAME-000001.tar, ...; 0: 10,000"},
     {"shard", 0, OPTION_TEXT, offsetof(struct settings, shard), NULL, 0, 0, NULL, "I/N",
      "encode only every N-th picture from the I-th on, I from 0, to split work over machines"},
     {"quiet", 'q', OPTION_SWITCH, offsetof(struct settings, quiet), NULL, 0, 0, NULL, NULL,
@@ -127,10 +132,20 @@ static bool is_wide(const struct encoding *encoding) {
           token_layout_greatest(&encoding->layout, encoding->pass.info->codes) > UINT16_MAX);
 }
 
+/* Pictures of each file; 0 where all are in one. */
+static size_t pictures_a_file(const struct encoding *encoding) {
+  if (!encoding->format->sharded)
+    return 0;
+  return encoding->settings.shard_size ? (size_t)encoding->settings.shard_size : SHARD_SIZE;
+}
+
 static enum vqct_status check_numbers(const struct encoding *encoding, struct vqct_error *error) {
   if (encoding->format->one_size && encoding->pass.preparation.resize != VQCT_RESIZE_COVER)
     return error_set(error, VQCT_INVALID,
                      "an %s file holds pictures of one size only: use --resize cover, or a .bin",
+                     encoding->format->suffix);
+  if (encoding->settings.shard_size && !encoding->format->sharded)
+    return error_set(error, VQCT_INVALID, "--shard-size: a %s is one file",
                      encoding->format->suffix);
   if (encoding->settings.number == NUMBER_UINT16 && encoding->pass.info->codes > UINT16_MAX + 1U)
     return error_set(error, VQCT_INVALID, "--numbers uint16: the model has %u codes",
@@ -160,7 +175,8 @@ static enum vqct_status describe(const struct encoding *encoding, char **line,
                                                 .layout = &encoding->layout,
                                                 .wide = is_wide(encoding),
                                                 .shard = encoding->shard,
-                                                .shards = encoding->shards};
+                                                .shards = encoding->shards,
+                                                .shard_size = pictures_a_file(encoding)};
   return token_description_line(&description, line, error);
 }
 
@@ -172,7 +188,9 @@ static enum vqct_status open_writer(struct encoding *encoding, struct vqct_error
                                       .layout = encoding->layout,
                                       .wide = is_wide(encoding),
                                       .grid_height = (size_t)p->height / info->downsampling,
-                                      .grid_width = (size_t)p->width / info->downsampling};
+                                      .grid_width = (size_t)p->width / info->downsampling,
+                                      .shard_size = pictures_a_file(encoding),
+                                      .pictures = encoding->pass.pictures};
   char *line;
   enum vqct_status status = describe(encoding, &line, error);
   if (status != VQCT_OK)
@@ -283,7 +301,8 @@ static enum vqct_status write_picture(struct encoding *encoding, size_t i, size_
   token_layout_arrange(&encoding->layout, planes, height, width, encoding->tokens[i],
                        encoding->numbers);
   size_t index = encoding->item[i].index;
-  struct token_picture picture = {.name = pictures_name(encoding->pass.pictures, index),
+  struct token_picture picture = {.index = index,
+                                  .name = pictures_name(encoding->pass.pictures, index),
                                   .numbers = encoding->numbers,
                                   .count = count,
                                   .height = height,

@@ -65,6 +65,8 @@ static json_t *describe(const struct token_description *about) {
       (json_int_t)about->shard, (json_int_t)about->shards, "pictures", pictures_json(about));
   bool whole = token_layout_is_plain(about->layout) ||
                set(record, "layout", token_layout_to_json(about->layout));
+  if (whole && about->shard_size)
+    whole = set(record, "shard_size", json_integer((json_int_t)about->shard_size));
   if (whole && about->labels)
     whole = set(record, "labels", labels_json(about->labels));
   if (whole)

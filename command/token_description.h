@@ -16,6 +16,7 @@ struct token_description {
   const struct token_layout *layout;
   bool wide; /* uint32, else uint16 */
   size_t shard, shards;
+  size_t shard_size; /* 0: the format has no shards */
 };
 
 /** The line as JSON without a newline, which the caller frees. Errors: LIMIT (more labels than a

@@ -371,6 +371,9 @@ static enum vqct_status open_by_suffix(struct token_file *file, struct vqct_erro
   enum vqct_status status = token_format_of(file->path, &format, error);
   if (status != VQCT_OK)
     return status;
+  if (!format->array)
+    return error_set(error, VQCT_INVALID, "%s: what is decoded ends in " TOKEN_SUFFIXES_READ,
+                     file->path);
   if (format == &token_format_npy)
     return open_checked_array(file, error);
   return format == &token_format_megatron ? open_megatron(file, error)

@@ -24,20 +24,24 @@
 #include <jansson.h>
 
 #include "part_file.h"
+#include "pictures.h"
 #include "token_layout.h"
 #include "vqct/status.h"
 
 /** What a run writes, alike for all of its pictures. */
 struct token_output {
-  const char *path;               /* outlives the files */
-  size_t planes;                  /* P */
-  struct token_layout layout;     /* of the numbers of a picture */
-  bool wide;                      /* uint32, else uint16 */
-  size_t grid_height, grid_width; /* one_size formats: h and w of every picture */
+  const char *path;                /* outlives the files */
+  size_t planes;                   /* P */
+  struct token_layout layout;      /* of the numbers of a picture */
+  bool wide;                       /* uint32, else uint16 */
+  size_t grid_height, grid_width;  /* one_size formats: h and w of every picture */
+  size_t shard_size;               /* sharded formats: pictures a file */
+  const struct pictures *pictures; /* outlive the files */
 };
 
 /** The numbers of one picture. */
 struct token_picture {
+  size_t index;            /* in the list of pictures */
   const char *name;        /* as pictures_name has it: bytes, perhaps not UTF-8 */
   const uint32_t *numbers; /* its tokens P,height,width in the output's layout */
   size_t count;            /* of numbers */
@@ -52,10 +56,12 @@ struct token_files;
 struct token_format {
   const char *suffix; /* of the path, with its dot */
   bool one_size;      /* all pictures have the grid of the output */
+  bool array;         /* one file holds the numbers of all pictures, which decode reads */
+  bool sharded;       /* NAME-000000.tar and so on, shard_size pictures each */
   uint32_t widest;    /* the greatest number that its wide files hold */
 
-  /** Opens and locks the files. Errors: WRITE, MEMORY; *files is then NULL, and files are as they
-   * were. */
+  /** Opens and locks the files. Errors: WRITE, READ, DATA (two pictures of one key), MEMORY; *files
+   * is then NULL, and files are as they were. */
   enum vqct_status (*open)(const struct token_output *output, struct token_files **files,
                            struct vqct_error *error);
 
@@ -81,5 +87,8 @@ struct token_format {
  * of datatrove. */
 extern const struct token_format token_format_npy, token_format_bin, token_format_megatron,
     token_format_datatrove;
+
+/** JSON Lines, and shards of webdataset. */
+extern const struct token_format token_format_lines, token_format_webdataset;
 
 #endif

@@ -97,27 +97,13 @@ static enum vqct_status array_append(struct token_files *files, const struct tok
   return token_lengths_add(&files->lengths, picture->count, error);
 }
 
-/* N,P,h,w; N,h,w,P where positions follow each other; N and a row of numbers where some are added.
- */
-static int npy_shape(const struct token_files *files, size_t *shape) {
-  const struct token_output *o = &files->output;
-  const struct token_layout *layout = &o->layout;
-  size_t planes_first[] = {o->planes, o->grid_height, o->grid_width};
-  size_t positions_first[] = {o->grid_height, o->grid_width, o->planes};
-  shape[0] = files->lengths.count;
-  if (token_layout_has_marks(layout)) {
-    shape[1] = (size_t)token_layout_length(layout, o->planes, o->grid_height, o->grid_width);
-    return 2;
-  }
-  memcpy(shape + 1, layout->interleaved ? positions_first : planes_first, sizeof planes_first);
-  return 4;
-}
-
 static enum vqct_status npy_files_finish(struct token_files *files, struct vqct_error *error) {
   char header[NPY_HEADER_SIZE];
-  size_t shape[4];
-  int dims = npy_shape(files, shape);
-  npy_header(files->output.wide ? TENSOR_U32 : TENSOR_U16, dims, shape, header);
+  const struct token_output *o = &files->output;
+  size_t shape[4] = {files->lengths.count};
+  int dims =
+      1 + token_layout_shape(&o->layout, o->planes, o->grid_height, o->grid_width, shape + 1);
+  npy_header(o->wide ? TENSOR_U32 : TENSOR_U16, dims, shape, header);
   enum vqct_status status = part_file_write_at(&files->part, header, sizeof header, 0, error);
   return status == VQCT_OK ? part_file_finish(&files->part, error) : status;
 }
@@ -145,7 +131,8 @@ static enum vqct_status datatrove_files_finish(struct token_files *files,
 }
 
 #define ARRAY                                                                                      \
-  .recount = array_recount, .cut = array_cut, .append = array_append, .close = array_close
+  .array = true, .recount = array_recount, .cut = array_cut, .append = array_append,               \
+  .close = array_close
 
 const struct token_format token_format_npy = {
     ARRAY,

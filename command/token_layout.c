@@ -83,6 +83,18 @@ uint64_t token_layout_place(const struct token_layout *layout, size_t planes, si
   return has(layout->begin) + line * row_length(layout, planes, width) + within;
 }
 
+int token_layout_shape(const struct token_layout *layout, size_t planes, size_t height,
+                       size_t width, size_t shape[3]) {
+  const size_t planes_first[3] = {planes, height, width};
+  const size_t positions_first[3] = {height, width, planes};
+  if (token_layout_has_marks(layout)) {
+    shape[0] = (size_t)token_layout_length(layout, planes, height, width);
+    return 1;
+  }
+  memcpy(shape, layout->interleaved ? positions_first : planes_first, sizeof planes_first);
+  return 3;
+}
+
 void token_layout_arrange(const struct token_layout *layout, size_t planes, size_t height,
                           size_t width, const uint32_t *tokens, uint32_t *numbers) {
   uint64_t length = token_layout_length(layout, planes, height, width);

@@ -42,6 +42,11 @@ uint64_t token_layout_greatest(const struct token_layout *layout, uint32_t codes
 enum vqct_status token_layout_check(const struct token_layout *layout, uint32_t codes,
                                     uint64_t limit, struct vqct_error *error);
 
+/** The shape of a picture's numbers as an array, whose dimensions are given: P,h,w; h,w,P where
+ * positions follow each other; one row where numbers are added. */
+int token_layout_shape(const struct token_layout *layout, size_t planes, size_t height,
+                       size_t width, size_t shape[3]);
+
 /** How many numbers a picture has. */
 uint64_t token_layout_length(const struct token_layout *layout, size_t planes, size_t height,
                              size_t width);

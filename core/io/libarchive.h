@@ -1,5 +1,5 @@
-/* libarchive, loaded when an archive is first read: it brings libraries of 40 MB along, which a
- * service that reads none shall not load. Only shard.c calls it. */
+/* libarchive, loaded when an archive is first read or written: it brings libraries of 40 MB
+ * along, which a service that needs none shall not load. */
 #ifndef IO_LIBARCHIVE_H
 #define IO_LIBARCHIVE_H
 
@@ -31,7 +31,24 @@
   X(entry_pathname)                                                                                \
   X(entry_hardlink)                                                                                \
   X(entry_filetype)                                                                                \
-  X(entry_size)
+  X(entry_size)                                                                                    \
+  X(write_new)                                                                                     \
+  X(write_free)                                                                                    \
+  X(write_fail)                                                                                    \
+  X(write_set_format_gnutar)                                                                       \
+  X(write_set_bytes_per_block)                                                                     \
+  X(write_open)                                                                                    \
+  X(write_header)                                                                                  \
+  X(write_data)                                                                                    \
+  X(write_finish_entry)                                                                            \
+  X(write_close)                                                                                   \
+  X(entry_new)                                                                                     \
+  X(entry_free)                                                                                    \
+  X(entry_clear)                                                                                   \
+  X(entry_set_pathname)                                                                            \
+  X(entry_set_filetype)                                                                            \
+  X(entry_set_perm)                                                                                \
+  X(entry_set_size)
 
 struct libarchive {
 #define LIBARCHIVE_MEMBER(name) __typeof__(archive_##name) *name;

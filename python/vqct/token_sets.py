@@ -4,13 +4,17 @@ Arrays are mapped from the file, so that a set may be larger than memory.
 """
 import collections.abc
 import json
+import mmap
 import os
 import pathlib
-from typing import Any, Dict, Iterator, List, Tuple, Union, overload
+import tarfile
+from typing import Any, Callable, Dict, Iterator, List, Tuple, Union, overload
 
 import numpy as np
 
 from .errors import ReadError, TokensError
+
+_NPY_HEADER = 256  # bytes before the numbers of a member
 
 _TYPES = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
 
@@ -52,10 +56,10 @@ class TokenSet(collections.abc.Sequence):
     each item (image, row, offset, grid, and label and class where `--labels` gave them).
     """
 
-    def __init__(self, about: Dict[str, Any], pictures: List[Dict[str, Any]], data: np.ndarray,
-                 layout: _Layout, places: List[Tuple[int, Tuple[int, ...]]]):
+    def __init__(self, about: Dict[str, Any], pictures: List[Dict[str, Any]], layout: _Layout,
+                 shapes: List[Tuple[int, int, int]], read: Callable[[int], np.ndarray]):
         self.about, self.pictures = about, pictures
-        self._data, self._layout, self._places = data, layout, places
+        self._layout, self._shapes, self._read = layout, shapes, read
 
     @property
     def labels(self) -> List[str]:
@@ -71,7 +75,7 @@ class TokenSet(collections.abc.Sequence):
         return np.array(found, np.int64)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._shapes)
 
     @overload
     def __getitem__(self, index: int) -> np.ndarray: ...
@@ -82,12 +86,11 @@ class TokenSet(collections.abc.Sequence):
     def __getitem__(self, index: Union[int, slice]) -> Union[np.ndarray, List[np.ndarray]]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        return self._layout.undo(self.sequence(index), *self._places[index][1])
+        return self._layout.undo(self.sequence(index), *self._shapes[index])
 
     def sequence(self, index: int) -> np.ndarray:
         """The numbers of item `index` as they lie in the file, marks and offset included."""
-        first, shape = self._places[index]
-        return self._data[first:first + self._layout.length(*shape)]
+        return self._read(range(len(self))[index])
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[i] for i in range(len(self)))
@@ -112,18 +115,95 @@ class TokenSet(collections.abc.Sequence):
 
 
 def tokens(path: Union[str, "os.PathLike[str]"]) -> TokenSet:
-    """Opens NAME.npy, .bin, .idx (Megatron-LM) or .ds (datatrove) with the NAME.jsonl beside it.
+    """Opens what `vqct encode -o PATH` wrote, with the NAME.jsonl beside it: NAME.npy, .bin, .idx
+    (Megatron-LM), .ds (datatrove), .tokens.jsonl, .tar (the shards NAME-000000.tar and so on).
 
     Raises ReadError where a file cannot be read, TokensError where one says more than it holds.
     """
     file = pathlib.Path(path)
-    about, pictures = _side_file(file.with_suffix(".jsonl"))
+    lines = file.name.endswith(".tokens.jsonl")
+    beside = file.with_name(file.name[:-len(".tokens.jsonl")] + ".jsonl") if lines \
+        else file.with_suffix(".jsonl")
+    about, pictures = _side_file(beside)
     if about.get("tokens") not in _TYPES or not isinstance(about.get("planes"), list):
-        raise TokensError(f"{file.with_suffix('.jsonl')}: line 1 describes no tokens")
-    kind, planes, layout = _TYPES[about["tokens"]], len(about["planes"]), _Layout(about)
+        raise TokensError(f"{beside}: line 1 describes no tokens")
+    kind, layout = _TYPES[about["tokens"]], _Layout(about)
+    shapes = [_shape(file, one, len(about["planes"])) for one in pictures]
+    lengths = [layout.length(*shape) for shape in shapes]
+    read = _lines if lines else _members if file.suffix == ".tar" else _array
+    return TokenSet(about, pictures, layout, shapes, read(file, kind, pictures, lengths))
+
+
+def _array(file: pathlib.Path, kind: np.dtype, pictures: List[Dict[str, Any]],
+           lengths: List[int]) -> Callable[[int], np.ndarray]:
+    """Numbers that stand together in one file."""
     data = _numbers(file.with_suffix(".bin") if file.suffix == ".idx" else file, kind)
-    places = [_place(file, one, layout, kind.itemsize, planes, len(data)) for one in pictures]
-    return TokenSet(about, pictures, data, layout, places)
+    for one, length in zip(pictures, lengths):
+        offset = one.get("offset")
+        if not isinstance(offset, int) or offset < 0 or offset % kind.itemsize or \
+                offset // kind.itemsize + length > len(data):
+            raise _missing(file, one)
+    first = [one["offset"] // kind.itemsize for one in pictures]
+    return lambda i: data[first[i]:first[i] + lengths[i]]
+
+
+def _lines(file: pathlib.Path, kind: np.dtype, pictures: List[Dict[str, Any]],
+           lengths: List[int]) -> Callable[[int], np.ndarray]:
+    """Numbers in lines of JSON, each read when it is asked for."""
+    data = _mapped(file)
+
+    def read(i: int) -> np.ndarray:
+        first, size = pictures[i].get("offset"), pictures[i].get("bytes")
+        if isinstance(first, int) and isinstance(size, int) and 0 <= first <= len(data) - size:
+            try:
+                found = np.array(json.loads(data[first:first + size])["tokens"], kind)
+            except (ValueError, KeyError, TypeError, OverflowError):
+                raise _missing(file, pictures[i]) from None
+            if found.shape == (lengths[i],):
+                return found
+        raise _missing(file, pictures[i])
+
+    return read
+
+
+def _members(file: pathlib.Path, kind: np.dtype, pictures: List[Dict[str, Any]],
+             lengths: List[int]) -> Callable[[int], np.ndarray]:
+    """Numbers in the .npy members of shards; picture i is the i-th of them."""
+    places: List[Tuple[Any, int]] = []
+    shards = 0
+    while len(places) < len(pictures):
+        shard = file.with_name(f"{file.stem}-{shards:06d}.tar")
+        data = _mapped(shard)
+        try:
+            with tarfile.open(shard, "r:") as tar:
+                places += [(data, one.offset_data) for one in tar if one.name.endswith(".npy")]
+        except tarfile.TarError as fault:
+            raise TokensError(f"{shard}: {fault}") from fault
+        shards += 1
+
+    def read(i: int) -> np.ndarray:
+        data, first = places[i]
+        end = first + _NPY_HEADER + lengths[i] * kind.itemsize
+        if data[first:first + 6] != b"\x93NUMPY" or end > len(data):
+            raise _missing(file, pictures[i])
+        return np.frombuffer(data, kind, lengths[i], first + _NPY_HEADER)
+
+    return read
+
+
+def _mapped(file: pathlib.Path) -> Any:
+    """A file's bytes, mapped."""
+    try:
+        with open(file, "rb") as opened:
+            return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) \
+                if file.stat().st_size else b""
+    except OSError as fault:
+        raise ReadError(f"{file}: {fault.strerror}") from fault
+
+
+def _missing(file: pathlib.Path, line: Dict[str, Any]) -> TokensError:
+    return TokensError(f"{file}: it does not hold the tokens of {line.get('image')!r} that its "
+                       ".jsonl tells of")
 
 
 def _numbers(file: pathlib.Path, kind: np.dtype) -> np.ndarray:
@@ -141,7 +221,7 @@ def _numbers(file: pathlib.Path, kind: np.dtype) -> np.ndarray:
         if isinstance(fault, TokensError):
             raise
         raise ReadError(f"{file}: {fault}") from fault
-    raise TokensError(f"{file}: not .npy, .bin, .idx or .ds")
+    raise TokensError(f"{file}: not what `vqct encode` writes")
 
 
 def _side_file(path: pathlib.Path) -> Tuple[Dict[str, Any], List[Dict[str, Any]]]:
@@ -155,17 +235,12 @@ def _side_file(path: pathlib.Path) -> Tuple[Dict[str, Any], List[Dict[str, Any]]
         raise TokensError(f"{path}: {fault}") from fault
     if not lines or not all(isinstance(line, dict) for line in lines):
         raise TokensError(f"{path}: not lines of JSON objects")
-    return lines[0], [line for line in lines[1:] if "offset" in line]
+    return lines[0], [line for line in lines[1:] if "row" in line]
 
 
-def _place(file: pathlib.Path, line: Dict[str, Any], layout: _Layout, size: int, planes: int,
-           most: int) -> Tuple[int, Tuple[int, ...]]:
-    """The first number of a picture and its shape, within the `most` numbers there are."""
-    offset, grid = line.get("offset"), line.get("grid")
-    sound = (isinstance(offset, int) and offset >= 0 and offset % size == 0
-             and isinstance(grid, list) and len(grid) == 2
-             and all(isinstance(side, int) and side > 0 for side in grid))
-    if not sound or offset // size + layout.length(planes, *grid) > most:
-        raise TokensError(f"{file}: it does not hold the tokens of {line.get('image')!r} that its "
-                          ".jsonl tells of")
-    return offset // size, (planes, grid[0], grid[1])
+def _shape(file: pathlib.Path, line: Dict[str, Any], planes: int) -> Tuple[int, int, int]:
+    grid = line.get("grid")
+    if not isinstance(grid, list) or len(grid) != 2 or \
+            not all(isinstance(side, int) and side > 0 for side in grid):
+        raise _missing(file, line)
+    return planes, grid[0], grid[1]

@@ -172,7 +172,7 @@ class TokenSets(ModelCase):
 
     def test_layouts_are_undone(self):
         plain = [one.copy() for one in vqct.tokens(self.encode("set.bin", "--resize", "none"))]
-        for name in ("set.idx", "set.ds", "set.bin"):
+        for name in ("set.tokens.jsonl", "set.tar", "set.idx", "set.ds", "set.bin"):
             for options in (("--layout", "interleaved"), ("--offset", "70000", "--end", "5"),
                             ("--layout", "interleaved", "--begin", "99", "--row-end", "98")):
                 found = vqct.tokens(self.encode(name, "--resize", "none", *options))
@@ -208,6 +208,14 @@ class TokenSets(ModelCase):
         os.truncate(path, os.path.getsize(path) - 2)
         with self.assertRaisesRegex(vqct.TokensError, "c.png"):
             vqct.tokens(path)
+        for name, part in (("set.tokens.jsonl", "set.tokens.jsonl"), ("set.tar", "set-000000.tar")):
+            path = self.encode(name, "--resize", "none")
+            os.truncate(self.path(part), 200)
+            with self.assertRaisesRegex(vqct.TokensError, "set"):
+                list(vqct.tokens(path))
+            os.remove(self.path(part))
+            with self.assertRaisesRegex(vqct.ReadError, part):
+                list(vqct.tokens(path))
         with self.assertRaisesRegex(vqct.ReadError, "nothing.jsonl"):
             vqct.tokens(self.path("nothing.npy"))
 
