@@ -150,10 +150,13 @@ endif
 
 # tests/unit/failing_memory.h tells what these are for.
 WRAP_MEMORY := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc
+# Those whose names end in _work count comparisons of texts.
+WRAP_WORK := -Wl,--wrap=memcmp,--wrap=strcmp
 
 $(B)/tests/%: $(B)/tests/%.o $(COMMAND_OBJECTS) $(B)/libvqct.a
 	$(call say,LD)
-	$(Q)$(CC) $(SANITIZE) $(if $(filter %_memory,$@),$(WRAP_MEMORY)) -o $@ $^ $(ALL_LIBS) \
+	$(Q)$(CC) $(SANITIZE) $(if $(filter %_memory,$@),$(WRAP_MEMORY)) \
+	  $(if $(filter %_work,$@),$(WRAP_WORK)) -o $@ $^ $(ALL_LIBS) \
 	  $(shell pkg-config --libs check)
 
 serve: deps ## build, and run the service with the model that ships [LISTEN=ADDRESS:PORT]

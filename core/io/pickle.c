@@ -28,6 +28,7 @@ struct unpickler {
   struct pickle_value **memo;
   size_t memos, memo_room;
   bool stopped;
+  bool limited; /* what could not be allocated is more than values may take */
   struct vqct_error *error;
 };
 
@@ -37,19 +38,27 @@ static enum vqct_status fault(const struct unpickler *u, const char *what) {
 }
 
 static enum vqct_status exhausted(const struct unpickler *u) {
-  return error_set(
-      u->error, VQCT_MODEL,
-      "%s: pickle, byte %zu: its values need more than %zu MiB, or memory is exhausted", u->name,
-      (size_t)(u->next - u->start), PICKLE_MEMORY >> 20);
+  if (!u->limited)
+    return error_set(u->error, VQCT_MEMORY, "%s: memory is exhausted", u->name);
+  return error_set(u->error, VQCT_MODEL, "%s: pickle, byte %zu: its values need more than %zu MiB",
+                   u->name, (size_t)(u->next - u->start), PICKLE_MEMORY >> 20);
+}
+
+/* NULL where memory or the limit is exhausted, which is noted. */
+static void *memory_new(struct unpickler *u, size_t size) {
+  void *memory = arena_alloc(u->memory, size);
+  u->limited = !memory && size > PICKLE_MEMORY - u->memory->total;
+  return memory;
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
 static struct pickle_value *value_new(struct unpickler *u, enum pickle_kind kind) {
   if (!u->slab_left) {
-    u->slab = arena_calloc(u->memory, SLAB, sizeof *u->slab);
+    u->slab = memory_new(u, SLAB * sizeof *u->slab);
     if (!u->slab)
       return NULL;
+    memset(u->slab, 0, SLAB * sizeof *u->slab);
     u->slab_left = SLAB;
   }
   struct pickle_value *value = &u->slab[--u->slab_left];
@@ -62,7 +71,7 @@ static bool grow(struct unpickler *u, struct pickle_value ***list, size_t count,
   if (count < *room)
     return true;
   size_t wider = *room ? 2 * *room : 8;
-  struct pickle_value **grown = arena_alloc(u->memory, wider * sizeof(struct pickle_value *));
+  struct pickle_value **grown = memory_new(u, wider * sizeof(struct pickle_value *));
   if (!grown)
     return false;
   if (count)
@@ -116,7 +125,7 @@ static enum vqct_status push_real(struct unpickler *u, double number) {
 static enum vqct_status push_text(struct unpickler *u, enum pickle_kind kind, const void *bytes,
                                   size_t size) {
   struct pickle_value *value = value_new(u, kind);
-  char *copy = value ? arena_alloc(u->memory, size + 1) : NULL;
+  char *copy = value ? memory_new(u, size + 1) : NULL;
   if (!copy)
     return exhausted(u);
   if (size)
@@ -131,7 +140,7 @@ static enum vqct_status push_text(struct unpickler *u, enum pickle_kind kind, co
 static enum vqct_status push_decoded(struct unpickler *u, pickle_text *decode, const char *from,
                                      size_t length) {
   struct pickle_value *value = value_new(u, PICKLE_TEXT);
-  char *copy = value ? arena_alloc(u->memory, 2 * length + 1) : NULL;
+  char *copy = value ? memory_new(u, 2 * length + 1) : NULL;
   if (!copy)
     return exhausted(u);
   if (!decode(from, length, copy, &value->count))

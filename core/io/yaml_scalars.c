@@ -82,8 +82,10 @@ static enum vqct_status walk(struct walk *w, yaml_parser_t *parser) {
   while (!status && !w->ended) {
     yaml_event_t event;
     if (!yaml_parser_parse(parser, &event))
-      return error_set(w->error, VQCT_MODEL, "%s:%zu: %s", w->path, parser->problem_mark.line + 1,
-                       parser->problem ? parser->problem : "memory is exhausted");
+      return parser->error == YAML_MEMORY_ERROR || !parser->problem
+                 ? error_set(w->error, VQCT_MEMORY, "%s: memory is exhausted", w->path)
+                 : error_set(w->error, VQCT_MODEL, "%s:%zu: %s", w->path,
+                             parser->problem_mark.line + 1, parser->problem);
     status = take_event(w, &event);
     yaml_event_delete(&event);
   }

@@ -347,30 +347,10 @@ class Checkpoints(imports.Checkpoint):
         self.assertIn("torch.save(torch.load(FILE", err)
 
 
-class SpatialNorm(torch.nn.Module):
-    """A group norm scaled and shifted by what two 1x1 convolutions make of the codes, which `given`
-    holds, upsampled to the size of x."""
-
-    def __init__(self, norm, given, channels):
-        super().__init__()
-        self.given = given
-        self.norm_layer = norm
-        self.conv_y = torch.nn.Conv2d(channels, norm.num_channels, 1)
-        self.conv_b = torch.nn.Conv2d(channels, norm.num_channels, 1)
-
-    def forward(self, x):
-        codes = torch.nn.functional.interpolate(self.given[0], size=x.shape[-2:], mode="nearest")
-        return self.norm_layer(x) * self.conv_y(codes) + self.conv_b(codes)
-
-
 def with_spatial_norms(network, channels, seed):
     """Puts spatial norms in the place of the decoder's norms."""
-    given = [None]
     torch.manual_seed(seed)
-    for part in list(network.decoder.modules()):
-        for name, child in list(part.named_children()):
-            if isinstance(child, torch.nn.GroupNorm):
-                setattr(part, name, SpatialNorm(child, given, channels))
+    given = vqct.put_spatial_norms(network.decoder, channels)
     decode = network.decode
 
     def decode_with_codes(codes):

@@ -36,6 +36,7 @@ CASES = [
     ("vqct-f16", vqct.F16, 1, 64, 80),
     ("vqct-small", vqct.SMALL, 1, 64, 96),
     ("vqct-small-f16", vqct.SMALL_F16, 1, 64, 96),
+    ("spatial norms", {"spatial_norm": True}, 2, 16, 24),
     ("space to depth", {"space_to_depth": True}, 2, 16, 24),
     ("space to depth, grey, one token", {"space_to_depth": True, "image_channels": 1}, 1, 8, 8),
     ("space to depth, one level", {"space_to_depth": True, "multipliers": [2], "attention": [False]},

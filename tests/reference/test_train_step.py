@@ -406,6 +406,10 @@ class Step(unittest.TestCase):
     def test_small_preset(self):
         self.check(dict(F8_SMALL, channels=16, adjectives=12, nouns=30), GCN, CORRECTED, 0, 1)
 
+    def test_spatial_norm(self):
+        """The codes reach the decoder by each of its norms too."""
+        self.check(dict(TINY, spatial_norm=True), GCN, RELEASED, 1, 2)
+
     def test_space_to_depth(self):
         config = dict(SMALL_F16, channels=8, multipliers=[2, 3, 4], decoder_multipliers=[2, 4, 3],
                       attention=[False] * 3, adjectives=12, nouns=30)

@@ -172,6 +172,33 @@ class Decoder(nn.Module):
         return F.pixel_shuffle(x, 2) if self.squares else x
 
 
+class SpatialNorm(nn.Module):
+    """A group norm scaled and shifted by what two 1x1 convolutions make of the codes, which `given`
+    holds, upsampled to the size of x."""
+
+    def __init__(self, norm, given, channels):
+        super().__init__()
+        self.given = given
+        self.norm_layer = norm
+        self.conv_y = nn.Conv2d(channels, norm.num_channels, 1)
+        self.conv_b = nn.Conv2d(channels, norm.num_channels, 1)
+
+    def forward(self, x):
+        codes = F.interpolate(self.given[0], size=x.shape[-2:], mode="nearest")
+        return self.norm_layer(x) * self.conv_y(codes) + self.conv_b(codes)
+
+
+def put_spatial_norms(decoder, channels):
+    """Puts spatial norms in the place of the decoder's norms; what they read goes into the list of
+    one that is returned."""
+    given = [None]
+    for part in list(decoder.modules()):
+        for name, child in list(part.named_children()):
+            if isinstance(child, nn.GroupNorm):
+                setattr(part, name, SpatialNorm(child, given, channels))
+    return given
+
+
 class Network(nn.Module):
     """Encoder, decoder and the 1x1 convolutions between them and the quantizer."""
 
@@ -182,11 +209,14 @@ class Network(nn.Module):
         self.decoder = Decoder(config)
         self.quant_conv = nn.Conv2d(config["z_channels"], halves * config["code_dimension"], 1)
         self.post_quant_conv = nn.Conv2d(halves * config["code_dimension"], config["z_channels"], 1)
+        self.given = put_spatial_norms(self.decoder, halves * config["code_dimension"]) \
+            if config.get("spatial_norm") else [None]
 
     def encode(self, x):
         return self.quant_conv(self.encoder(x))
 
     def decode(self, zq):
+        self.given[0] = zq
         return self.decoder(self.post_quant_conv(zq))
 
 
