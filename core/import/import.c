@@ -341,6 +341,8 @@ static enum vqct_status take_all(struct importing *im) {
   status = choose_config(im);
   if (status)
     return status;
+  if (im->entries.family == IMPORT_TAMING && im->import->config.distance == DISTANCE_DOT)
+    im->import->family = IMPORT_IBQ;
   status = take_weights(im);
   if (status)
     return status;

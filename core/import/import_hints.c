@@ -12,9 +12,11 @@ static void take(void *context, const char *key, const char *value) {
   bool class = strcmp(key, "target") == 0 || strcmp(key, "class_path") == 0 ||
                strcmp(key, "architectures") == 0 || strcmp(key, "_class_name") == 0 ||
                strcmp(key, "model_type") == 0;
-  if (class && strstr(value, "IBQ"))
+  const char *dot = strrchr(value, '.');
+  if (class && strstr(dot ? dot : value, "IBQ")) /* SEED-Voken has other classes in src.IBQ */
     entries->dot = true;
   if (class && (strcmp(value, "taming.models.vqgan.VQModel") == 0 ||
+                strcmp(value, "src.IBQ.models.ibqgan.VQModel") == 0 ||
                 strcmp(value, "ldm.models.autoencoder.VQModel") == 0 ||
                 strcmp(value, "ldm.models.autoencoder.VQModelInterface") == 0))
     entries->euclidean = true;

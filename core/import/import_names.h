@@ -8,6 +8,7 @@
 /* X(NAME, what it is called in reports) */
 #define IMPORT_FAMILY_MAP(X)                                                                       \
   X(TAMING, "taming VQGAN")                                                                        \
+  X(IBQ, "IBQ") /* taming's names: told by how codes are chosen, never found */                    \
   X(VQCT, "VQCT")                                                                                  \
   X(GUMBEL, "Gumbel VQGAN")                                                                        \
   X(MOVQ, "MoVQ")                                                                                  \

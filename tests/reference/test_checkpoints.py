@@ -127,7 +127,8 @@ class Checkpoints(imports.Checkpoint):
         """What a family's own configuration tells is not asked for."""
         taming = "model:\n  target: taming.models.vqgan.VQModel\n  params: {embed_dim: 8}\n"
         ibq = "model:\n  class_path: src.IBQ.models.ibqgan.IBQ\n  init_args:\n    a: [1, {b: &x 2}, *x]\n"
-        for text, distance in ((taming, None), (ibq, "dot"),
+        near = ibq.replace(".IBQ\n", ".VQModel\n")  # a class of nearest codes in the same place
+        for text, distance in ((taming, None), (near, None), (ibq, "dot"),
                                (json.dumps({"architectures": ["IBQModel"]}), "dot")):
             with open(self.path("c.yaml"), "w") as file:
                 file.write(text)
@@ -373,7 +374,8 @@ class Families(imports.Checkpoint):
             with self.subTest(seed):
                 module = imports.taming(config, seed)
                 codebook = self.scaled(module, config)
-                self.import_ok(imports.state(module), "--distance", "dot")
+                self.assertIn(": IBQ, ",
+                              self.import_ok(imports.state(module), "--distance", "dot"))
                 self.assertEqual(self.architecture(), {**config, "distance": "dot"})
                 self.compare(config, module, codebook, self.dot)
 
