@@ -18,6 +18,7 @@
 static enum vqct_status find_size(int descriptor, const char *name, size_t *size,
                                   struct vqct_error *error) {
   struct stat facts;
+  *size = 0;
   if (fstat(descriptor, &facts) != 0)
     return error_set(error, VQCT_READ, "%s: %s", name, strerror(errno));
   if (!S_ISREG(facts.st_mode))
