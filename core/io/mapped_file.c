@@ -33,7 +33,7 @@ typedef enum vqct_status take_bytes(int descriptor, const char *name, struct map
 
 static enum vqct_status map_bytes(int descriptor, const char *name, struct mapped_file *file,
                                   struct vqct_error *error) {
-  size_t size;
+  size_t size = 0;
   enum vqct_status status = find_size(descriptor, name, &size, error);
   if (status != VQCT_OK || !size)
     return status;
@@ -46,7 +46,7 @@ static enum vqct_status map_bytes(int descriptor, const char *name, struct mappe
 
 static enum vqct_status copy_bytes(int descriptor, const char *name, struct mapped_file *file,
                                    struct vqct_error *error) {
-  size_t size;
+  size_t size = 0;
   enum vqct_status status = find_size(descriptor, name, &size, error);
   if (status != VQCT_OK || !size)
     return status;

@@ -243,6 +243,22 @@ static enum vqct_status list_tensors(struct torch_file *file) {
   return VQCT_OK;
 }
 
+/* A file without tensors may hold them in an object that stands for a dictionary. */
+static enum vqct_status check_found(const struct torch_file *file) {
+  const struct pickle_value *root = file->pickle.root;
+  for (size_t i = 0; !file->count && i < root->count; i += 2) {
+    const char *object = pickle_class(root->item[i + 1]);
+    if (object && root->item[i]->kind == PICKLE_TEXT)
+      return error_set(
+          file->error, VQCT_MODEL,
+          "%s: it holds no tensors that are read: \"%.100s\" is a %.200s; save a plain "
+          "dictionary",
+          file->name, root->item[i]->text, object);
+  }
+  return file->count ? VQCT_OK
+                     : error_set(file->error, VQCT_MODEL, "%s: it holds no tensors", file->name);
+}
+
 struct named {
   struct tensor tensor;
   struct torch_view view;
@@ -295,7 +311,7 @@ static enum vqct_status read_file(struct torch_file *file, const void *data, siz
   status = pickle_read(file->name, bytes, length, &file->pickle, error);
   free(bytes);
   if (status || (status = check_root(file->name, file->pickle.root, error)) ||
-      (status = list_tensors(file)))
+      (status = list_tensors(file)) || (status = check_found(file)))
     return status;
   return sort_tensors(file);
 }

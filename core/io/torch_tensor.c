@@ -38,14 +38,26 @@ static bool is_module(const struct pickle_value *value) {
          pickle_find(value->item[2], "_modules");
 }
 
+/* Whether a function makes a tensor, or numpy's array in the place of one. */
+static bool makes_tensor(const char *function) {
+  static const char *const starts[] = {"torch._utils _rebuild",
+                                       "torch._tensor _rebuild",
+                                       "numpy.core.multiarray _reconstruct",
+                                       "numpy._core.multiarray _reconstruct",
+                                       "numpy.core.numeric _frombuffer",
+                                       "numpy._core.numeric _frombuffer"};
+  for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+    if (strncmp(function, starts[i], strlen(starts[i])) == 0)
+      return true;
+  return false;
+}
+
 enum vqct_status torch_unread(const struct pickle_value *value, struct arena *memory,
                               const char **what) {
   const char *name = pickle_class(value);
   bool module = name && is_module(value);
   *what = NULL;
-  if (!name ||
-      (!module && (torch_is_tensor(value) || (strncmp(name, "torch._utils _rebuild", 21) != 0 &&
-                                              strncmp(name, "torch._tensor _rebuild", 22) != 0))))
+  if (!name || (!module && (torch_is_tensor(value) || !makes_tensor(name))))
     return VQCT_OK;
   const char *before = module ? "a whole " : "made by ";
   const char *after = module ? ": save its state_dict() instead"

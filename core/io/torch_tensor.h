@@ -25,9 +25,9 @@ struct torch_view {
 /** Whether the value is a tensor, in one of the forms that are read. */
 bool torch_is_tensor(const struct pickle_value *value);
 
-/** What a value is that holds tensors in a form that is not read, such as sparse ones or a whole
- * module, and what to do: "made by ...". NULL for all others. The text lies in `memory`. Errors:
- * MEMORY. */
+/** What a value is that holds tensors in a form that is not read, such as sparse ones, arrays of
+ * numpy or a whole module, and what to do: "made by ...". NULL for all others. The text lies in
+ * `memory`. Errors: MEMORY. */
 enum vqct_status torch_unread(const struct pickle_value *value, struct arena *memory,
                               const char **what);
 

@@ -28,6 +28,10 @@ class Unknown:
         self.me, self.numbers = self, {1, 2, frozenset([3.5, 1 << 80])}
 
 
+class Tensors(dict):
+    """A dictionary of a class of its own."""
+
+
 class Checkpoints(imports.Checkpoint):
     def setUp(self):
         super().setUp()
@@ -242,7 +246,7 @@ class Checkpoints(imports.Checkpoint):
             ("an opcode that is not known", b"\x80\x02\x82\x01."),
             ("does not end with one value", b"\x80\x02]]."),
             ("what was saved is not a dictionary", b"\x80\x02]."),
-            ("of no known family", b"\x80\x02cos\nsystem\n(X\x04\x00\x00\x00exittR0}."),
+            ("it holds no tensors", b"\x80\x02cos\nsystem\n(X\x04\x00\x00\x00exittR0}."),
         ]
         for message, stream in cases:
             with self.subTest(message):
@@ -306,6 +310,12 @@ class Checkpoints(imports.Checkpoint):
         self.assertIn('"state_dict.quantize.embedding.weight" is made by torch._utils '
                       "_rebuild_sparse_tensor, which is not read: save it as a dense tensor",
                       run("import", self.saved({"state_dict": sparse}), "-o", self.model, *NEAREST)[2])
+        array = {**self.tensors, "encoder.conv_in.weight": np.zeros((32, 3, 3, 3), np.float32)}
+        self.assertRegex(run("import", self.saved(array), "-o", self.model, *NEAREST)[2],
+                         r'"encoder.conv_in.weight" is made by numpy\S* _reconstruct, which is not')
+        self.assertIn(f'it holds no tensors that are read: "state_dict" is a {__name__} Tensors; save',
+                      run("import", self.saved({"epoch": 1, "state_dict": Tensors(self.tensors)}),
+                          "-o", self.model)[2])
         for protocol in (1, 2):  # in protocol 1 objects are made by a function
             path = self.saved({"model": self.module, "epoch": 1}, pickle_protocol=protocol)
             self.assertIn('"model" is a whole torch_vqct Network: save its state_dict() instead',
