@@ -219,10 +219,12 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c)
 
 $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libvqct.a
 	@mkdir -p $(@D)
-	$(CC) $(SANITIZE) -fsanitize=fuzzer -o $@ $^ $(LIB_LIBS)
+	$(CC) $(SANITIZE) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIB_LIBS)
 
 # The server's readers of text are in no archive.
 $(B)/fuzz/fuzz_http: $(addprefix $(B)/server/,http/accept.o http/base64.o http/multipart.o)
+$(B)/fuzz/fuzz_intake: $(addprefix $(B)/server/,http/intake.o http/head.o)
+$(B)/fuzz/fuzz_intake: LIB_LIBS += $(shell pkg-config --libs gnutls)
 
 fuzz: ## run each fuzzer for FUZZ_SECONDS
 	@config/install-packages $(BUILD_DEBS) clang

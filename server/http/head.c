@@ -233,9 +233,9 @@ struct head_fault head_check(char *data, size_t *size, uint64_t *length) {
     fault = split_header(line, &header);
     if (!fault.detail)
       fault = count_header(&header, &census);
-    if (fault.detail || equals(header.name, "Cookie"))
+    bool expects = !fault.detail && equals(header.name, "Expect");
+    if (fault.detail || equals(header.name, "Cookie") || (expects && expect))
       continue;
-    bool expects = equals(header.name, "Expect");
     char *end = write_header(out, &header);
     if (expects)
       expect = out, expect_end = end;

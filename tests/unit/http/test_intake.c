@@ -58,6 +58,7 @@ static const struct {
      1, 0},
     {BYTES(GET "X:\t a b \t\r\nCookie: c=d\r\nY:\r\n\r\n"), GET "X:a b\r\nY:\r\n\r\n", 1, 0},
     {BYTES(GET "Expect: 100-continue\r\n\r\n"), GET "\r\n", 1, 0},
+    {BYTES(GET "Expect: a\r\nX:\r\nExpect: b\r\n\r\n"), GET "X:\r\n\r\n", 1, 0},
     {BYTES(GET), "", 0, 0}, /* not whole: nothing yet */
 
     {BYTES(POST "Content-Length: 3 \r\nExpect: 100-continue\r\n\r\nabc" GET "\r\n"),
