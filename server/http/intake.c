@@ -1,5 +1,6 @@
 /* One buffer a connection: bytes come in at its end, are checked in its middle and taken from its
  * front, so that what libmicrohttpd gets has been checked in the very place that it reads. */
+#undef _FORTIFY_SOURCE /* whose recv() is inline: it could not be defined here */
 #include "intake.h"
 
 #include <errno.h>
@@ -270,8 +271,10 @@ static ssize_t intake_read(struct intake *intake, char *buffer, size_t size, boo
       }
     } else {
       came = fill(intake, read, source);
+      int fault = errno; /* which freeing memory may set */
       check(intake);
       filled += give(intake, buffer + filled, size - filled);
+      errno = fault;
     }
     if (came <= 0 || (filled && (size_t)came < asked))
       break;
@@ -337,8 +340,7 @@ static ssize_t read_session(void *source, void *buffer, size_t size) {
   return gnutls_record_recv_seq(source, buffer, size, NULL);
 }
 
-__attribute__((visibility("default"))) ssize_t recv(int socket, void *buffer, size_t size,
-                                                    int flags) {
+ssize_t recv(int socket, void *buffer, size_t size, int flags) {
   struct plain plain = {socket, flags};
   struct intake *intake = flags & MSG_PEEK ? NULL : find(socket, false);
   if (!intake)
@@ -346,8 +348,7 @@ __attribute__((visibility("default"))) ssize_t recv(int socket, void *buffer, si
   return intake_read(intake, buffer, size, false, read_plain, &plain);
 }
 
-__attribute__((visibility("default"))) ssize_t gnutls_record_recv(gnutls_session_t session,
-                                                                  void *buffer, size_t size) {
+ssize_t gnutls_record_recv(gnutls_session_t session, void *buffer, size_t size) {
   struct intake *intake = find(gnutls_transport_get_int(session), true);
   if (!intake)
     return read_session(session, buffer, size);
