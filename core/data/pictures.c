@@ -228,8 +228,11 @@ const struct passed_over *pictures_passed_over(const struct pictures *pictures, 
 
 static enum vqct_status decode(const void *data, size_t size, const struct fit *fit,
                                struct vqct_image *image, struct vqct_error *error) {
-  return fit ? fit_decode(fit, data, size, &limits, image, error)
-             : vqct_image_decode(data, size, &limits, image, error);
+  struct image_file file;
+  enum vqct_status status = image_file_read(data, size, &limits, &file, error);
+  if (status != VQCT_OK)
+    return status;
+  return fit ? fit_decode(fit, &file, image, error) : image_file_decode(&file, 1, image, error);
 }
 
 static enum vqct_status decode_member(const struct listed_picture *picture, const struct fit *fit,

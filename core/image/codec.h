@@ -1,4 +1,5 @@
-/* The picture formats behind image.c: what png.c and jpeg.c offer it, and what they stand on. */
+/* The picture formats behind image_file.c: what png.c and jpeg.c offer it, and what they stand on.
+ */
 #ifndef IMAGE_CODEC_H
 #define IMAGE_CODEC_H
 
@@ -42,12 +43,6 @@ struct jpeg_segments {
 enum vqct_status jpeg_segments_read(const uint8_t *data, size_t size,
                                     const struct vqct_image_limits *limits,
                                     struct jpeg_segments *segments, struct vqct_error *error);
-
-/** vqct_image_decode, and a JPEG file at 1/reduction of its size (1, 2, 4 or 8), rounded up; other
- * formats are decoded whole. */
-enum vqct_status image_decode_reduced(const void *data, size_t size,
-                                      const struct vqct_image_limits *limits, unsigned reduction,
-                                      struct vqct_image *image, struct vqct_error *error);
 
 /** Decodes a JPEG file whose segments have been read and found within the limits, at 1/reduction of
  * its size. Errors: IMAGE, LIMIT (scans), MEMORY; image is then empty. */

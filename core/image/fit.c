@@ -172,17 +172,17 @@ unsigned fit_reduction(const struct fit *fit, const struct vqct_image_header *he
   return reduction;
 }
 
-enum vqct_status fit_decode(const struct fit *fit, const void *data, size_t size,
-                            const struct vqct_image_limits *limits, struct vqct_image *picture,
-                            struct vqct_error *error) {
-  struct vqct_image_header header;
+enum vqct_status fit_decode(const struct fit *fit, const struct image_file *file,
+                            struct vqct_image *picture, struct vqct_error *error) {
   *picture = (struct vqct_image){0};
-  enum vqct_status status;
-  if ((status = check_target(fit->resize, fit->width, fit->height, error)) ||
-      (status = vqct_image_probe(data, size, limits, &header, error)) ||
-      (status =
-           image_decode_reduced(data, size, limits, fit_reduction(fit, &header), picture, error)) ||
-      (status = fit_picture(fit, picture, error)))
+  enum vqct_status status = check_target(fit->resize, fit->width, fit->height, error);
+  if (status != VQCT_OK)
+    return status;
+  status = image_file_decode(file, fit_reduction(fit, &file->header), picture, error);
+  if (status != VQCT_OK)
+    return status;
+  status = fit_picture(fit, picture, error);
+  if (status != VQCT_OK)
     vqct_image_free(picture);
   return status;
 }

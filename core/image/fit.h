@@ -12,7 +12,7 @@
 
 #include <stdbool.h>
 
-#include "vqct/image.h"
+#include "image_file.h"
 
 /** What a model wants of a picture. */
 struct fit {
@@ -33,11 +33,10 @@ uint64_t fit_size(const struct fit *fit, uint32_t width, uint32_t height);
  * that is to be resized, 2, 4 or 8, the most that leaves twice the pixels wanted on either side. */
 unsigned fit_reduction(const struct fit *fit, const struct vqct_image_header *header);
 
-/** Decodes a file, so reduced, and does what fit_picture does. Errors: those of vqct_image_decode
+/** Decodes a file, so reduced, and does what fit_picture does. Errors: those of image_file_decode
  * and of fit_picture; the picture is then empty. */
-enum vqct_status fit_decode(const struct fit *fit, const void *data, size_t size,
-                            const struct vqct_image_limits *limits, struct vqct_image *picture,
-                            struct vqct_error *error);
+enum vqct_status fit_decode(const struct fit *fit, const struct image_file *file,
+                            struct vqct_image *picture, struct vqct_error *error);
 
 /** Resizes and crops a picture and turns it into the wanted channels, in place: its pixels are
  * replaced. Errors: IMAGE (a side is shorter than factor), INVALID (no pixels, or a target out of

@@ -38,11 +38,10 @@ static uint64_t decoded_pixels(const struct fit *fit, const struct vqct_image_he
          ((header->height + reduction - 1) / reduction);
 }
 
-static void decode_picture(struct request *request, struct picture *picture) {
-  const struct fit fit = wanted(request);
+static void decode_picture(struct request *request, struct picture *picture, const struct fit *fit,
+                           const struct image_file *file) {
   struct vqct_error error = {VQCT_OK, ""};
-  if (fit_decode(&fit, picture->file, picture->file_size, &request->service->limits.image,
-                 &picture->image, &error)) {
+  if (fit_decode(fit, file, &picture->image, &error)) {
     fail_image(picture, &error);
     return;
   }
@@ -57,15 +56,15 @@ static void decode_picture(struct request *request, struct picture *picture) {
 
 void prepare_picture(struct request *request, struct picture *picture) {
   const struct fit fit = wanted(request);
-  struct vqct_image_header header;
+  struct image_file file;
   struct vqct_error error = {VQCT_OK, ""};
-  if (vqct_image_probe(picture->file, picture->file_size, &request->service->limits.image, &header,
-                       &error)) {
+  if (image_file_read(picture->file, picture->file_size, &request->service->limits.image, &file,
+                      &error)) {
     fail_image(picture, &error);
     return;
   }
-  uint64_t before = decoded_pixels(&fit, &header);
-  uint64_t after = fit_size(&fit, header.width, header.height);
+  uint64_t before = decoded_pixels(&fit, &file.header);
+  uint64_t after = fit_size(&fit, file.header.width, file.header.height);
   if (after > request->service->limits.pixels) {
     picture_fail(picture, PROBLEM_IMAGE_TOO_LARGE, "%llu pixels after resizing; %llu are allowed",
                  (unsigned long long)after, (unsigned long long)request->service->limits.pixels);
@@ -74,7 +73,7 @@ void prepare_picture(struct request *request, struct picture *picture) {
   uint64_t most = before > after ? before : after;
   if (!request_reserve_pixels(request, most))
     return;
-  decode_picture(request, picture);
+  decode_picture(request, picture, &fit, &file);
   uint64_t kept = picture->failed ? 0 : job_pixels(&picture->job);
   if (picture->failed)
     vqct_image_free(&picture->image);

@@ -140,9 +140,11 @@ class Seam(unittest.TestCase):
             whole.save(stream, "JPEG", quality=90)
             data, image, error = stream.getvalue(), Image_(), Error()
             limits = (ctypes.c_uint64 * 4)(1 << 30, 1 << 27, 32768 | 8 << 52, 100)
-            fit = Fit(0, size, size, 8, 3)
-            self.assertEqual(LIB.fit_decode(ctypes.byref(fit), data, ctypes.c_size_t(len(data)), limits,
-                                            ctypes.byref(image), ctypes.byref(error)), 0, error.message)
+            fit, file = Fit(0, size, size, 8, 3), ctypes.create_string_buffer(256)
+            self.assertEqual(LIB.image_file_read(data, ctypes.c_size_t(len(data)), limits, file,
+                                                 ctypes.byref(error)), 0, error.message)
+            self.assertEqual(LIB.fit_decode(ctypes.byref(fit), file, ctypes.byref(image),
+                                            ctypes.byref(error)), 0, error.message)
             ours = np.ctypeslib.as_array(image.pixels, (image.height, image.width, 3)).copy()
             LIB.vqct_image_free(ctypes.byref(image))
 

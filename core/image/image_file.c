@@ -1,8 +1,9 @@
 /* From a file's first bytes to the codec that reads it. */
+#include "image_file.h"
+
 #include <inttypes.h>
 #include <string.h>
 
-#include "codec.h"
 #include "error.h"
 #include "orientation.h"
 
@@ -37,67 +38,65 @@ static enum vqct_status check_size(const struct vqct_image_header *header,
 }
 
 /* The size of a JPEG as it is shown. */
-static enum vqct_status read_jpeg_header(const uint8_t *data, size_t size,
-                                         const struct vqct_image_limits *limits,
-                                         struct vqct_image_header *header,
-                                         struct jpeg_segments *segments, struct vqct_error *error) {
-  enum vqct_status status = jpeg_segments_read(data, size, limits, segments, error);
+static enum vqct_status read_jpeg_header(struct image_file *file, struct vqct_error *error) {
+  struct jpeg_segments *segments = &file->segments;
+  enum vqct_status status =
+      jpeg_segments_read(file->data, file->size, file->limits, segments, error);
   if (status != VQCT_OK)
     return status;
   bool swaps = orientation_swaps(segments->orientation);
-  header->width = swaps ? segments->height : segments->width;
-  header->height = swaps ? segments->width : segments->height;
+  file->header.width = swaps ? segments->height : segments->width;
+  file->header.height = swaps ? segments->width : segments->height;
   return VQCT_OK;
 }
 
-/* The header and, for a JPEG, what its decoder needs besides. */
-static enum vqct_status read_header(const uint8_t *data, size_t size,
-                                    const struct vqct_image_limits *limits,
-                                    struct vqct_image_header *header,
-                                    struct jpeg_segments *segments, struct vqct_error *error) {
+enum vqct_status image_file_read(const void *data, size_t size,
+                                 const struct vqct_image_limits *limits, struct image_file *file,
+                                 struct vqct_error *error) {
   enum vqct_status status;
-  *header = (struct vqct_image_header){.format = format_of(data, size)};
+  *file = (struct image_file){
+      .data = data, .size = size, .limits = limits, .header.format = format_of(data, size)};
   if (size > limits->bytes)
     return error_set(error, VQCT_LIMIT,
                      "the picture file of %zu bytes is over the limit of %" PRIu64, size,
                      limits->bytes);
-  switch (header->format) {
+  switch (file->header.format) {
   case VQCT_IMAGE_PNG:
-    status = codec_png_header(data, size, header, error);
+    status = codec_png_header(file->data, size, &file->header, error);
     break;
   case VQCT_IMAGE_JPEG:
-    status = read_jpeg_header(data, size, limits, header, segments, error);
+    status = read_jpeg_header(file, error);
     break;
   default:
     return error_set(error, VQCT_IMAGE,
                      size ? "the file is neither PNG nor JPEG" : "the picture file is empty");
   }
-  return status == VQCT_OK ? check_size(header, limits, error) : status;
+  return status == VQCT_OK ? check_size(&file->header, limits, error) : status;
 }
 
 enum vqct_status vqct_image_probe(const void *data, size_t size,
                                   const struct vqct_image_limits *limits,
                                   struct vqct_image_header *header, struct vqct_error *error) {
-  struct jpeg_segments segments;
-  return read_header(data, size, limits, header, &segments, error);
+  struct image_file file;
+  enum vqct_status status = image_file_read(data, size, limits, &file, error);
+  *header = file.header;
+  return status;
 }
 
-enum vqct_status image_decode_reduced(const void *data, size_t size,
-                                      const struct vqct_image_limits *limits, unsigned reduction,
-                                      struct vqct_image *image, struct vqct_error *error) {
-  struct vqct_image_header header;
-  struct jpeg_segments segments;
+enum vqct_status image_file_decode(const struct image_file *file, unsigned reduction,
+                                   struct vqct_image *image, struct vqct_error *error) {
   *image = (struct vqct_image){0};
-  enum vqct_status status = read_header(data, size, limits, &header, &segments, error);
-  if (status != VQCT_OK)
-    return status;
-  if (header.format == VQCT_IMAGE_PNG)
-    return codec_png_decode(data, size, limits, &header, image, error);
-  return codec_jpeg_decode(data, size, limits, &segments, reduction, image, error);
+  if (file->header.format == VQCT_IMAGE_PNG)
+    return codec_png_decode(file->data, file->size, file->limits, &file->header, image, error);
+  return codec_jpeg_decode(file->data, file->size, file->limits, &file->segments, reduction, image,
+                           error);
 }
 
 enum vqct_status vqct_image_decode(const void *data, size_t size,
                                    const struct vqct_image_limits *limits, struct vqct_image *image,
                                    struct vqct_error *error) {
-  return image_decode_reduced(data, size, limits, 1, image, error);
+  struct image_file file;
+  *image = (struct vqct_image){0};
+  enum vqct_status status = image_file_read(data, size, limits, &file, error);
+  return status == VQCT_OK ? image_file_decode(&file, 1, image, error) : status;
 }
