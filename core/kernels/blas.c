@@ -1,3 +1,8 @@
+/* The one file that calls OpenBLAS. Every function is looked up once and, before anybody may use
+ * it, products that reach the edges of its kernels are compared with plain sums: some versions are
+ * wrong on some processors. A semaphore bounds how many calls run at once, since the library ends
+ * the process where it runs out of its buffers.
+ */
 #define _GNU_SOURCE /* sched_setaffinity */
 #include "blas.h"
 

@@ -1,3 +1,6 @@
+/* A file's form is told by its first bytes, never by its name; the reader of that form puts what it
+ * finds into one store (embeddings_store.h), which counts what it passes over.
+ */
 #include "embeddings.h"
 
 #include <stdlib.h>

@@ -1,3 +1,7 @@
+/* Positions are cut into tasks of a fixed size, and each task draws its noise from a sequence of
+ * its own, by batch and task. So the backward pass draws the same noise again rather than keep it,
+ * and the team's size changes nothing.
+ */
 #include "estimator.h"
 
 #include <math.h>

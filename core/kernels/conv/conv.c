@@ -1,3 +1,8 @@
+/* What users of a convolution see. A forward pass is one filter in the form that its shape calls
+ * for; so is the gradient for the input at stride 1, and at stride 2 four of them, one for each
+ * parity of row and column (filter.h). Filters of gradients are packed for each call, since their
+ * weights change with every step.
+ */
 #include "conv.h"
 
 #include <stdlib.h>

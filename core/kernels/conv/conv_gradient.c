@@ -1,3 +1,7 @@
+/* Chooses how gradients of a layer are computed: for weights by Winograd's transforms or directly,
+ * by the shape; for weights and input in one pass where that pays (gradient_both.h). A bias is a
+ * sum over all positions: short ones in fp32, these in double, in an order that the shape settles.
+ */
 #include "gradient_both.h"
 #include "size.h"
 

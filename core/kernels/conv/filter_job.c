@@ -1,3 +1,7 @@
+/* How one filter's work is cut, and the sums that it leaves for the next norm. The cut depends on
+ * the layer and one picture's size alone: blocks of the output, and slices of the output channels
+ * where the blocks are too few. A task keeps sums of its own, which are added in the tasks' order.
+ */
 #include "filter_job.h"
 
 #include "size.h"

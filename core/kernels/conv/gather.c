@@ -1,3 +1,6 @@
+/* Which columns of a region lie inside the picture is the same for each of its rows and found once;
+ * the prologue then runs over pixels that lie side by side, and zeros are set around them.
+ */
 #include "gather.h"
 
 #include <string.h>

@@ -1,3 +1,6 @@
+/* The gradient for the weights as a product of dy and the windows of x, a band of output rows after
+ * another, so that both stay in the cache. Windows are gathered once a band for all tasks.
+ */
 #include "gather.h"
 #include "gradient.h"
 #include "size.h"

@@ -1,3 +1,7 @@
+/* An input without a prologue is transformed where it lies, tile by tile, except at the edges. Of
+ * any other a whole block is gathered into scratch first, so that the prologue is computed once for
+ * windows that overlap.
+ */
 #include "tiles.h"
 
 #include "gather.h"
