@@ -225,6 +225,8 @@ $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libvqct.a
 $(B)/fuzz/fuzz_http: $(addprefix $(B)/server/,http/accept.o http/base64.o http/multipart.o)
 $(B)/fuzz/fuzz_intake: $(addprefix $(B)/server/,http/intake.o http/head.o)
 $(B)/fuzz/fuzz_intake: LIB_LIBS += $(shell pkg-config --libs gnutls)
+$(B)/fuzz/fuzz_infer: $(filter $(B)/server/%,$(COMMAND_OBJECTS))
+$(B)/fuzz/fuzz_infer: LIB_LIBS := $(ALL_LIBS)
 
 fuzz: ## run each fuzzer for FUZZ_SECONDS
 	@config/install-packages $(BUILD_DEBS) clang
