@@ -281,13 +281,19 @@ static enum vqct_status convert(struct prior *prior, const struct pickle_value *
   return status;
 }
 
+static size_t bytes_of_mark(const struct mapped_file *file) {
+  return file->size > 2 && memcmp(file->data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
 static enum vqct_status convert_json(const struct mapped_file *file, struct prior *prior,
                                      struct vqct_error *error) {
   json_error_t fault;
   struct arena memory;
   if (file->size > JSON_MAX)
     return error_set(error, VQCT_MODEL, "JSON of more than %zu MiB", JSON_MAX >> 20);
-  json_t *json = json_loadb((const char *)file->data, file->size, JSON_REJECT_DUPLICATES, &fault);
+  size_t mark = bytes_of_mark(file);
+  json_t *json = json_loadb((const char *)file->data + mark, file->size - mark,
+                            JSON_REJECT_DUPLICATES, &fault);
   if (!json)
     return error_set(error, VQCT_MODEL, "line %d: %s", fault.line, fault.text);
   arena_init(&memory, 0);
@@ -311,14 +317,20 @@ static enum vqct_status convert_pickle(const struct mapped_file *file, struct pr
 
 /* A safetensors file begins with the length of its header, below 2^56, and the header. */
 static bool is_safetensors(const struct mapped_file *file) {
-  return file->size < 9 || (file->data[7] == 0 && file->data[8] == '{');
+  return file->size > 8 && file->data[7] == 0 && file->data[8] == '{';
 }
 
+/* After a byte order mark, if there is one. */
 static bool is_json(const struct mapped_file *file) {
-  size_t at = 0;
+  size_t at = bytes_of_mark(file);
   while (at < file->size && strchr(" \t\r\n", file->data[at]) && file->data[at])
     at++;
   return at < file->size && file->data[at] == '{';
+}
+
+/* A dictionary's begins with its protocol, a mark (protocol 0) or the dictionary (1). */
+static bool is_pickle(const struct mapped_file *file) {
+  return file->size && (file->data[0] == 0x80 || file->data[0] == '(' || file->data[0] == '}');
 }
 
 enum vqct_status prior_convert(const char *path, struct prior *prior, struct vqct_error *error) {
@@ -332,7 +344,12 @@ enum vqct_status prior_convert(const char *path, struct prior *prior, struct vqc
     return prior_read(path, prior, error);
   }
   arena_init(&prior->memory, 0);
-  status = is_json(&file) ? convert_json(&file, prior, error) : convert_pickle(&file, prior, error);
+  if (is_json(&file))
+    status = convert_json(&file, prior, error);
+  else if (is_pickle(&file))
+    status = convert_pickle(&file, prior, error);
+  else
+    status = error_set(error, VQCT_MODEL, "neither a prior, nor a pickle or JSON of words");
   mapped_file_close(&file);
   if (!status)
     return VQCT_OK;

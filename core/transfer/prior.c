@@ -24,19 +24,33 @@
 #define FORMAT  "vqct-prior"
 #define VERSION "1"
 
+/* Whether no letter is a capital. Others' words may hold a typographic apostrophe, which lower case
+ * would make a plain one. */
+static bool is_lower_case(const char *word) {
+  static const char apostrophe[] = "\xe2\x80\x99";
+  char lower[PRIOR_WORD_BYTES_MAX];
+  while (*word) {
+    const char *end = strstr(word, apostrophe);
+    size_t length = end ? (size_t)(end - word) : strlen(word);
+    memcpy(lower, word, length);
+    if (utf8_lower(lower, length) != length || memcmp(lower, word, length) != 0)
+      return false;
+    word += end ? length + sizeof apostrophe - 1 : length;
+  }
+  return true;
+}
+
 static enum vqct_status check_word(const struct prior *prior, size_t row, struct word_table *seen,
                                    struct vqct_error *error) {
   const char *word = prior->word[row];
   size_t length = strlen(word);
-  char lower[PRIOR_WORD_BYTES_MAX];
   if (length == 0 || length > PRIOR_WORD_BYTES_MAX)
     return error_set(error, VQCT_MODEL, "word %zu of the prior has %zu bytes, not 1 to %zu", row,
                      length, PRIOR_WORD_BYTES_MAX);
   if (!utf8_is_printable(word, length))
     return error_set(error, VQCT_MODEL,
                      "word %zu of the prior is not UTF-8 text without control characters", row);
-  memcpy(lower, word, length);
-  if (utf8_lower(lower, length) != length || memcmp(lower, word, length))
+  if (!is_lower_case(word))
     return error_set(error, VQCT_MODEL, "word %zu of the prior, '%.80s', is not in lower case", row,
                      word);
   uint32_t id, before = seen->count;

@@ -546,10 +546,10 @@ class Released(imports.Checkpoint):
     """The released VQCT: its state dict and the pickle of its words."""
 
     ADJECTIVES = {"orange": 11, "rare": 10, "red": 500, "écru": 12, "light": 40}
-    NOUNS = {"cat": 99, "orange": 30, "犬": 11, "seldom": 1, "light": 12}
-    PAIRS = [("orange", "cat"), ("orange", "cat"), ("red", "cat"), ("écru", "犬"), ("cat", "red"),
+    NOUNS = {"cat": 99, "orange": 30, "l’犬": 11, "seldom": 1, "light": 12}
+    PAIRS = [("orange", "cat"), ("orange", "cat"), ("red", "cat"), ("écru", "l’犬"), ("cat", "red"),
              ("red", "orange"), ("orange", "orange"), ("rare", "cat"), ("écru", "seldom"),
-             ("light", "犬"), ("light", "light"), ("écru", "écru")]
+             ("light", "l’犬"), ("light", "light"), ("écru", "écru")]
     D = 6
 
     def words(self, vector):
@@ -580,8 +580,8 @@ class Released(imports.Checkpoint):
                  "list": lambda x: [float(number) for number in x]}
         words, numbers = self.words(kinds.get(kind, kinds["list"]))
         path = self.path("words")
-        if kind == "json":
-            with open(path, "w") as file:
+        if kind.startswith("json"):
+            with open(path, "w", encoding="utf-8-sig" if "mark" in kind else "utf-8") as file:
                 json.dump(words, file)
         else:
             with open(path, "wb") as file:
@@ -592,7 +592,7 @@ class Released(imports.Checkpoint):
 
     def test_words(self):
         kinds = ("tensor", "half", "view", "row", "array", "array's row", "list")
-        cases = [("json", 0), *((kind, protocol) for kind in kinds
+        cases = [("json", 0), ("json after a mark", 0), *((kind, protocol) for kind in kinds
                                 for protocol in range(pickle.HIGHEST_PROTOCOL + 1))]
         for kind, protocol in cases:
             with self.subTest(kind, protocol=protocol):
@@ -638,6 +638,14 @@ class Released(imports.Checkpoint):
         code, out, err = run("prior", "convert", self.path("w"), "-o", self.path("p"))
         self.assertEqual((code, out, os.path.exists(self.path("p"))), (5, "", False), err)
         self.assertIn(message, err)
+
+    def test_other_files(self):
+        for data in (b"", b"[]", b"hello world\n", b"\x1f\x8b\x08\0\0\0\0\0\0\0", b"PK\3\4 and so on"):
+            with open(self.path("w"), "wb") as file:
+                file.write(data)
+            code, _, err = run("prior", "convert", self.path("w"), "-o", self.path("p"))
+            self.assertEqual(code, 5)
+            self.assertIn("/w: neither a prior, nor a pickle or JSON of words", err)
 
     def test_wrong_vectors(self):
         """Vectors as no JSON has them; one that all words share takes no room in the file."""
