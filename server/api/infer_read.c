@@ -381,6 +381,21 @@ static bool read_outputs(struct request *request, const json_t *root) {
   return true;
 }
 
+/* Numbers as text take several times what they are as bytes, so the answer has the bound that a
+ * body has: known before anything is computed. */
+static void check_answer(struct request *request) {
+  const struct infer *infer = &request->infer;
+  uint64_t numbers = 0;
+  for (size_t i = 0; i < request->count; i++)
+    numbers += job_pixels(&request->pictures[i].job) * request->engine->info->channels;
+  for (size_t i = 0; i < infer->output_count; i++)
+    if (infer->outputs[i].kind == INFER_PIXELS && !infer->outputs[i].binary &&
+        numbers > JSON_VALUES_MAX)
+      request_fail(request, PROBLEM_NOT_ACCEPTABLE,
+                   "pixels would be %llu numbers of JSON; %llu are allowed, so ask for binary_data",
+                   (unsigned long long)numbers, (unsigned long long)JSON_VALUES_MAX);
+}
+
 static bool read_id(struct request *request, const json_t *root) {
   const json_t *id = json_object_get(root, "id");
   if (id && (!json_is_string(id) || json_string_length(id) > ID_MAX)) {
@@ -410,5 +425,7 @@ void infer_read(struct request *request) {
     return;
   if (read_id(request, root) && read_outputs(request, root) && read_input(request, root, &input))
     read_tensor(request, &input);
+  if (!request->refused)
+    check_answer(request);
   json_decref(root);
 }

@@ -274,6 +274,18 @@ class Infer(serving.ModelCase):
         self.refuse(tokens([1, 2, 1, 1], [0, 12]), model="a.encode")
         self.refuse(tokens([1, 2, 1, 1], [0, 12]), model="c.decode", status=404)
 
+    def test_pixels_in_json_are_bounded(self):
+        """2^21 numbers: ten pictures of 256 x 256 pixels, and no eleventh."""
+        tokens = np.zeros((11, 2, 64, 64), "<u2")
+        tokens[:, 1] = 12
+        for outputs in ((), (("pixels", {}),), (("image", {}), ("pixels", {}))):
+            body, headers = self.client.request({"tokens": tokens}, outputs)
+            self.assertIn("binary_data", self.refuse(body, headers, "a.decode", 406), outputs)
+        _, tensors = self.client.infer("a.decode", {"tokens": tokens}, (("pixels", {"binary_data": True}),))
+        self.assertEqual(tensors["pixels"].shape, (11, 256, 256, 3))
+        document, _ = self.client.infer("a.decode", {"tokens": tokens[:10]}, (("pixels", {}),))
+        self.assertEqual(len(document["outputs"][0]["data"]), 10 * 256 * 256 * 3)
+
     def test_bad_binary_tensors(self):
         body, headers = self.client.request({"image": texts(self.png, self.png)})
         head = int(headers[SIZE])
