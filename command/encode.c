@@ -66,7 +66,7 @@ static const struct option options[] = {
      "labels of the pictures: folder (the name of the folder each lies in), beside (.cls, .txt or "
      ".json of the same name) or a FILE of lines, each a picture's name, a tab and its label"},
     {"shard-size", 0, OPTION_INTEGER, offsetof(struct settings, shard_size), "0", 0, 100000000,
-     NULL, "N", "pictures of each file NAME-000000.tar, NAME-000001.tar, ...; 0: 10,000"},
+     NULL, "N", "pictures of each file of a .tar or .mds; 0: 10,000"},
     {"shard", 0, OPTION_TEXT, offsetof(struct settings, shard), NULL, 0, 0, NULL, "I/N",
      "encode only every N-th picture from the I-th on, I from 0, to split work over machines"},
     {"quiet", 'q', OPTION_SWITCH, offsetof(struct settings, quiet), NULL, 0, 0, NULL, NULL,
@@ -147,6 +147,14 @@ static enum vqct_status check_numbers(const struct encoding *encoding, struct vq
   if (encoding->settings.shard_size && !encoding->format->sharded)
     return error_set(error, VQCT_INVALID, "--shard-size: a %s is one file",
                      encoding->format->suffix);
+  if (encoding->format->widest <= UINT16_MAX &&
+      (encoding->settings.number == NUMBER_UINT32 ||
+       encoding->pass.info->codes > encoding->format->widest + 1))
+    return error_set(
+        error, VQCT_INVALID,
+        "an %s holds numbers up to %u: the model has %u codes, and --numbers uint32 is "
+        "not possible",
+        encoding->format->suffix, encoding->format->widest, encoding->pass.info->codes);
   if (encoding->settings.number == NUMBER_UINT16 && encoding->pass.info->codes > UINT16_MAX + 1U)
     return error_set(error, VQCT_INVALID, "--numbers uint16: the model has %u codes",
                      encoding->pass.info->codes);
@@ -187,6 +195,7 @@ static enum vqct_status open_writer(struct encoding *encoding, struct vqct_error
                                       .planes = info->planes,
                                       .layout = encoding->layout,
                                       .wide = is_wide(encoding),
+                                      .labels = encoding->labels,
                                       .grid_height = (size_t)p->height / info->downsampling,
                                       .grid_width = (size_t)p->width / info->downsampling,
                                       .shard_size = pictures_a_file(encoding),

@@ -34,6 +34,7 @@ struct token_output {
   size_t planes;                   /* P */
   struct token_layout layout;      /* of the numbers of a picture */
   bool wide;                       /* uint32, else uint16 */
+  bool labels;                     /* pictures have them */
   size_t grid_height, grid_width;  /* one_size formats: h and w of every picture */
   size_t shard_size;               /* sharded formats: pictures a file */
   const struct pictures *pictures; /* outlive the files */
@@ -57,7 +58,7 @@ struct token_format {
   const char *suffix; /* of the path, with its dot */
   bool one_size;      /* all pictures have the grid of the output */
   bool array;         /* one file holds the numbers of all pictures, which decode reads */
-  bool sharded;       /* NAME-000000.tar and so on, shard_size pictures each */
+  bool sharded;       /* files of shard_size pictures each */
   uint32_t widest;    /* the greatest number that its wide files hold */
 
   /** Opens and locks the files. Errors: WRITE, READ, DATA (two pictures of one key), MEMORY; *files
@@ -88,7 +89,7 @@ struct token_format {
 extern const struct token_format token_format_npy, token_format_bin, token_format_megatron,
     token_format_datatrove;
 
-/** JSON Lines, and shards of webdataset. */
-extern const struct token_format token_format_lines, token_format_webdataset;
+/** JSON Lines, and shards of webdataset and of MosaicML Streaming. */
+extern const struct token_format token_format_lines, token_format_webdataset, token_format_mds;
 
 #endif

@@ -1,17 +1,10 @@
 /* webdataset's shards NAME-000000.tar, NAME-000001.tar, ...: of each picture KEY.npy, its numbers,
  * and KEY.cls, KEY.txt and KEY.json as they lie beside it; where there is no .cls and pictures have
- * labels, KEY.cls is the class.
- *
- * A shard is ended when the next begins, and gets its name when all are whole. Since each but the
- * last has the same number of pictures, a picture's row tells its shard, and the sidecar only where
- * in it the picture ends ("end", in bytes).
+ * labels, KEY.cls is the class. A shard is ended when the next begins.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "beside.h"
 #include "error.h"
@@ -20,6 +13,7 @@
 #include "token_format.h"
 #include "token_keys.h"
 #include "token_numbers.h"
+#include "token_shards.h"
 
 #define SUFFIX      ".tar"
 #define CARRIED_MAX ((uint64_t)64 << 20) /* bytes of a file that is carried along */
@@ -28,43 +22,10 @@ struct token_files {
   struct token_output output;
   struct libarchive library;
   struct beside *beside;
-  struct part_file part;  /* the shard in hand */
-  struct tar_writer *tar; /* NULL until something is added to it */
-  size_t pictures;        /* in all shards */
-  uint64_t found;         /* bytes that an earlier run left of the shard in hand */
+  struct token_shards shards;
+  struct tar_writer *tar; /* of the shard in hand; NULL until something is added to it */
   struct token_numbers numbers;
 };
-
-/* The path of a shard and `more` behind it, from malloc; NULL where memory fails. */
-static char *shard_path(const struct token_files *files, size_t number, const char *more) {
-  const char *path = files->output.path;
-  size_t stem = strlen(path) - strlen(SUFFIX), size = stem + sizeof "-" SUFFIX + 24 + strlen(more);
-  char *name = malloc(size);
-  if (name)
-    snprintf(name, size, "%.*s-%06zu" SUFFIX "%s", (int)stem, path, number, more);
-  return name;
-}
-
-/* The shard of the last picture; the first where there is none. */
-static size_t shard_in_hand(const struct token_files *files) {
-  return files->pictures ? (files->pictures - 1) / files->output.shard_size : 0;
-}
-
-/* Removes shards that an earlier run left, from one on. */
-static enum vqct_status remove_shards(const struct token_files *files, size_t number,
-                                      const char *more, struct vqct_error *error) {
-  for (;; number++) {
-    char *path = shard_path(files, number, more);
-    if (!path)
-      return error_set(error, VQCT_MEMORY, "no memory to write tokens");
-    int gone = unlink(path), reason = errno;
-    if (gone != 0 && reason != ENOENT)
-      error_set(error, VQCT_WRITE, "%s: %s", path, strerror(reason));
-    free(path);
-    if (gone != 0)
-      return reason == ENOENT ? VQCT_OK : VQCT_WRITE;
-  }
-}
 
 /* ---- opening and going on -------------------------------------------------------------------- */
 
@@ -72,10 +33,18 @@ static void webdataset_close(struct token_files *files, enum part_end end) {
   if (!files)
     return;
   tar_writer_free(files->tar);
-  part_file_close(&files->part, end);
+  token_shards_close(&files->shards, end);
   beside_close(files->beside);
   token_numbers_free(&files->numbers);
   free(files);
+}
+
+/* NAME- of NAME.tar, from malloc; NULL where memory fails. */
+static char *prefix(const char *path) {
+  char *name = strdup(path);
+  if (name)
+    memcpy(name + strlen(path) - strlen(SUFFIX), "-", sizeof "-");
+  return name;
 }
 
 static enum vqct_status webdataset_open(const struct token_output *output,
@@ -86,12 +55,15 @@ static enum vqct_status webdataset_open(const struct token_output *output,
   if (!files)
     return error_set(error, VQCT_MEMORY, "no memory to write tokens");
   files->output = *output;
-  files->part = (struct part_file)PART_FILE_CLOSED;
+  files->shards = (struct token_shards){.prefix = prefix(output->path),
+                                        .digits = 6,
+                                        .suffix = SUFFIX,
+                                        .each = output->shard_size,
+                                        .part = PART_FILE_CLOSED};
   if ((status = token_keys_check(output->pictures, error)) ||
       (status = libarchive_load(&files->library, error)) ||
       (status = beside_open(output->pictures, &files->beside, error)) ||
-      (status = part_file_open(&files->part, shard_path(files, 0, ""), error)) ||
-      (status = part_file_found(&files->part, &files->found, error))) {
+      (status = token_shards_open(&files->shards, error))) {
     webdataset_close(files, PART_AS_FOUND);
     return status;
   }
@@ -99,51 +71,13 @@ static enum vqct_status webdataset_open(const struct token_output *output,
   return VQCT_OK;
 }
 
-/* Goes over to another shard as an earlier run left it; false where it is not there. */
-static bool find_shard(struct token_files *files, size_t number) {
-  struct stat facts;
-  char *path = shard_path(files, number, ".part");
-  bool there = path && stat(path, &facts) == 0 && S_ISREG(facts.st_mode);
-  free(path);
-  files->found = there ? (uint64_t)facts.st_size : 0;
-  files->part.size = 0;
-  return there;
-}
-
 static bool webdataset_recount(struct token_files *files, const json_t *record, uint64_t numbers) {
   json_int_t end = json_integer_value(json_object_get(record, "end"));
-  uint64_t before = files->part.size;
-  bool next = files->pictures && files->pictures % files->output.shard_size == 0;
-  if (next && !find_shard(files, files->pictures / files->output.shard_size)) {
-    files->part.size = before;
-    return false;
-  }
-  uint64_t bytes = numbers * token_number_size(files->output.wide);
-  if (end < 0 || (uint64_t)end > files->found || (uint64_t)end < files->part.size ||
-      (uint64_t)end - files->part.size < bytes) {
-    if (next)
-      files->part.size = before;
-    return false;
-  }
-  files->part.size = (uint64_t)end;
-  files->pictures++;
-  return true;
-}
-
-static enum vqct_status open_shard(struct token_files *files, size_t number,
-                                   struct vqct_error *error) {
-  part_file_close(&files->part, PART_KEPT);
-  return part_file_open(&files->part, shard_path(files, number, ""), error);
+  return token_shards_recount(&files->shards, end, numbers * token_number_size(files->output.wide));
 }
 
 static enum vqct_status webdataset_cut(struct token_files *files, struct vqct_error *error) {
-  uint64_t size = files->part.size;
-  size_t number = shard_in_hand(files);
-  enum vqct_status status;
-  if ((status = number ? open_shard(files, number, error) : VQCT_OK) ||
-      (status = part_file_cut(&files->part, size, error)))
-    return status;
-  return remove_shards(files, number + 1, ".part", error);
+  return token_shards_cut(&files->shards, error);
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -151,7 +85,7 @@ static enum vqct_status webdataset_cut(struct token_files *files, struct vqct_er
 static enum vqct_status to_part(void *context, const void *data, size_t size,
                                 struct vqct_error *error) {
   struct token_files *files = context;
-  return part_file_append(&files->part, data, size, error);
+  return part_file_append(&files->shards.part, data, size, error);
 }
 
 static enum vqct_status begin_tar(struct token_files *files, struct vqct_error *error) {
@@ -166,14 +100,6 @@ static enum vqct_status end_shard(struct token_files *files, struct vqct_error *
   tar_writer_free(files->tar);
   files->tar = NULL;
   return status;
-}
-
-static enum vqct_status next_shard(struct token_files *files, struct vqct_error *error) {
-  enum vqct_status status;
-  if ((status = end_shard(files, error)) ||
-      (status = open_shard(files, files->pictures / files->output.shard_size, error)))
-    return status;
-  return part_file_cut(&files->part, 0, error);
 }
 
 static enum vqct_status add_member(struct token_files *files, const struct token_picture *picture,
@@ -231,33 +157,22 @@ static enum vqct_status carry(struct token_files *files, const struct token_pict
 static enum vqct_status webdataset_append(struct token_files *files,
                                           const struct token_picture *picture, json_t *record,
                                           struct vqct_error *error) {
-  enum vqct_status status = VQCT_OK;
-  if (files->pictures && files->pictures % files->output.shard_size == 0)
-    status = next_shard(files, error);
-  if (status || (status = begin_tar(files, error)) ||
-      (status = add_numbers(files, picture, error)) || (status = carry(files, picture, error)))
+  enum vqct_status status;
+  if (token_shards_filled(&files->shards) == files->shards.each &&
+      ((status = end_shard(files, error)) || (status = token_shards_next(&files->shards, error))))
     return status;
-  files->pictures++;
-  if (json_object_set_new(record, "end", json_integer((json_int_t)files->part.size)) != 0)
+  if ((status = begin_tar(files, error)) || (status = add_numbers(files, picture, error)) ||
+      (status = carry(files, picture, error)))
+    return status;
+  files->shards.pictures++;
+  if (json_object_set_new(record, "end", json_integer((json_int_t)files->shards.part.size)) != 0)
     return error_set(error, VQCT_MEMORY, "no memory to write tokens");
   return VQCT_OK;
 }
 
-/* ---- the end --------------------------------------------------------------------------------- */
-
-/* Those of an earlier run with more shards are not left among them. The last gets its name first,
- * so that a run which ends here leaves the first ones to go on from. */
 static enum vqct_status webdataset_finish(struct token_files *files, struct vqct_error *error) {
-  size_t shards = shard_in_hand(files) + 1;
-  enum vqct_status status;
-  if ((status = end_shard(files, error)) || (status = remove_shards(files, shards, "", error)))
-    return status;
-  while (shards-- > 0 && status == VQCT_OK) {
-    status = open_shard(files, shards, error);
-    if (status == VQCT_OK)
-      status = part_file_finish(&files->part, error);
-  }
-  return status;
+  enum vqct_status status = end_shard(files, error);
+  return status == VQCT_OK ? token_shards_finish(&files->shards, error) : status;
 }
 
 const struct token_format token_format_webdataset = {

@@ -5,8 +5,8 @@
 #include "error.h"
 
 static const struct token_format *const formats[] = {
-    &token_format_npy,       &token_format_bin,   &token_format_megatron,
-    &token_format_datatrove, &token_format_lines, &token_format_webdataset};
+    &token_format_npy,   &token_format_bin,        &token_format_megatron, &token_format_datatrove,
+    &token_format_lines, &token_format_webdataset, &token_format_mds};
 
 enum vqct_status token_format_of(const char *path, const struct token_format **format,
                                  struct vqct_error *error) {

@@ -6,7 +6,8 @@
 
 #define TOKEN_SUFFIXES_READ ".npy, .bin, .idx (Megatron-LM) or .ds (datatrove)"
 #define TOKEN_SUFFIXES                                                                             \
-  ".npy, .bin, .idx (Megatron-LM), .ds (datatrove), .tokens.jsonl or .tar (webdataset)"
+  ".npy, .bin, .idx (Megatron-LM), .ds (datatrove), .tokens.jsonl, .tar (webdataset) or .mds "     \
+  "(MosaicML)"
 
 /** The format that the ending of a path asks for. Errors: INVALID. */
 enum vqct_status token_format_of(const char *path, const struct token_format **format,

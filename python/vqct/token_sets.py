@@ -116,7 +116,8 @@ class TokenSet(collections.abc.Sequence):
 
 def tokens(path: Union[str, "os.PathLike[str]"]) -> TokenSet:
     """Opens what `vqct encode -o PATH` wrote, with the NAME.jsonl beside it: NAME.npy, .bin, .idx
-    (Megatron-LM), .ds (datatrove), .tokens.jsonl, .tar (the shards NAME-000000.tar and so on).
+    (Megatron-LM), .ds (datatrove), .tokens.jsonl, .tar (the shards NAME-000000.tar and so on),
+    .mds (MosaicML's folder).
 
     Raises ReadError where a file cannot be read, TokensError where one says more than it holds.
     """
@@ -130,7 +131,8 @@ def tokens(path: Union[str, "os.PathLike[str]"]) -> TokenSet:
     kind, layout = _TYPES[about["tokens"]], _Layout(about)
     shapes = [_shape(file, one, len(about["planes"])) for one in pictures]
     lengths = [layout.length(*shape) for shape in shapes]
-    read = _lines if lines else _members if file.suffix == ".tar" else _array
+    read = _lines if lines else \
+        {".tar": _members, ".mds": _samples}.get(file.suffix, _array)
     return TokenSet(about, pictures, layout, shapes, read(file, kind, pictures, lengths))
 
 
@@ -187,6 +189,35 @@ def _members(file: pathlib.Path, kind: np.dtype, pictures: List[Dict[str, Any]],
         if data[first:first + 6] != b"\x93NUMPY" or end > len(data):
             raise _missing(file, pictures[i])
         return np.frombuffer(data, kind, lengths[i], first + _NPY_HEADER)
+
+    return read
+
+
+def _samples(file: pathlib.Path, kind: np.dtype, pictures: List[Dict[str, Any]],
+             lengths: List[int]) -> Callable[[int], np.ndarray]:
+    """Numbers at the end of MosaicML's samples."""
+    index = file / "index.json"
+    try:
+        shards = [(one["raw_data"]["basename"], one["samples"])
+                  for one in json.loads(bytes(_mapped(index)[:]))["shards"]]
+    except (ValueError, KeyError, TypeError) as fault:
+        raise TokensError(f"{index}: {fault!r}") from fault
+    places: List[Tuple[Any, int, int]] = []
+    for name, samples in shards:
+        data = _mapped(file / name)
+        if not isinstance(samples, int) or len(data) < 4 * (samples + 2):
+            raise TokensError(f"{file / name}: it does not hold {samples} samples")
+        ends = np.frombuffer(data, "<u4", samples + 1, 4).tolist()
+        places += [(data, begin, end) for begin, end in zip(ends, ends[1:])]
+    if len(places) != len(pictures):
+        raise TokensError(f"{index}: {len(places)} samples; its .jsonl tells of {len(pictures)}")
+
+    def read(i: int) -> np.ndarray:
+        data, begin, end = places[i]
+        first = end - lengths[i] * kind.itemsize
+        if not begin < first <= end <= len(data):
+            raise _missing(file, pictures[i])
+        return np.frombuffer(data, kind, lengths[i], first)
 
     return read
 

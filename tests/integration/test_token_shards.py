@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from commands import CommandCase, content, vqct
+from serving import make_model
 
 USAGE, WRITE, LIMIT, PARTIAL, DATA = 2, 7, 9, 10, 11
 PLANES = 3  # of the preset vqct-tiny
@@ -80,6 +81,52 @@ class Shards(CommandCase):
         keys = [sample["__key__"] for sample in samples]
         self.assertEqual(len(keys), len(set(keys)))
         return samples
+
+    def read_mds(self, name):
+        """Samples of a folder of MosaicML Streaming, by the description of its format: of each shard
+        the number of samples, their places, and for each the sizes of what has none of its own, then
+        the columns."""
+        with open(self.path(f"{name}/index.json")) as file:
+            index = json.load(file)
+        self.assertEqual(index["version"], 2)
+        samples = []
+        for shard in index["shards"]:
+            self.assertEqual((shard["version"], shard["format"], shard["compression"],
+                              shard["hashes"], shard["zip_data"]), (2, "mds", None, [], None))
+            data = content(self.path(f"{name}/{shard['raw_data']['basename']}"))
+            self.assertEqual(shard["raw_data"]["bytes"], len(data))
+            count = int(np.frombuffer(data, "<u4", 1)[0])
+            self.assertEqual(count, shard["samples"])
+            places = np.frombuffer(data, "<u4", count + 1, 4)
+            config, _ = json.JSONDecoder().raw_decode(data[4 * (count + 2):].decode("latin-1"))
+            for key in config:
+                self.assertEqual(config[key], shard[key], key)
+            self.assertEqual(places[-1], len(data))
+            self.assertEqual(shard["column_names"], sorted(shard["column_names"]))
+            for begin, end in zip(places, places[1:]):
+                samples.append(self.read_sample(data[begin:end], shard))
+        return samples
+
+    def read_sample(self, data, shard):
+        at, sizes, sample = 0, [], {}
+        for size in shard["column_sizes"]:
+            sizes.append(size or int(np.frombuffer(data, "<u4", 1, at)[0]))
+            at += 0 if size else 4
+        for name, kind, size in zip(shard["column_names"], shard["column_encodings"], sizes):
+            value = data[at:at + size]
+            at += size
+            if kind == "int":
+                sample[name] = int(np.frombuffer(value, "<i8")[0])
+            elif kind == "str":
+                sample[name] = value.decode()
+            else:
+                self.assertEqual(kind, "ndarray:uint16")
+                dims, side = value[0] >> 2, np.dtype(["<u1", "<u2", "<u4"][value[0] & 3])
+                shape = np.frombuffer(value, side, dims, 1)
+                sample[name] = np.frombuffer(value, "<u2", -1, 1 + dims * side.itemsize) \
+                    .reshape(shape)
+        self.assertEqual(at, len(data))
+        return sample
 
     def key(self, name):
         return self.path("in").lstrip("/") + "/" + name
@@ -228,6 +275,73 @@ class Shards(CommandCase):
         os.remove(self.path("in/dog/4.json"))
         self.assertIn("going on after", self.encode("w.tar").stdout)
         self.assertEqual(len(self.read_webdataset("w-000000.tar")), 5)
+
+    # ---- MosaicML Streaming ------------------------------------------------------------------
+
+    def test_mds(self):
+        for options in ((), ("--layout", "interleaved"), ("--offset", 65504, "--end", 3),
+                        ("--labels", "folder")):
+            with self.subTest(options=options):
+                numbers = self.expected(*options)
+                self.encode("m.mds", "--shard-size", 2, *options)
+                self.assertEqual(sorted(os.listdir(self.path("m.mds"))),
+                                 ["index.json", *(f"shard.{i:05d}.mds" for i in range(3))])
+                samples = self.read_mds("m.mds")
+                for seed, (sample, one) in enumerate(zip(samples, numbers, strict=True)):
+                    width = 4 + 4 * (seed % 2)
+                    np.testing.assert_array_equal(sample["tokens"].ravel(), one)
+                    self.assertEqual(sample["tokens"].shape,
+                                     {2: (4, width, PLANES), 4: (len(one),)}.get(
+                                         len(options) if "folder" not in options else 0,
+                                         (PLANES, 4, width)))
+                labels = [("cat", 0)] * 2 + [("dog", 1)] * 3 if "folder" in options \
+                    else [(None, None)] * 5
+                self.assertEqual([(s.get("label"), s.get("class")) for s in samples], labels)
+
+    def test_sides_of_more_than_a_byte(self):
+        data = io.BytesIO()
+        Image.new("RGB", (4 * 256, 4)).save(data, "PNG")
+        self.write("wide/1.png", data.getvalue())
+        self.encode("m.mds", inputs=(self.path("wide"),))
+        self.assertEqual([s["tokens"].shape for s in self.read_mds("m.mds")], [(PLANES, 1, 256)])
+
+    def test_mds_goes_on(self):
+        options = "m.mds", "--shard-size", 2, "--labels", "folder"
+        self.encode(*options)
+        names = [f"m.mds/shard.{i:05d}.mds" for i in range(3)] + ["m.mds/index.json"]
+        whole, side = [content(self.path(name)) for name in names], content(self.path("m.jsonl"))
+        ends = [json.loads(line)["end"] for line in side.splitlines()[1:-1]]
+        head = 4 * 2                                 # behind it the places of the samples
+        for kept, sizes, after in ((4, (None, ends[2] + 1), 3), (3, (ends[1], ends[2] + 9), 3),
+                                   (3, (ends[1],), 2), (2, (ends[1],), 2), (1, (head,), 0),
+                                   (4, (ends[1] - 1, None), 1)):
+            with self.subTest(kept=kept, sizes=sizes):
+                for name in os.listdir(self.path("m.mds")):
+                    os.remove(self.path("m.mds/" + name))
+                for name, data, size in zip(names, whole, sizes):
+                    # How many there are does not stand in the last one before the end.
+                    begun = name == names[len(sizes) - 1]
+                    self.write(name + ".part", bytes(4 * begun) + data[4 * begun:size])
+                self.write("m.jsonl.part", b"".join(side.splitlines(True)[:1 + kept]))
+                done = self.encode(*options)
+                self.assertEqual(f"going on after {after} of 5" in done.stdout, after > 0)
+                self.assertEqual([content(self.path(name)) for name in names], whole)
+                self.assertEqual(len(os.listdir(self.path("m.mds"))), 4)
+
+    def test_what_mds_cannot_hold(self):
+        for options, words in ((("--numbers", "uint32"), ("uint32", "65535", ".mds")),
+                               (("--offset", 65505), ("--offset", "65535")),
+                               (("--begin", 65536), ("--begin", "65535"))):
+            self.assertFails(self.run_encode("m.mds", *options), USAGE, *words)
+            self.assertFalse(os.path.exists(self.path("m.mds")))
+        self.write("m.mds", "a file")
+        self.assertFails(self.run_encode("m.mds"), WRITE, "m.mds")
+
+    def test_a_wide_codebook(self):
+        wide = self.path("wide.safetensors")
+        make_model(wide, adjectives=65537 - 20)
+        done = vqct("encode", wide, self.path("in"), "-o", self.path("m.mds"))
+        self.assertFails(done, USAGE, "65537 codes", ".mds")
 
     def test_options_that_do_not_go_together(self):
         self.assertFails(self.run_encode("a.bin", "--shard-size", 2), USAGE, "--shard-size", ".bin")

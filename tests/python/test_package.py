@@ -172,8 +172,8 @@ class TokenSets(ModelCase):
 
     def test_layouts_are_undone(self):
         plain = [one.copy() for one in vqct.tokens(self.encode("set.bin", "--resize", "none"))]
-        for name in ("set.tokens.jsonl", "set.tar", "set.idx", "set.ds", "set.bin"):
-            for options in (("--layout", "interleaved"), ("--offset", "70000", "--end", "5"),
+        for name in ("set.tokens.jsonl", "set.tar", "set.mds", "set.idx", "set.ds", "set.bin"):
+            for options in (("--layout", "interleaved", "--labels", "folder"), ("--layout", "interleaved"), ("--offset", "65000" if name == "set.mds" else "70000", "--end", "5"),
                             ("--layout", "interleaved", "--begin", "99", "--row-end", "98")):
                 found = vqct.tokens(self.encode(name, "--resize", "none", *options))
                 for mine, theirs in zip(found, plain, strict=True):
@@ -208,7 +208,8 @@ class TokenSets(ModelCase):
         os.truncate(path, os.path.getsize(path) - 2)
         with self.assertRaisesRegex(vqct.TokensError, "c.png"):
             vqct.tokens(path)
-        for name, part in (("set.tokens.jsonl", "set.tokens.jsonl"), ("set.tar", "set-000000.tar")):
+        for name, part in (("set.tokens.jsonl", "set.tokens.jsonl"), ("set.tar", "set-000000.tar"),
+                           ("set.mds", "set.mds/shard.00000.mds")):
             path = self.encode(name, "--resize", "none")
             os.truncate(self.path(part), 200)
             with self.assertRaisesRegex(vqct.TokensError, "set"):
