@@ -16,12 +16,14 @@
 #include "token_description.h"
 #include "token_formats.h"
 #include "token_writer.h"
+#include "view_options.h"
 
 #define DECODERS_MAX 8 /* threads: more pictures a second than any network takes */
 
 struct settings {
   const char *output, *shard, *labels;
   struct preparation preparation;
+  struct view_options views;
   int64_t batch, threads;
   int number; /* index in NUMBERS */
   int order;  /* index in ORDERS */
@@ -48,6 +50,7 @@ static const struct option options[] = {
     {"output", 'o', OPTION_TEXT, offsetof(struct settings, output), NULL, 0, 0, NULL, "FILE",
      "where tokens go: " TOKEN_SUFFIXES "; a .jsonl beside it names the pictures"},
     PREPARATION_OPTIONS(struct settings, preparation),
+    VIEW_OPTIONS(struct settings, views),
     {"batch", 'b', OPTION_INTEGER, offsetof(struct settings, batch), "0", 0, 4096, NULL, "N",
      "pictures encoded together; 0: as many as there are threads"},
     {"threads", 't', OPTION_INTEGER, offsetof(struct settings, threads), "0", 0, 1024, NULL, "N",
@@ -85,21 +88,34 @@ static const struct option_table table = {
     .operands_max = -1,
 };
 
+/* One view of a picture, or the picture itself where it has but one. */
+struct view {
+  size_t index; /* of the picture */
+  unsigned number;
+  const uint8_t *pixels;
+  uint32_t width, height;
+  struct view_box box;
+  struct vqct_image owned; /* of the last view: the pixels of all of them */
+};
+
 /* All that one encoding holds. */
 struct encoding {
   struct settings settings;
   struct pass pass;
   struct labels *labels; /* NULL: none */
+  struct views views;
+  bool viewed; /* views are asked for; else a picture is one, as it is prepared */
   const struct token_format *format;
   struct token_layout layout;
   struct token_writer *writer;
   struct progress progress;
   size_t shard, shards;
   struct token_start start;
-  size_t done; /* pictures of this shard, failed ones counted */
-  /* The batch in hand: pictures of one size. */
+  size_t done;   /* pictures of this shard, failed ones counted */
+  unsigned skip; /* views of the next picture that an earlier run wrote */
+  /* The batch in hand: views of one size. */
   size_t batch, filled;
-  struct feed_item *item;
+  struct view *view;
   const uint8_t **pixels;
   uint32_t **tokens;
   size_t tokens_room; /* numbers, each */
@@ -166,12 +182,16 @@ static enum vqct_status check_numbers(const struct encoding *encoding, struct vq
 static enum vqct_status reserve_batch(struct encoding *encoding, size_t batch,
                                       struct vqct_error *error) {
   encoding->batch = batch;
-  encoding->item = calloc(batch, sizeof *encoding->item);
+  encoding->view = calloc(batch, sizeof *encoding->view);
   encoding->pixels = calloc(batch, sizeof *encoding->pixels);
   encoding->tokens = calloc(batch, sizeof *encoding->tokens);
-  if (!encoding->item || !encoding->pixels || !encoding->tokens)
+  if (!encoding->view || !encoding->pixels || !encoding->tokens)
     return error_set(error, VQCT_MEMORY, "no memory for %zu pictures", batch);
   return VQCT_OK;
+}
+
+static unsigned view_count(const struct encoding *encoding) {
+  return encoding->viewed ? views_count(&encoding->views) : 1;
 }
 
 static enum vqct_status describe(const struct encoding *encoding, char **line,
@@ -180,6 +200,7 @@ static enum vqct_status describe(const struct encoding *encoding, char **line,
                                                 .preparation = &encoding->pass.preparation,
                                                 .pictures = encoding->pass.pictures,
                                                 .labels = encoding->labels,
+                                                .views = encoding->viewed ? &encoding->views : NULL,
                                                 .layout = &encoding->layout,
                                                 .wide = is_wide(encoding),
                                                 .shard = encoding->shard,
@@ -198,6 +219,7 @@ static enum vqct_status open_writer(struct encoding *encoding, struct vqct_error
                                       .labels = encoding->labels,
                                       .grid_height = (size_t)p->height / info->downsampling,
                                       .grid_width = (size_t)p->width / info->downsampling,
+                                      .views = view_count(encoding),
                                       .shard_size = pictures_a_file(encoding),
                                       .pictures = encoding->pass.pictures};
   char *line;
@@ -208,6 +230,7 @@ static enum vqct_status open_writer(struct encoding *encoding, struct vqct_error
                              error);
   free(line);
   encoding->done = encoding->start.done;
+  encoding->skip = encoding->start.views;
   return status;
 }
 
@@ -215,10 +238,17 @@ static enum vqct_status start_reading(struct encoding *encoding, struct vqct_err
   unsigned processors = cpu_count();
   const struct feed_settings which = {.first = encoding->shard + encoding->done * encoding->shards,
                                       .step = encoding->shards,
+                                      .views = encoding->viewed ? &encoding->views : NULL,
                                       .threads =
                                           processors < DECODERS_MAX ? processors : DECODERS_MAX,
                                       .ahead = 2 * encoding->batch};
   return pass_read(&encoding->pass, &which, error);
+}
+
+static enum vqct_status read_views(struct encoding *encoding, struct vqct_error *error) {
+  return view_options_read(&encoding->settings.views, &encoding->pass.preparation,
+                           encoding->pass.info, encoding->format->one_size, &encoding->views,
+                           &encoding->viewed, error);
 }
 
 static enum vqct_status find_labels(struct encoding *encoding, struct vqct_error *error) {
@@ -243,8 +273,9 @@ static enum vqct_status prepare(struct encoding *encoding, char **operands, int 
   if ((status = token_format_of(settings->output, &encoding->format, error)) ||
       (status = read_shard(encoding, error)) ||
       (status = pass_open(&encoding->pass, operands, count, threads, error)) ||
-      (status = check_numbers(encoding, error)) || (status = find_labels(encoding, error)) ||
-      (status = reserve_batch(encoding, batch, error)) || (status = open_writer(encoding, error)))
+      (status = check_numbers(encoding, error)) || (status = read_views(encoding, error)) ||
+      (status = find_labels(encoding, error)) || (status = reserve_batch(encoding, batch, error)) ||
+      (status = open_writer(encoding, error)))
     return status;
   return start_reading(encoding, error);
 }
@@ -286,12 +317,18 @@ static enum vqct_status write_failure(struct encoding *encoding, size_t index, c
                            error);
 }
 
+static bool is_last(const struct encoding *encoding, const struct view *view) {
+  return view->number + 1 == view_count(encoding);
+}
+
 /* Pictures of a size that the session does not compute fail, and the others go on. */
 static enum vqct_status refuse_batch(struct encoding *encoding, struct vqct_error *error) {
   const struct vqct_error fault = *error;
   for (size_t i = 0; i < encoding->filled; i++) {
-    size_t index = encoding->item[i].index;
+    size_t index = encoding->view[i].index;
     struct vqct_error named = fault;
+    if (!is_last(encoding, &encoding->view[i]))
+      continue;
     error_prefix(&named, "%s", pictures_name(encoding->pass.pictures, index));
     enum vqct_status status = write_failure(encoding, index, named.message, error);
     if (status != VQCT_OK)
@@ -309,13 +346,16 @@ static enum vqct_status write_picture(struct encoding *encoding, size_t i, size_
     return status;
   token_layout_arrange(&encoding->layout, planes, height, width, encoding->tokens[i],
                        encoding->numbers);
-  size_t index = encoding->item[i].index;
+  const struct view *view = &encoding->view[i];
+  size_t index = view->index;
   struct token_picture picture = {.index = index,
                                   .name = pictures_name(encoding->pass.pictures, index),
                                   .numbers = encoding->numbers,
                                   .count = count,
                                   .height = height,
-                                  .width = width};
+                                  .width = width,
+                                  .view = view->number,
+                                  .box = encoding->viewed ? &view->box : NULL};
   if (encoding->labels) {
     picture.class_index = labels_class(encoding->labels, index);
     picture.label = labels_name(encoding->labels, picture.class_index);
@@ -329,13 +369,13 @@ static enum vqct_status write_batch(struct encoding *encoding, size_t height, si
     enum vqct_status status = write_picture(encoding, i, height, width, error);
     if (status != VQCT_OK)
       return status;
-    encoding->done++;
+    encoding->done += is_last(encoding, &encoding->view[i]);
   }
   return VQCT_OK;
 }
 
 static enum vqct_status encode_batch(struct encoding *encoding, struct vqct_error *error) {
-  const struct vqct_image *first = &encoding->item[0].image;
+  const struct view *first = &encoding->view[0];
   uint32_t factor = encoding->pass.info->downsampling;
   size_t height = first->height / factor, width = first->width / factor;
   enum vqct_status status =
@@ -343,7 +383,7 @@ static enum vqct_status encode_batch(struct encoding *encoding, struct vqct_erro
   if (status != VQCT_OK)
     return status;
   for (size_t i = 0; i < encoding->filled; i++)
-    encoding->pixels[i] = encoding->item[i].image.pixels;
+    encoding->pixels[i] = encoding->view[i].pixels;
   status = vqct_encode(encoding->pass.session, encoding->pixels, encoding->filled, first->height,
                        first->width, encoding->tokens, error);
   if (status == VQCT_LIMIT)
@@ -357,7 +397,7 @@ static enum vqct_status flush(struct encoding *encoding, struct vqct_error *erro
     return VQCT_OK;
   enum vqct_status status = encode_batch(encoding, error);
   for (size_t i = 0; i < encoding->filled; i++)
-    vqct_image_free(&encoding->item[i].image);
+    vqct_image_free(&encoding->view[i].owned);
   encoding->filled = 0;
   progress_set(&encoding->progress, encoding->done);
   return status;
@@ -407,19 +447,49 @@ static void tell_end(const struct encoding *encoding) {
   printf("; %.1f s, %.1f pictures/s\n", seconds, seconds > 0 ? (double)done / seconds : 0);
 }
 
-static bool is_of_batch(const struct encoding *encoding, const struct vqct_image *image) {
-  const struct vqct_image *first = &encoding->item[0].image;
-  return !encoding->filled || (first->width == image->width && first->height == image->height);
+static bool is_of_batch(const struct encoding *encoding, uint32_t width, uint32_t height) {
+  const struct view *first = &encoding->view[0];
+  return !encoding->filled || (first->width == width && first->height == height);
+}
+
+static struct view view_of(const struct encoding *encoding, const struct feed_item *item,
+                           unsigned number) {
+  const struct vqct_image *image = &item->image;
+  const struct fit fit = preparation_fit(&encoding->pass.preparation, encoding->pass.info);
+  struct view view = {.index = item->index,
+                      .number = number,
+                      .width = image->width,
+                      .height = image->height / view_count(encoding)};
+  view.pixels = image->pixels + (size_t)number * view.height * view.width * image->channels;
+  if (encoding->viewed)
+    view.box =
+        views_box(&encoding->views, &fit, pictures_name(encoding->pass.pictures, item->index),
+                  item->width, item->height, number);
+  if (is_last(encoding, &view))
+    view.owned = *image;
+  return view;
 }
 
 /* Takes one picture. */
-static enum vqct_status encode_item(struct encoding *encoding, const struct feed_item *item,
+static enum vqct_status encode_item(struct encoding *encoding, struct feed_item *item,
                                     struct vqct_error *error) {
+  if (item->error.status != VQCT_OK && encoding->skip) /* an earlier run could read it */
+    return error_set(error, item->error.status, "%s", item->error.message);
   if (item->error.status != VQCT_OK)
     return leave_out(encoding, item, error);
-  enum vqct_status status = is_of_batch(encoding, &item->image) ? VQCT_OK : flush(encoding, error);
-  encoding->item[encoding->filled++] = *item;
-  return status == VQCT_OK && encoding->filled == encoding->batch ? flush(encoding, error) : status;
+  unsigned count = view_count(encoding), number = encoding->skip;
+  enum vqct_status status = VQCT_OK;
+  encoding->skip = 0;
+  if (!is_of_batch(encoding, item->image.width, item->image.height / count))
+    status = flush(encoding, error);
+  for (; number < count && status == VQCT_OK; number++) {
+    encoding->view[encoding->filled++] = view_of(encoding, item, number);
+    if (encoding->filled == encoding->batch)
+      status = flush(encoding, error);
+  }
+  if (number < count) /* the view that owns them was not reached */
+    vqct_image_free(&item->image);
+  return status;
 }
 
 static enum vqct_status encode_items(struct encoding *encoding, struct vqct_error *error) {
@@ -456,10 +526,10 @@ static enum vqct_status tell_what_is_kept(const struct encoding *encoding,
 
 static void release(struct encoding *encoding, enum vqct_status status) {
   for (size_t i = 0; i < encoding->filled; i++)
-    vqct_image_free(&encoding->item[i].image);
+    vqct_image_free(&encoding->view[i].owned);
   for (size_t i = 0; encoding->tokens && i < encoding->batch; i++)
     free(encoding->tokens[i]);
-  free(encoding->item);
+  free(encoding->view);
   free(encoding->pixels);
   free(encoding->tokens);
   free(encoding->numbers);

@@ -10,6 +10,11 @@
 
 /* ---- options --------------------------------------------------------------------------------- */
 
+struct fit preparation_fit(const struct preparation *p, const struct vqct_model_info *model) {
+  return (struct fit){(enum vqct_resize)p->resize, (uint32_t)p->width, (uint32_t)p->height,
+                      model->downsampling, model->channels};
+}
+
 enum vqct_status preparation_check(struct preparation *preparation,
                                    const struct vqct_model_info *model, struct vqct_error *error) {
   int64_t factor = model->downsampling;
@@ -38,14 +43,31 @@ struct feed {
   struct prefetch *prefetch;
 };
 
+/* Decodes the whole picture, and gives its views. */
+static enum vqct_status decode_views(const struct feed_settings *settings, const struct fit *fit,
+                                     struct feed_item *item) {
+  struct vqct_image whole;
+  const char *name = pictures_name(settings->pictures, item->index);
+  enum vqct_status status =
+      pictures_decode(settings->pictures, item->index, NULL, &whole, &item->error);
+  if (status != VQCT_OK)
+    return status;
+  item->width = whole.width;
+  item->height = whole.height;
+  status = views_make(settings->views, fit, name, &whole, &item->image, &item->error);
+  vqct_image_free(&whole);
+  return status == VQCT_OK ? VQCT_OK : error_prefix(&item->error, "%s", name);
+}
+
 static void make_item(void *context, uint64_t number, void *slot) {
   const struct feed_settings *settings = &((const struct feed *)context)->settings;
-  const struct preparation *p = &settings->preparation;
-  const struct fit fit = {(enum vqct_resize)p->resize, (uint32_t)p->width, (uint32_t)p->height,
-                          settings->model->downsampling, settings->model->channels};
+  const struct fit fit = preparation_fit(&settings->preparation, settings->model);
   struct feed_item *item = slot;
   *item = (struct feed_item){.index = settings->first + (size_t)number * settings->step};
-  if (pictures_decode(settings->pictures, item->index, &fit, &item->image, &item->error) == VQCT_OK)
+  enum vqct_status status = settings->views ? decode_views(settings, &fit, item)
+                                            : pictures_decode(settings->pictures, item->index, &fit,
+                                                              &item->image, &item->error);
+  if (status == VQCT_OK)
     item->error.status = VQCT_OK;
 }
 

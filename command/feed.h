@@ -18,6 +18,7 @@
 
 #include "options.h"
 #include "pictures.h"
+#include "views.h"
 #include "vqct/image.h"
 #include "vqct/model.h"
 
@@ -61,6 +62,10 @@ struct preparation {
         "cover: fill the size and crop; contain: fit inside it; none: leave alone"                 \
   }
 
+/** What pictures are made into. */
+struct fit preparation_fit(const struct preparation *preparation,
+                           const struct vqct_model_info *model);
+
 /** Fills in width and height and checks them against the model. Errors: INVALID. */
 enum vqct_status preparation_check(struct preparation *preparation,
                                    const struct vqct_model_info *model, struct vqct_error *error);
@@ -69,14 +74,16 @@ struct feed_settings {
   const struct pictures *pictures; /* outlive the feed */
   struct preparation preparation;  /* checked */
   const struct vqct_model_info *model;
-  size_t first, step; /* pictures number first, first + step, ... */
-  unsigned threads;   /* 1 to 64 */
-  size_t ahead;       /* pictures held, at least 1 */
+  const struct views *views; /* outlive the feed; NULL: a picture is its image */
+  size_t first, step;        /* pictures number first, first + step, ... */
+  unsigned threads;          /* 1 to 64 */
+  size_t ahead;              /* pictures held, at least 1 */
 };
 
 struct feed_item {
   size_t index;            /* number in the list of pictures */
-  struct vqct_image image; /* empty where it failed */
+  struct vqct_image image; /* empty where it failed; with views all of them, views_make's */
+  uint32_t width, height;  /* with views: of the whole picture, pixels */
   struct vqct_error error; /* status OK where it did not */
 };
 

@@ -53,6 +53,17 @@ static json_t *labels_json(const struct labels *labels) {
   return names;
 }
 
+static json_t *views_json(const struct views *views) {
+  static const char *const kinds[] = {"center", "ten", "random"};
+  json_t *sizes = json_array();
+  for (size_t i = 0; i < views->sizes; i++)
+    json_array_append_new(sizes, json_pack("[I, I]", (json_int_t)views->size[i].width,
+                                           (json_int_t)views->size[i].height));
+  return json_pack("{s:I, s:s, s:b, s:I, s:o?}", "count", (json_int_t)views_count(views), "crops",
+                   kinds[views->kind], "flip", (int)views->flip, "seed", (json_int_t)views->seed,
+                   "buckets", sizes);
+}
+
 static json_t *describe(const struct token_description *about) {
   static const char *const modes[] = {"cover", "contain", "none"};
   const struct vqct_model_info *model = about->model;
@@ -65,6 +76,8 @@ static json_t *describe(const struct token_description *about) {
       (json_int_t)about->shard, (json_int_t)about->shards, "pictures", pictures_json(about));
   bool whole = token_layout_is_plain(about->layout) ||
                set(record, "layout", token_layout_to_json(about->layout));
+  if (whole && about->views)
+    whole = set(record, "views", views_json(about->views));
   if (whole && about->shard_size)
     whole = set(record, "shard_size", json_integer((json_int_t)about->shard_size));
   if (whole && about->labels)

@@ -13,6 +13,7 @@ struct token_description {
   const struct preparation *preparation;
   const struct pictures *pictures;
   const struct labels *labels; /* NULL: none */
+  const struct views *views;   /* NULL: a picture is one, as it is prepared */
   const struct token_layout *layout;
   bool wide; /* uint32, else uint16 */
   size_t shard, shards;

@@ -26,17 +26,19 @@
 #include "part_file.h"
 #include "pictures.h"
 #include "token_layout.h"
+#include "views.h"
 #include "vqct/status.h"
 
 /** What a run writes, alike for all of its pictures. */
 struct token_output {
-  const char *path;                /* outlives the files */
-  size_t planes;                   /* P */
-  struct token_layout layout;      /* of the numbers of a picture */
-  bool wide;                       /* uint32, else uint16 */
-  bool labels;                     /* pictures have them */
-  size_t grid_height, grid_width;  /* one_size formats: h and w of every picture */
-  size_t shard_size;               /* sharded formats: pictures a file */
+  const char *path;               /* outlives the files */
+  size_t planes;                  /* P */
+  struct token_layout layout;     /* of the numbers of a picture */
+  bool wide;                      /* uint32, else uint16 */
+  bool labels;                    /* pictures have them */
+  size_t grid_height, grid_width; /* one_size formats: h and w of every picture */
+  unsigned views;    /* of each picture, at least 1: that many rows, one after the other */
+  size_t shard_size; /* sharded formats: pictures a file */
   const struct pictures *pictures; /* outlive the files */
 };
 
@@ -47,7 +49,9 @@ struct token_picture {
   const uint32_t *numbers; /* its tokens P,height,width in the output's layout */
   size_t count;            /* of numbers */
   size_t height, width;
-  const char *label; /* bytes, perhaps not UTF-8; NULL: none */
+  unsigned view;              /* which of the picture's */
+  const struct view_box *box; /* where that is in the picture; NULL: not told */
+  const char *label;          /* bytes, perhaps not UTF-8; NULL: none */
   size_t class_index;
 };
 

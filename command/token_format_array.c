@@ -116,9 +116,9 @@ static enum vqct_status bin_files_finish(struct token_files *files, struct vqct_
 static enum vqct_status megatron_files_finish(struct token_files *files, struct vqct_error *error) {
   token_index_drop(files->output.path, "");
   enum vqct_status status = part_file_finish(&files->part, error);
-  return status == VQCT_OK
-             ? token_index_megatron(files->output.path, &files->lengths, files->output.wide, error)
-             : status;
+  return status == VQCT_OK ? token_index_megatron(files->output.path, &files->lengths,
+                                                  files->output.views, files->output.wide, error)
+                           : status;
 }
 
 static enum vqct_status datatrove_files_finish(struct token_files *files,

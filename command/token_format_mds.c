@@ -103,13 +103,13 @@ static enum vqct_status mds_open(const struct token_output *output, struct token
   files->output = *output;
   files->columns = columns_text(output->labels);
   size_t room = files->columns ? strlen(files->columns) : 0;
-  files->shards =
-      (struct token_shards){.prefix = path_in(output, "shard."),
-                            .digits = 5,
-                            .suffix = "." SUFFIX,
-                            .each = output->shard_size,
-                            .header = sizeof(uint32_t) * (output->shard_size + 2) + room,
-                            .part = PART_FILE_CLOSED};
+  files->shards = (struct token_shards){
+      .prefix = path_in(output, "shard."),
+      .digits = 5,
+      .suffix = "." SUFFIX,
+      .each = output->shard_size * output->views,
+      .header = sizeof(uint32_t) * (output->shard_size * output->views + 2) + room,
+      .part = PART_FILE_CLOSED};
   status = files->columns ? make_folder(files, error)
                           : error_set(error, VQCT_MEMORY, "no memory to write tokens");
   if (status || (status = token_shards_open(&files->shards, error))) {

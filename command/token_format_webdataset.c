@@ -1,6 +1,7 @@
 /* webdataset's shards NAME-000000.tar, NAME-000001.tar, ...: of each picture KEY.npy, its numbers,
  * and KEY.cls, KEY.txt and KEY.json as they lie beside it; where there is no .cls and pictures have
- * labels, KEY.cls is the class. A shard is ended when the next begins.
+ * labels, KEY.cls is the class. Several views of a picture are KEY.0.npy, KEY.1.npy, ... A shard is
+ * ended when the next begins.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,7 +59,7 @@ static enum vqct_status webdataset_open(const struct token_output *output,
   files->shards = (struct token_shards){.prefix = prefix(output->path),
                                         .digits = 6,
                                         .suffix = SUFFIX,
-                                        .each = output->shard_size,
+                                        .each = output->shard_size * output->views,
                                         .part = PART_FILE_CLOSED};
   if ((status = token_keys_check(output->pictures, error)) ||
       (status = libarchive_load(&files->library, error)) ||
@@ -112,6 +113,14 @@ static enum vqct_status add_member(struct token_files *files, const struct token
   return status;
 }
 
+/* The ending of a picture's numbers, of which there are several where it has several views. */
+static void npy_ending(const struct token_files *files, unsigned view, char ending[24]) {
+  if (files->output.views == 1)
+    snprintf(ending, 24, ".npy");
+  else
+    snprintf(ending, 24, ".%u.npy", view);
+}
+
 static enum vqct_status add_numbers(struct token_files *files, const struct token_picture *picture,
                                     struct vqct_error *error) {
   const struct token_output *o = &files->output;
@@ -126,7 +135,9 @@ static enum vqct_status add_numbers(struct token_files *files, const struct toke
   if (status == VQCT_OK) {
     npy_header(o->wide ? TENSOR_U32 : TENSOR_U16, dims, shape, npy);
     memcpy(npy + NPY_HEADER_SIZE, files->numbers.bytes, files->numbers.size);
-    status = add_member(files, picture, ".npy", npy, size, error);
+    char ending[24];
+    npy_ending(files, picture->view, ending);
+    status = add_member(files, picture, ending, npy, size, error);
   }
   free(npy);
   return status;
@@ -162,7 +173,7 @@ static enum vqct_status webdataset_append(struct token_files *files,
       ((status = end_shard(files, error)) || (status = token_shards_next(&files->shards, error))))
     return status;
   if ((status = begin_tar(files, error)) || (status = add_numbers(files, picture, error)) ||
-      (status = carry(files, picture, error)))
+      (picture->view == 0 && (status = carry(files, picture, error))))
     return status;
   files->shards.pictures++;
   if (json_object_set_new(record, "end", json_integer((json_int_t)files->shards.part.size)) != 0)

@@ -64,7 +64,7 @@ void token_index_drop(const char *path, const char *suffix) {
 }
 
 enum vqct_status token_index_megatron(const char *path, const struct token_lengths *lengths,
-                                      bool wide, struct vqct_error *error) {
+                                      unsigned document, bool wide, struct vqct_error *error) {
   static const char magic[9] = "MMIDIDX\0";
   const char type = wide ? MEGATRON_INT32 : MEGATRON_UINT16;
   struct text bytes = {0};
@@ -73,14 +73,14 @@ enum vqct_status token_index_megatron(const char *path, const struct token_lengt
   add_u64(&bytes, 1);
   text_add(&bytes, &type, 1);
   add_u64(&bytes, lengths->count);
-  add_u64(&bytes, lengths->count + 1);
+  add_u64(&bytes, lengths->count / document + 1);
   for (size_t i = 0; i < lengths->count; i++)
     add_u32(&bytes, lengths->each[i]);
   for (size_t i = 0; i < lengths->count; i++) {
     add_u64(&bytes, place);
     place += (uint64_t)lengths->each[i] * token_number_size(wide);
   }
-  for (size_t i = 0; i <= lengths->count; i++)
+  for (size_t i = 0; i <= lengths->count; i += document)
     add_u64(&bytes, i);
   return save(path, "", &bytes, error);
 }

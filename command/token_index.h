@@ -7,7 +7,8 @@
  * documents, in numbers; NAME.ds.metadata: what made them and their size, how many, and that for
  * people (its tokenized files, nanotron's)
  *
- * All little-endian. A picture is a sequence and a document.
+ * All little-endian. A view of a picture is a sequence, and all its views are a document; datatrove
+ * has documents alone, and each view is one.
  */
 #ifndef COMMAND_TOKEN_INDEX_H
 #define COMMAND_TOKEN_INDEX_H
@@ -34,9 +35,10 @@ void token_lengths_free(struct token_lengths *lengths);
  */
 void token_index_drop(const char *path, const char *suffix);
 
-/** Writes the index at `path`. Errors: WRITE, MEMORY. */
+/** Writes the index at `path`; as many sequences as `document` says are one. Errors: WRITE, MEMORY.
+ */
 enum vqct_status token_index_megatron(const char *path, const struct token_lengths *lengths,
-                                      bool wide, struct vqct_error *error);
+                                      unsigned document, bool wide, struct vqct_error *error);
 
 /** Writes path.index and path.metadata. Errors: WRITE, MEMORY. */
 enum vqct_status token_index_datatrove(const char *path, const struct token_lengths *lengths,

@@ -17,9 +17,16 @@ struct token_writer {
   struct token_files *files;
   struct part_file sidecar;
   size_t planes;
+  unsigned views; /* of each picture */
   struct token_layout layout;
   struct token_totals totals;
 };
+
+static void count_row(struct token_writer *writer, size_t height, size_t width) {
+  writer->totals.rows++;
+  writer->totals.pictures = writer->totals.rows / writer->views;
+  writer->totals.tokens += (uint64_t)height * width * writer->planes;
+}
 
 /* ---- going on -------------------------------------------------------------------------------- */
 
@@ -34,8 +41,7 @@ static bool recount_picture(struct token_writer *writer, const json_t *record) {
       token_layout_length(&writer->layout, writer->planes, (size_t)height, (size_t)width);
   if (!writer->format->recount(writer->files, record, numbers))
     return false;
-  writer->totals.pictures++;
-  writer->totals.tokens += (uint64_t)height * (uint64_t)width * writer->planes;
+  count_row(writer, (size_t)height, (size_t)width);
   return true;
 }
 
@@ -122,6 +128,7 @@ enum vqct_status token_writer_open(const struct token_format *format,
     return error_set(error, VQCT_MEMORY, "no memory to write tokens");
   writer->format = format;
   writer->planes = output->planes;
+  writer->views = output->views;
   writer->layout = output->layout;
   writer->sidecar = (struct part_file)PART_FILE_CLOSED;
   if ((status = format->open(output, &writer->files, error)) ||
@@ -132,6 +139,7 @@ enum vqct_status token_writer_open(const struct token_format *format,
     return status;
   }
   start->done = writer->totals.pictures + writer->totals.failed;
+  start->views = (unsigned)(writer->totals.rows % writer->views);
   *result = writer;
   return VQCT_OK;
 }
@@ -150,10 +158,21 @@ static enum vqct_status write_record(struct token_writer *writer, const json_t *
   return status;
 }
 
+static bool describe_view(const struct token_picture *picture, json_t *record) {
+  const struct view_box *box = picture->box;
+  return json_object_set_new(record, "view", json_integer((json_int_t)picture->view)) == 0 &&
+         json_object_set_new(
+             record, "box",
+             json_pack("[f, f, f, f]", box->left, box->top, box->right, box->bottom)) == 0 &&
+         json_object_set_new(record, "mirrored", json_boolean(box->mirrored)) == 0;
+}
+
 /* What of a picture's record is not the format's. */
 static bool describe_picture(const struct token_writer *writer, const struct token_picture *picture,
                              json_t *record) {
-  if (json_object_set_new(record, "row", json_integer((json_int_t)writer->totals.pictures)) != 0)
+  if (json_object_set_new(record, "row", json_integer((json_int_t)writer->totals.rows)) != 0)
+    return false;
+  if (picture->box && !describe_view(picture, record))
     return false;
   return !picture->label ||
          (json_object_set_new(record, "label", token_record_text(picture->label)) == 0 &&
@@ -184,8 +203,7 @@ enum vqct_status token_writer_add(struct token_writer *writer, const struct toke
   json_decref(record);
   if (status != VQCT_OK)
     return status;
-  writer->totals.pictures++;
-  writer->totals.tokens += (uint64_t)writer->planes * picture->height * picture->width;
+  count_row(writer, picture->height, picture->width);
   return VQCT_OK;
 }
 
@@ -213,6 +231,8 @@ static enum vqct_status write_totals(struct token_writer *writer, const struct p
       json_pack("{s:I, s:I, s:I, s:o}", "pictures", (json_int_t)totals->pictures, "tokens",
                 (json_int_t)totals->tokens, "failed", (json_int_t)totals->failed, "passed_over",
                 token_record_passed(pictures));
+  if (writer->views > 1)
+    json_object_set_new(record, "views", json_integer((json_int_t)totals->rows));
   enum vqct_status status = write_record(writer, record, error);
   json_decref(record);
   return status;

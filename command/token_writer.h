@@ -7,12 +7,13 @@
  *   {"image": "b.jpg", "error": "b.jpg: the file is truncated"}
  *   {"pictures": 1, "tokens": 512, "failed": 1, "passed_over": {"webp": 3}}
  *
- * row counts the pictures that have tokens; "label" and "class" follow where there are labels;
- * members between it and grid are the format's, such as
- * the offset in bytes from the first number. A name that is not UTF-8 has \\xHH in place of its
- * other bytes, and stands once more as "image_hex". All files grow as NAME.EXT.part, and a later
- * run with the same description goes on where an interrupted one stopped; they get their names when
- * all is done.
+ * row counts what has tokens. Where pictures have several views each is a row, with its
+ * number "view", its "box" in the picture (left, top, right, bottom, in pixels) and "mirrored".
+ * "label" and "class" follow where there are labels; members between it and grid are the format's,
+ * such as the offset in bytes from the first number. A name that is not UTF-8 has \\xHH in place of
+ * its other bytes, and stands once more as "image_hex". All files grow as NAME.EXT.part, and a
+ * later run with the same description goes on where an interrupted one stopped; they get their
+ * names when all is done.
  */
 #ifndef COMMAND_TOKEN_WRITER_H
 #define COMMAND_TOKEN_WRITER_H
@@ -29,12 +30,14 @@ struct token_writer;
 
 /** How a run begins. */
 struct token_start {
-  size_t done; /* pictures that an interrupted run already wrote, failed ones counted */
-  bool anew;   /* an interrupted run with another description was there, and is given up */
+  size_t done;    /* pictures that an interrupted run already wrote, failed ones counted */
+  unsigned views; /* and views of the next one */
+  bool anew;      /* an interrupted run with another description was there, and is given up */
 };
 
 /** What the files hold so far, earlier runs counted. */
 struct token_totals {
+  size_t rows; /* what has tokens: pictures, or views of them */
   size_t pictures, failed;
   uint64_t tokens;
 };

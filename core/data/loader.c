@@ -63,20 +63,6 @@ static uint64_t sample_number(const struct loader *loader, uint64_t place) {
   return (place / s->share * s->ranks + s->rank) * s->share + place % s->share;
 }
 
-/* Mirrors rows in place. */
-static void mirror(struct vqct_image *image) {
-  size_t channels = image->channels;
-  for (size_t y = 0; y < image->height; y++) {
-    uint8_t *row = image->pixels + y * image->width * channels;
-    for (size_t left = 0, right = image->width - 1; left < right; left++, right--)
-      for (size_t c = 0; c < channels; c++) {
-        uint8_t held = row[channels * left + c];
-        row[channels * left + c] = row[channels * right + c];
-        row[channels * right + c] = held;
-      }
-  }
-}
-
 /* A random square of the picture, which is freed, at the sample's size. It is never smaller than
  * that size where the picture allows, so that nothing is enlarged without need. */
 static enum vqct_status crop(const struct loader_settings *settings, struct vqct_image *image,
@@ -101,7 +87,7 @@ static enum vqct_status crop(const struct loader_settings *settings, struct vqct
     return status;
   }
   if (mirrored)
-    mirror(image);
+    fit_mirror(image);
   sample->pixels = image->pixels;
   return VQCT_OK;
 }

@@ -18,22 +18,6 @@ struct size {
   uint32_t width, height; /* of the picture as it comes, each at least 1 */
 };
 
-/* Half of what is cut off, rounded to even as Python's round() does in torchvision's CenterCrop. */
-static uint64_t crop_offset(uint64_t whole, uint64_t part) {
-  uint64_t half = (whole - part) / 2;
-  return (whole - part) % 2 ? half + half % 2 : half;
-}
-
-static struct resample_target cover(struct size image, uint32_t width, uint32_t height) {
-  struct resample_target target = {.width = width, .height = height};
-  bool by_width = (uint64_t)width * image.height >= (uint64_t)height * image.width;
-  target.full_width = by_width ? width : (uint64_t)image.width * height / image.height;
-  target.full_height = by_width ? (uint64_t)image.height * width / image.width : height;
-  target.left = crop_offset(target.full_width, width);
-  target.top = crop_offset(target.full_height, height);
-  return target;
-}
-
 static struct resample_target contain(struct size image, uint32_t width, uint32_t height) {
   double aspect = (double)image.width / image.height;
   if (aspect > (double)width / height)
@@ -47,7 +31,7 @@ static struct resample_target contain(struct size image, uint32_t width, uint32_
 static struct resample_target resized(struct size image, enum vqct_resize mode, uint32_t width,
                                       uint32_t height) {
   if (mode == VQCT_RESIZE_COVER)
-    return cover(image, width, height);
+    return resample_cover(image.width, image.height, width, height);
   if (mode == VQCT_RESIZE_CONTAIN)
     return contain(image, width, height);
   return (struct resample_target){.full_width = image.width,
@@ -157,6 +141,19 @@ enum vqct_status fit_picture(const struct fit *fit, struct vqct_image *picture,
     *picture = result;
   }
   return fit_channels(picture, fit->channels, error);
+}
+
+void fit_mirror(struct vqct_image *image) {
+  size_t channels = image->channels;
+  for (size_t y = 0; y < image->height; y++) {
+    uint8_t *row = image->pixels + y * image->width * channels;
+    for (size_t left = 0, right = image->width - 1; left < right; left++, right--)
+      for (size_t c = 0; c < channels; c++) {
+        uint8_t held = row[channels * left + c];
+        row[channels * left + c] = row[channels * right + c];
+        row[channels * right + c] = held;
+      }
+  }
 }
 
 unsigned fit_reduction(const struct fit *fit, const struct vqct_image_header *header) {

@@ -44,6 +44,9 @@ enum vqct_status fit_decode(const struct fit *fit, const struct image_file *file
 enum vqct_status fit_picture(const struct fit *fit, struct vqct_image *picture,
                              struct vqct_error *error);
 
+/** Swaps left and right, in place. */
+void fit_mirror(struct vqct_image *picture);
+
 /** Turns 3 channels into 1 (luma of BT.601, in 8 bits as Pillow's convert("L")), or 1 into 3 equal
  * ones. Errors: MEMORY; the picture is then as it was. */
 enum vqct_status fit_channels(struct vqct_image *picture, uint32_t channels,

@@ -236,6 +236,22 @@ static bool passes_prepare(struct passes *passes, const struct resample_target *
   return passes->wide_row && passes->middle;
 }
 
+uint64_t resample_centre(uint64_t whole, uint64_t part) {
+  uint64_t half = (whole - part) / 2;
+  return (whole - part) % 2 ? half + half % 2 : half;
+}
+
+struct resample_target resample_cover(uint32_t image_width, uint32_t image_height, uint32_t width,
+                                      uint32_t height) {
+  struct resample_target target = {.width = width, .height = height};
+  bool by_width = (uint64_t)width * image_height >= (uint64_t)height * image_width;
+  target.full_width = by_width ? width : (uint64_t)image_width * height / image_height;
+  target.full_height = by_width ? (uint64_t)image_height * width / image_width : height;
+  target.left = resample_centre(target.full_width, width);
+  target.top = resample_centre(target.full_height, height);
+  return target;
+}
+
 enum vqct_status image_resample(const struct vqct_image *image,
                                 const struct resample_target *target, enum cpu_isa isa,
                                 struct vqct_image *result, struct vqct_error *error) {

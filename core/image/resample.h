@@ -12,6 +12,14 @@ struct resample_target {
   uint32_t width, height;           /* of the part, each at least 1 */
 };
 
+/** Half of what is cut off, rounded to even as Python's round() does in torchvision's CenterCrop.
+ */
+uint64_t resample_centre(uint64_t whole, uint64_t part);
+
+/** An image scaled so that width x height is just covered, and of it the centre of that size. */
+struct resample_target resample_cover(uint32_t image_width, uint32_t image_height, uint32_t width,
+                                      uint32_t height);
+
 /** Computes the wanted part of the scaled image (1 or 3 channels) into a new image. The pixels are
  * those of Pillow's Image.resize(..., BICUBIC) of the whole, then cropped; only the part is
  * computed. isa is at most cpu_best_isa(), and changes nothing but the speed. Errors: MEMORY; the

@@ -1,0 +1,41 @@
+#include "view_options.h"
+
+#include <inttypes.h>
+
+#include "error.h"
+
+static enum vqct_status check_buckets(const struct views *views,
+                                      const struct vqct_model_info *model,
+                                      struct vqct_error *error) {
+  for (size_t i = 0; i < views->sizes; i++)
+    if (views->size[i].width % model->downsampling || views->size[i].height % model->downsampling)
+      return error_set(error, VQCT_INVALID,
+                       "--buckets: %" PRIu32 "x%" PRIu32
+                       ": both sides must be multiples of %" PRIu32 ", the model's downsampling",
+                       views->size[i].width, views->size[i].height, model->downsampling);
+  return VQCT_OK;
+}
+
+enum vqct_status view_options_read(const struct view_options *options,
+                                   const struct preparation *preparation,
+                                   const struct vqct_model_info *model, bool one_size,
+                                   struct views *views, bool *used, struct vqct_error *error) {
+  *views = (struct views){.flip = options->flip, .seed = (uint64_t)options->seed};
+  if (!views_read_crops(views, options->crops))
+    return error_set(error, VQCT_INVALID,
+                     "--crops '%s': it must be center, ten or random:N with N from 1 to %d",
+                     options->crops, VIEWS_RANDOM_MAX);
+  if (options->buckets && !views_read_sizes(views, options->buckets))
+    return error_set(error, VQCT_INVALID,
+                     "--buckets '%s': it must be 1 to %d sizes such as 256x256,320x192",
+                     options->buckets, VIEWS_SIZES_MAX);
+  *used = views->kind != VIEWS_CENTER || views->flip || views->sizes;
+  if (views->kind == VIEWS_TEN && views->flip)
+    return error_set(error, VQCT_INVALID, "--flip: --crops ten has each view mirrored already");
+  if (*used && preparation->resize != VQCT_RESIZE_COVER)
+    return error_set(error, VQCT_INVALID, "--crops, --flip and --buckets go with --resize cover");
+  if (views->sizes && one_size)
+    return error_set(error, VQCT_INVALID,
+                     "--buckets: an .npy holds pictures of one size only: use another format");
+  return check_buckets(views, model, error);
+}
