@@ -16,7 +16,7 @@ SERVER_PACKAGES := libmicrohttpd libuv gnutls
 
 # ---- flags ------------------------------------------------------------------------------------
 WARNINGS  := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wvla
-OPTIMIZE  := -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast
+OPTIMIZE  := -O3 -fno-math-errno -fno-trapping-math -ffp-contract=off
 SANITIZE_asan  := -fsanitize=address -fno-omit-frame-pointer
 SANITIZE_ubsan := -fsanitize=undefined -fno-sanitize-recover=undefined
 SANITIZE_tsan  := -fsanitize=thread

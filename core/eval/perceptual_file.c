@@ -77,7 +77,10 @@ static enum vqct_status read_convolution(const struct network_file *from, const 
   status = network_file_read(from, tensor, 1, dims, &convolution->bias);
   if (status != VQCT_OK)
     return status;
-  return conv_new(shape, convolution->weight, convolution->bias, &convolution->conv, from->error);
+  /* Features of two nearly equal pictures are compared, and their rounding errors stay. */
+  const struct conv_use use = {.precise = true};
+  return conv_new(shape, convolution->weight, convolution->bias, &use, &convolution->conv,
+                  from->error);
 }
 
 static enum vqct_status read_fire(const struct network_file *from, int in, int squeeze,

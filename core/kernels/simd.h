@@ -11,7 +11,8 @@
 
 #include "cpu.h"
 
-#define PANEL_MAX       32 /* columns of a panel, of any instruction set */
+#define PANEL_MAX 32 /* columns of a panel, of any instruction set */
+/* F(4x4, 3x3), through which the gradient for the weights goes. */
 #define WINOGRAD_TILE   4  /* output rows and columns of a tile */
 #define WINOGRAD_WINDOW 6  /* input rows and columns that a tile reads */
 #define WINOGRAD_POINTS 36 /* numbers of a transformed tile */
@@ -81,6 +82,30 @@ struct scores {
   const float *squares;  /* rows */
 };
 
+/** The minimal filtering algorithms (Winograd's) for kernels of 3 x 3 taps. */
+enum winograd_kind {
+  WINOGRAD_4,    /* tiles of 4 x 4 */
+  WINOGRAD_6,    /* of 6 x 6: a fifth fewer products, and twice the rounding error */
+  WINOGRAD_UP,   /* over an input of which each number stands for 2 x 2: tiles of 8 x 8 */
+  WINOGRAD_DOWN, /* stride 2: tiles of 4 x 4 */
+  WINOGRAD_KINDS
+};
+
+struct winograd {
+  int window;    /* input rows and columns that a tile reads */
+  int step;      /* input rows or columns from a tile to the next */
+  int tile;      /* output rows and columns of a tile */
+  size_t points; /* numbers of a transformed tile */
+  /** A window to points of `channels` (whole vectors) each. */
+  void (*input)(const float *window, size_t row_stride, size_t pixel_stride, size_t channels,
+                float *points, size_t point_stride);
+  /** Points of a panel to a tile of y, of which the epilogue may have fewer rows and columns. */
+  void (*output)(const float *points, size_t point_stride, const struct epilogue *);
+  /** 3 x 3 taps of one panel each to points of a panel each. */
+  void (*weight)(const float *taps, size_t tap_stride, size_t vectors, float *points,
+                 size_t point_stride);
+};
+
 struct simd {
   enum cpu_isa isa;
   size_t lanes;
@@ -96,14 +121,7 @@ struct simd {
   void (*norm_input)(const struct norm_input *);
   /** Values of a rectangle, pixel after pixel, `value_stride` apart, into y. */
   void (*epilogue)(const float *values, size_t value_stride, const struct epilogue *);
-  /** Window of 6 x 6 pixels to 36 points of `channels` (whole vectors) each: B' d B. */
-  void (*winograd_input)(const float *window, size_t row_stride, size_t pixel_stride,
-                         size_t channels, float *points, size_t point_stride);
-  /** 36 points of a panel to a tile of at most 4 x 4 pixels of y: A' m A. */
-  void (*winograd_output)(const float *points, size_t point_stride, const struct epilogue *);
-  /** Weights to points: 3 x 3 taps of one panel each, to 36 points of a panel each: G w G'. */
-  void (*winograd_weight)(const float *taps, size_t tap_stride, size_t vectors, float *points,
-                          size_t point_stride);
+  const struct winograd *winograd; /* WINOGRAD_KINDS of them */
   /** Gradients of 36 points of a panel each to those of 3 x 3 taps: G' s G. */
   void (*winograd_weight_gradient)(const float *points, size_t point_stride, size_t vectors,
                                    float *taps, size_t tap_stride);

@@ -50,7 +50,8 @@ static void release_values(void *context, int index) {
 }
 
 struct parameter_source weights_source(struct weights *weights) {
-  return (struct parameter_source){get_values, release_values, weights};
+  return (struct parameter_source){
+      .get = get_values, .release = release_values, .context = weights};
 }
 
 void weights_to_block(const struct model_file *file, float *block) {

@@ -160,16 +160,19 @@ static enum vqct_status build_chains(struct chain_builder *b, const struct model
 
 /* ---- weights --------------------------------------------------------------------------------- */
 
-static enum vqct_status pack_layer(struct block_layer *layer, const float *weight,
-                                   const float *bias, struct pool *pool, struct vqct_error *error) {
+static enum vqct_status pack_layer(struct block_layer *layer, const struct conv_use *use,
+                                   const float *weight, const float *bias, struct pool *pool,
+                                   struct vqct_error *error) {
   if (!layer->conv)
-    return conv_new(&layer->shape, weight, bias, &layer->conv, error);
+    return conv_new(&layer->shape, weight, bias, use, &layer->conv, error);
   conv_update(layer->conv, weight, bias, pool);
   return VQCT_OK;
 }
 
-static enum vqct_status load_layer(struct block_layer *layer, const struct parameter_source *source,
-                                   struct pool *pool, struct vqct_error *error) {
+static enum vqct_status load_layer(struct block_layer *layer, bool upsample,
+                                   const struct parameter_source *source, struct pool *pool,
+                                   struct vqct_error *error) {
+  const struct conv_use use = {.upsample = upsample, .precise = source->precise};
   const float *weight, *bias;
   enum vqct_status status = source->get(source->context, layer->weight, &weight, error);
   if (status != VQCT_OK)
@@ -177,7 +180,7 @@ static enum vqct_status load_layer(struct block_layer *layer, const struct param
   status = source->get(source->context, layer->bias, &bias, error);
   if (status != VQCT_OK)
     goto release_weight;
-  status = pack_layer(layer, weight, bias, pool, error);
+  status = pack_layer(layer, &use, weight, bias, pool, error);
   if (source->release)
     source->release(source->context, layer->bias);
 release_weight:
@@ -211,7 +214,7 @@ static enum vqct_status load_norm(struct norm *norm, const struct parameter_sour
     return status;
   status = load_vector(norm->bias, channels, &norm->beta, source, error);
   for (int i = 0; norm->spatial && i < SPATIAL_LAYERS && status == VQCT_OK; i++)
-    status = load_layer(&norm->layer[i], source, pool, error);
+    status = load_layer(&norm->layer[i], false, source, pool, error);
   return status;
 }
 
@@ -223,7 +226,7 @@ static enum vqct_status load_chain(const struct chain *chain, const struct param
     for (int j = 0; j < block->norms && status == VQCT_OK; j++)
       status = load_norm(&block->norm[j], source, pool, error);
     for (int j = 0; j < block->layers && status == VQCT_OK; j++)
-      status = load_layer(&block->layer[j], source, pool, error);
+      status = load_layer(&block->layer[j], block->upsample, source, pool, error);
   }
   return status;
 }

@@ -22,6 +22,7 @@ struct parameter_source {
   /* The values are packed and not read again; may be NULL. */
   void (*release)(void *context, int index);
   void *context;
+  bool precise; /* convolutions with the least rounding errors, as gradients need (conv.h) */
 };
 
 struct chain {

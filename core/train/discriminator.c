@@ -111,7 +111,8 @@ enum vqct_status discriminator_load(struct discriminator *d, const float *block,
     if (layer->conv) {
       conv_update(layer->conv, weight, bias, pool);
     } else {
-      enum vqct_status status = conv_new(&layer->shape, weight, bias, &layer->conv, error);
+      const struct conv_use use = {.precise = true};
+      enum vqct_status status = conv_new(&layer->shape, weight, bias, &use, &layer->conv, error);
       if (status != VQCT_OK)
         return status;
     }

@@ -27,7 +27,7 @@ static enum vqct_status get_values(void *context, int index, const float **value
 }
 
 static struct parameter_source source_of(struct flat *block) {
-  return (struct parameter_source){.get = get_values, .context = block};
+  return (struct parameter_source){.get = get_values, .context = block, .precise = true};
 }
 
 /* ---- making ---------------------------------------------------------------------------------- */

@@ -1,17 +1,18 @@
 /* Speed of the convolutions that the f16 network is made of.
  *
- *   kernels [THREADS] [BATCH] [BACKWARD]
+ *   kernels [THREADS] [BATCH] [forward|backward] [NAME]
  *
  * prints, for each shape, the milliseconds of one image and GFLOP/s counted as a plain convolution
  * (two operations a multiply-add, whatever the form saves). The best of several runs. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "conv.h"
 #include "rng.h"
 
-#define RUNS 5
+#define RUNS 9
 
 struct bench_case {
   const char *name;
@@ -39,7 +40,23 @@ static const struct bench_case CASES[] = {
     {"1x1 512", {512, 512, 1, 1, 0, 0}, 16, true, false},
     {"1x1 128-256", {128, 256, 1, 1, 0, 0}, 64, false, false},
     {"patch 64-128", {64, 128, 4, 2, 1, 1}, 128, false, false},
+    {"small in", {3, 32, 3, 1, 1, 1}, 256, false, false},
+    {"small 32", {32, 32, 3, 1, 1, 1}, 256, true, false},
+    {"small out", {32, 3, 3, 1, 1, 1}, 256, true, false},
+    {"small down", {32, 32, 3, 2, 0, 1}, 256, false, false},
     {"small 64", {64, 64, 3, 1, 1, 1}, 128, true, false},
+    {"small 64-32", {64, 32, 1, 1, 0, 0}, 256, false, false},
+    {"small up", {64, 64, 3, 1, 1, 1}, 128, false, true},
+    {"small down", {64, 64, 3, 2, 0, 1}, 128, false, false},
+    {"small 64", {64, 64, 3, 1, 1, 1}, 64, true, false},
+    {"small 128", {128, 128, 3, 1, 1, 1}, 32, true, false},
+    {"small up", {128, 128, 3, 1, 1, 1}, 32, false, true},
+    {"packed in", {12, 64, 3, 1, 1, 1}, 128, false, false},
+    {"packed out", {64, 12, 3, 1, 1, 1}, 128, true, false},
+    {"96", {96, 96, 3, 1, 1, 1}, 64, true, false},
+    {"160", {160, 160, 3, 1, 1, 1}, 32, true, false},
+    {"96-160 down", {96, 160, 3, 2, 0, 1}, 64, false, false},
+    {"160-96 up", {160, 96, 3, 1, 1, 1}, 32, false, true},
 };
 
 static double now(void) {
@@ -92,12 +109,13 @@ static void bench(const struct bench_case *c, int batch, bool backward, const st
   int full = c->size * (c->upsample ? 2 : 1), side = conv_output_size(&c->shape, full);
   size_t taps = (size_t)(c->shape.kernel * c->shape.kernel), n = (size_t)batch;
   size_t pixels = (size_t)(side * side), groups = out % 32 ? 1 : 32;
+  const struct conv_use use = {.upsample = c->upsample};
   struct bench b = {.c = c, .weight = floats(rng, out * in * taps)};
   float *x = floats(rng, n * (size_t)(c->size * c->size) * in), *y = floats(rng, n * pixels * out);
   float *residual = floats(rng, n * pixels * out);
   float *scale = floats(rng, n * in), *shift = floats(rng, n * in), *bias = floats(rng, out);
   double *sums = calloc(2 * n * groups, sizeof *sums);
-  if (!sums || conv_new(&c->shape, b.weight, bias, &b.conv, NULL) != VQCT_OK)
+  if (!sums || conv_new(&c->shape, b.weight, bias, &use, &b.conv, NULL) != VQCT_OK)
     exit(8);
   b.input = (struct conv_input){.x = x,
                                 .images = batch,
@@ -137,9 +155,10 @@ int main(int argc, char **argv) {
   if (pool_new(threads, &exec.pool, NULL) != VQCT_OK)
     return 8;
   printf("%u threads, batch %d: forward%s\n", threads, batch,
-         argc > 3 ? ", gradient of input, gradient of weights" : "");
+         argc > 3 && *argv[3] == 'b' ? ", gradient of input, gradient of weights" : "");
   for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++)
-    bench(&CASES[i], batch, argc > 3, &exec, &rng);
+    if (argc < 5 || strstr(CASES[i].name, argv[4]))
+      bench(&CASES[i], batch, argc > 3 && *argv[3] == 'b', &exec, &rng);
   pool_free(exec.pool);
   arena_free(&arena);
   return 0;

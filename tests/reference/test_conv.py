@@ -96,7 +96,7 @@ class Convolution(unittest.TestCase):
         biases = bias.detach().numpy().astype(np.float32)
         conv = ctypes.c_void_p()
         self.assertEqual(LIB.conv_new(ctypes.byref(shape), floats(weights), floats(biases),
-                                      ctypes.byref(conv), None), 0)
+                                      None, ctypes.byref(conv), None), 0)
         xs, rs, dys = nhwc(x), nhwc(r), nhwc(dy)
         scales, shifts = scale.numpy().astype(np.float32), shift.numpy().astype(np.float32)
         groups = o // 4 if o % 4 == 0 else 1

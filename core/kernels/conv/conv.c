@@ -28,9 +28,9 @@ static bool shape_valid(const struct conv_shape *s) {
          s->pad_before < s->kernel && s->pad_after >= 0 && s->pad_after < s->kernel;
 }
 
-static struct filter forward_filter(const struct conv_shape *s, const struct simd *simd) {
+static struct filter forward_filter(const struct conv_shape *s, const struct conv_use *use) {
   struct filter filter = {
-      .simd = simd,
+      .simd = simd_best(use->simd),
       .in_channels = (size_t)s->in_channels,
       .out_channels = (size_t)s->out_channels,
       .kernel_rows = s->kernel,
@@ -39,7 +39,7 @@ static struct filter forward_filter(const struct conv_shape *s, const struct sim
       .top = s->pad_before,
       .left = s->pad_before,
   };
-  filter_choose(&filter);
+  filter_choose(&filter, use);
   return filter;
 }
 
@@ -49,13 +49,9 @@ static float *floats_new(size_t count) {
 }
 
 enum vqct_status conv_new(const struct conv_shape *shape, const float *weight, const float *bias,
-                          struct conv **conv, struct vqct_error *error) {
-  return conv_new_simd(shape, weight, bias, simd_best(NULL), conv, error);
-}
-
-enum vqct_status conv_new_simd(const struct conv_shape *shape, const float *weight,
-                               const float *bias, const struct simd *simd, struct conv **result,
-                               struct vqct_error *error) {
+                          const struct conv_use *use, struct conv **result,
+                          struct vqct_error *error) {
+  static const struct conv_use any = {0};
   *result = NULL;
   if (!shape_valid(shape))
     return error_set(error, VQCT_INVALID,
@@ -67,7 +63,7 @@ enum vqct_status conv_new_simd(const struct conv_shape *shape, const float *weig
   if (!conv)
     goto no_memory;
   conv->shape = *shape;
-  conv->filter = forward_filter(shape, simd);
+  conv->filter = forward_filter(shape, use ? use : &any);
   if (!filter_sizes(&conv->filter, &weights, &biases) ||
       !(conv->filter.weights = floats_new(weights)) || !(conv->filter.bias = floats_new(biases)))
     goto no_memory;
@@ -97,6 +93,8 @@ void conv_free(struct conv *conv) {
 
 enum vqct_status conv_forward(const struct conv *conv, const struct conv_input *input,
                               const struct conv_output *output, const struct exec *exec) {
+  if (conv->filter.upsampled && !input->upsample)
+    return VQCT_INTERNAL;
   int factor = input->upsample ? 2 : 1;
   struct filter_target target = {
       .output = output,
@@ -150,7 +148,7 @@ static enum vqct_status backward_phase(const struct conv_shape *s, const float *
   struct weight_view view = {weight + row->last_tap * kernel + column->last_tap, kernel * kernel,
                              in * kernel * kernel, -kernel * s->stride, -s->stride};
   size_t weights, bias;
-  filter_choose(&filter);
+  filter_choose(&filter, &(struct conv_use){.precise = true});
   if (!filter_sizes(&filter, &weights, &bias) ||
       !(filter.weights = arena_alloc(exec->arena, weights * sizeof(float))) ||
       !(filter.bias = arena_alloc(exec->arena, bias * sizeof(float))))

@@ -32,15 +32,19 @@ int conv_output_size(const struct conv_shape *shape, int size);
 /** Weights packed for the forward pass; immutable between updates, so any threads may share it. */
 struct conv;
 
-/** Packs weight (O,I,K,K) and bias (O, or NULL for none), which may be freed afterwards, for the
- * best instruction set of this machine. Errors: INVALID (shape), MEMORY; *conv is then NULL. */
-enum vqct_status conv_new(const struct conv_shape *shape, const float *weight, const float *bias,
-                          struct conv **conv, struct vqct_error *error);
+/** What a convolution is packed for. */
+struct conv_use {
+  const struct simd
+      *simd;     /* which conv_forward then uses whatever exec->simd says; NULL: the best */
+  bool upsample; /* every input that it reads is upsampled */
+  bool precise;  /* half the rounding error for up to a fourth more products */
+};
 
-/** The same for a chosen instruction set, which conv_forward then uses whatever exec->simd says. */
-enum vqct_status conv_new_simd(const struct conv_shape *shape, const float *weight,
-                               const float *bias, const struct simd *simd, struct conv **conv,
-                               struct vqct_error *error);
+/** Packs weight (O,I,K,K) and bias (O, or NULL for none), which may be freed afterwards. use: NULL
+ * for the best instruction set and any input. Errors: INVALID (shape), MEMORY; *conv is then NULL.
+ */
+enum vqct_status conv_new(const struct conv_shape *shape, const float *weight, const float *bias,
+                          const struct conv_use *use, struct conv **conv, struct vqct_error *error);
 
 /** Packs new weights into an existing convolution, after an optimizer step, with the pool's team.
  * bias must be NULL where it was NULL before. */

@@ -4,17 +4,34 @@
 
 #include "size.h"
 
-#define WINOGRAD_CHANNELS_MIN 8   /* below, the transforms cost more than they save */
-#define WINOGRAD_CHANNELS_MAX 256 /* above, the transformed weights take too much memory */
+#define CHANNELS_MIN 8 /* below, transforms cost more than they save */
+/* Transformed weights above this would take too much memory. */
+#define KEPT_MAX ((size_t)100 * 64 * 64)
+/* Tiles of 6 x 6: above, reading the weights again and again takes what fewer products save. */
+#define SIX_MAX ((size_t)64 * 32 * 64)
 
-void filter_choose(struct filter *filter) {
+static bool is_within(const struct filter *filter, enum winograd_kind kind, size_t most) {
+  most /= filter->simd->winograd[kind].points;
+  return filter->out_channels <= most / filter->in_channels;
+}
+
+static enum winograd_kind choose_algorithm(const struct filter *filter,
+                                           const struct conv_use *use) {
+  if (filter->stride == 2)
+    return WINOGRAD_DOWN;
+  if (filter->upsampled)
+    return WINOGRAD_UP;
+  return !use->precise && is_within(filter, WINOGRAD_6, SIX_MAX) ? WINOGRAD_6 : WINOGRAD_4;
+}
+
+void filter_choose(struct filter *filter, const struct conv_use *use) {
   filter->form = FILTER_DIRECT;
-  if (filter->kernel_rows != 3 || filter->kernel_columns != 3 || filter->stride != 1 ||
-      filter->in_channels < WINOGRAD_CHANNELS_MIN)
+  if (filter->kernel_rows != 3 || filter->kernel_columns != 3 || filter->in_channels < CHANNELS_MIN)
     return;
-  bool small =
-      filter->in_channels <= WINOGRAD_CHANNELS_MAX && filter->out_channels <= WINOGRAD_CHANNELS_MAX;
-  filter->form = small ? FILTER_WINOGRAD : FILTER_WIDE;
+  filter->upsampled = use->upsample && filter->stride == 1 && filter->top == 1 && filter->left == 1;
+  enum winograd_kind kind = choose_algorithm(filter, use);
+  filter->winograd = &filter->simd->winograd[kind];
+  filter->form = is_within(filter, kind, KEPT_MAX) ? FILTER_WINOGRAD : FILTER_WIDE;
 }
 
 bool filter_sizes(const struct filter *filter, size_t *weights, size_t *bias) {

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "conv.h"
 #include "simd.h"
 
 enum filter_form {
@@ -27,6 +28,8 @@ enum filter_form {
 struct filter {
   const struct simd *simd;
   enum filter_form form;
+  const struct winograd *winograd; /* Winograd, wide */
+  bool upsampled;                  /* the algorithm reads the input before it is upsampled */
   size_t in_channels, out_channels;
   int kernel_rows, kernel_columns, stride, top, left;
   /* Panel after panel of output channels. Direct, wide: row of taps, tap, input channel, panel.
@@ -36,8 +39,8 @@ struct filter {
   float *bias; /* out_channels, padded with zeros to whole panels */
 };
 
-/** Decides the form by the filter's shape. */
-void filter_choose(struct filter *filter);
+/** Decides the form by the filter's shape. use: what conv_new was told of it. */
+void filter_choose(struct filter *filter, const struct conv_use *use);
 
 /** Floats of weights, and of bias, for a filter whose form is chosen; false where that overflows.
  */
@@ -46,7 +49,7 @@ bool filter_sizes(const struct filter *filter, size_t *weights, size_t *bias);
 /** Taps of the kernel, or points that they are transformed to. */
 static inline size_t filter_points(const struct filter *filter) {
   return filter->form == FILTER_WINOGRAD
-             ? WINOGRAD_POINTS
+             ? filter->winograd->points
              : (size_t)filter->kernel_rows * (size_t)filter->kernel_columns;
 }
 

@@ -15,8 +15,9 @@ struct tile_reader filter_tile_reader(const struct filter_job *job) {
                               job->filter->in_channels,
                               job->filter->top,
                               job->filter->left,
-                              WINOGRAD_WINDOW - WINOGRAD_TILE,
-                              job->filter->simd->winograd_input};
+                              job->filter->winograd->step,
+                              job->filter->winograd->window - job->filter->winograd->step,
+                              job->filter->winograd->input};
 }
 
 static int divide_up(int a, int b) {
@@ -86,7 +87,8 @@ static void add_statistics(const struct filter_job *job) {
 
 bool filter_job_begin(struct filter_job *job, const struct exec *exec) {
   size_t bytes;
-  if (!size_multiply(job->worker_floats, pool_workers(exec->pool) * sizeof(float), &bytes) ||
+  job->workers = pool_workers(exec->pool);
+  if (!size_multiply(job->worker_floats, job->workers * sizeof(float), &bytes) ||
       !(job->scratch = arena_alloc(exec->arena, bytes)))
     return false;
   if (!job->target->output->sums)
@@ -140,15 +142,16 @@ void filter_epilogue(const struct filter_job *job, const struct filter_task *tas
 void filter_write_tiles(const struct filter_job *job, const struct filter_task *task, size_t panel,
                         const float *points, size_t point_stride) {
   const struct filter *filter = job->filter;
+  const int tile = filter->winograd->tile;
   size_t width =
       simd_panel_vectors(filter->simd, filter->out_channels, panel) * filter->simd->lanes;
   for (int i = 0; i < task->rows; i++)
     for (int j = 0; j < task->columns; j++, points += width) {
-      int row = (task->row + i) * WINOGRAD_TILE, column = (task->column + j) * WINOGRAD_TILE;
+      int row = (task->row + i) * tile, column = (task->column + j) * tile;
       int rows = job->target->rows - row, columns = job->target->columns - column;
       struct epilogue epilogue;
-      filter_epilogue(job, task, panel, row, column, rows < WINOGRAD_TILE ? rows : WINOGRAD_TILE,
-                      columns < WINOGRAD_TILE ? columns : WINOGRAD_TILE, &epilogue);
-      filter->simd->winograd_output(points, point_stride, &epilogue);
+      filter_epilogue(job, task, panel, row, column, rows < tile ? rows : tile,
+                      columns < tile ? columns : tile, &epilogue);
+      filter->winograd->output(points, point_stride, &epilogue);
     }
 }

@@ -54,7 +54,7 @@ static void pack_task(void *argument, size_t number, unsigned worker) {
   read_patch(job, first, count, input, inputs, &patch);
   for (size_t i = 0; i < inputs; i++, to += width)
     if (filter->form == FILTER_WINOGRAD)
-      simd->winograd_weight(patch.taps[i][0], PANEL_MAX, vectors, to, step);
+      filter->winograd->weight(patch.taps[i][0], PANEL_MAX, vectors, to, step);
     else
       for (size_t tap = 0; tap < filter_points(filter); tap++)
         memcpy(to + tap * step, patch.taps[i][tap], width * sizeof *to);

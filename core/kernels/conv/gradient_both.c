@@ -150,7 +150,7 @@ static struct epilogue tile_epilogue(const struct both_job *job, size_t image, i
 static void write_tile(const struct both_job *job, const struct epilogue *e, const float *points) {
   const struct simd *simd = job->gradient->simd;
   if (!job->gradient->input->upsample) {
-    simd->winograd_output(points, job->dx_step, e);
+    simd->winograd[WINOGRAD_4].output(points, job->dx_step, e);
     return;
   }
   float tile[OUTPUT_NUMBERS];
@@ -158,7 +158,7 @@ static void write_tile(const struct both_job *job, const struct epilogue *e, con
   whole.y = tile;
   whole.row_stride = WINOGRAD_TILE * simd->panel;
   whole.pixel_stride = simd->panel;
-  simd->winograd_output(points, job->dx_step, &whole);
+  simd->winograd[WINOGRAD_4].output(points, job->dx_step, &whole);
   fold_tile(tile, simd->panel, e);
 }
 
@@ -253,6 +253,7 @@ static bool pack_weights(struct both_job *job, const float *weight, const struct
   job->filter = (struct filter){
       .simd = job->gradient->simd,
       .form = FILTER_WINOGRAD,
+      .winograd = &job->gradient->simd->winograd[WINOGRAD_4],
       .in_channels = (size_t)s->out_channels,
       .out_channels = (size_t)s->in_channels,
       .kernel_rows = 3,
@@ -289,8 +290,9 @@ static bool take_memory(struct both_job *job, const struct exec *exec) {
 
 static size_t batch_tiles(const struct gradient *g) {
   size_t factor = g->input->upsample ? 2 : 1;
-  return (size_t)g->input->images * (size_t)tiles_in(g->input->height * (int)factor) *
-         (size_t)tiles_in(g->input->width * (int)factor);
+  return (size_t)g->input->images *
+         (size_t)tiles_in(g->input->height * (int)factor, WINOGRAD_TILE) *
+         (size_t)tiles_in(g->input->width * (int)factor, WINOGRAD_TILE);
 }
 
 bool gradient_both_pays(const struct gradient *g) {
@@ -305,15 +307,17 @@ enum vqct_status gradient_both(const struct gradient *g, const float *weight, fl
                                const struct exec *exec) {
   const struct conv_shape *s = g->shape;
   int factor = g->input->upsample ? 2 : 1, before = s->kernel - 1 - s->pad_before;
-  int down = tiles_in(g->input->height * factor), across = tiles_in(g->input->width * factor);
+  int down = tiles_in(g->input->height * factor, WINOGRAD_TILE);
+  int across = tiles_in(g->input->width * factor, WINOGRAD_TILE);
   struct conv_input dy = {
       .x = g->dy, .images = g->input->images, .height = g->height, .width = g->width};
   struct both_job job = {
       .gradient = g,
       .dx = dx,
-      .x = {g->simd, g->input, (size_t)s->in_channels, 0, 0, 0, g->simd->winograd_gradient},
-      .dy = {g->simd, &dy, (size_t)s->out_channels, before, before, WINOGRAD_WINDOW - WINOGRAD_TILE,
-             g->simd->winograd_input},
+      .x = {g->simd, g->input, (size_t)s->in_channels, 0, 0, WINOGRAD_TILE, 0,
+            g->simd->winograd_gradient},
+      .dy = {g->simd, &dy, (size_t)s->out_channels, before, before, WINOGRAD_TILE,
+             WINOGRAD_WINDOW - WINOGRAD_TILE, g->simd->winograd[WINOGRAD_4].input},
       .grid = {down, across, down < BLOCK_ROWS ? down : BLOCK_ROWS,
                across < BLOCK_COLUMNS ? across : BLOCK_COLUMNS},
       .groups = size_least(batch_tiles(g) / BAND_TILES, GROUPS_MAX),

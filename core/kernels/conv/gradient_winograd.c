@@ -175,14 +175,15 @@ static bool take_memory(struct band_job *job, const struct exec *exec) {
 
 enum vqct_status gradient_winograd(const struct gradient *g, const struct exec *exec) {
   const struct conv_shape *s = g->shape;
-  int down = tiles_in(g->height), across = tiles_in(g->width);
+  int down = tiles_in(g->height, WINOGRAD_TILE), across = tiles_in(g->width, WINOGRAD_TILE);
   struct conv_input dy = {
       .x = g->dy, .images = g->input->images, .height = g->height, .width = g->width};
   struct band_job job = {
       .gradient = g,
-      .x = {g->simd, g->input, (size_t)s->in_channels, s->pad_before, s->pad_before,
-            WINOGRAD_WINDOW - WINOGRAD_TILE, g->simd->winograd_input},
-      .dy = {g->simd, &dy, (size_t)s->out_channels, 0, 0, 0, g->simd->winograd_gradient},
+      .x = {g->simd, g->input, (size_t)s->in_channels, s->pad_before, s->pad_before, WINOGRAD_TILE,
+            WINOGRAD_WINDOW - WINOGRAD_TILE, g->simd->winograd[WINOGRAD_4].input},
+      .dy = {g->simd, &dy, (size_t)s->out_channels, 0, 0, WINOGRAD_TILE, 0,
+             g->simd->winograd_gradient},
       .grid = {down, across, (int)size_least((size_t)down, BLOCK_SIDE),
                (int)size_least((size_t)across, BLOCK_SIDE)},
       .in = simd_round(g->simd, (size_t)s->in_channels),

@@ -36,8 +36,8 @@ size_t tile_grid_before(const struct tile_grid *grid, size_t number) {
 }
 
 size_t tiles_scratch(const struct tile_reader *reader, int rows, int columns) {
-  size_t high = (size_t)(rows * WINOGRAD_TILE + reader->border);
-  size_t wide = (size_t)(columns * WINOGRAD_TILE + reader->border);
+  size_t high = (size_t)(rows * reader->step + reader->border);
+  size_t wide = (size_t)(columns * reader->step + reader->border);
   return high * wide * size_least(simd_round(reader->simd, reader->channels), TILES_CHANNELS);
 }
 
@@ -53,10 +53,10 @@ static void read_plain_tile(const struct tile_reader *reader, const struct tile_
                             int row, int column, float *scratch, float *points,
                             size_t point_stride) {
   const struct conv_input *input = reader->input;
-  int side = WINOGRAD_TILE + reader->border;
+  int side = reader->step + reader->border;
   struct region region = {
-      .row = row * WINOGRAD_TILE - reader->top,
-      .column = column * WINOGRAD_TILE - reader->left,
+      .row = row * reader->step - reader->top,
+      .column = column * reader->step - reader->left,
       .rows = side,
       .columns = side,
       .first_channel = block->first_channel,
@@ -95,12 +95,12 @@ void tiles_read(const struct tile_reader *reader, const struct tile_block *block
     return;
   }
   struct region region = {
-      .row = block->row * WINOGRAD_TILE - reader->top,
-      .column = block->column * WINOGRAD_TILE - reader->left,
-      .rows = block->rows * WINOGRAD_TILE + reader->border,
-      .columns = block->columns * WINOGRAD_TILE + reader->border,
+      .row = block->row * reader->step - reader->top,
+      .column = block->column * reader->step - reader->left,
+      .rows = block->rows * reader->step + reader->border,
+      .columns = block->columns * reader->step + reader->border,
   };
-  size_t rows = (size_t)block->rows, columns = (size_t)block->columns;
+  size_t step = (size_t)reader->step, rows = (size_t)block->rows, columns = (size_t)block->columns;
   for (size_t first = block->first_channel; first < block->end_channel; first += TILES_CHANNELS) {
     region.first_channel = first;
     region.channels = size_least(block->end_channel - first, TILES_CHANNELS);
@@ -109,8 +109,8 @@ void tiles_read(const struct tile_reader *reader, const struct tile_block *block
     gather(reader->simd, reader->input, reader->channels, block->image, &region, stride, scratch);
     for (size_t row = 0; row < rows; row++)
       for (size_t column = 0; column < columns; column++)
-        reader->transform(scratch + row * WINOGRAD_TILE * line + column * WINOGRAD_TILE * stride,
-                          line, stride, stride,
-                          points + (row * columns + column) * tile_stride + first, point_stride);
+        reader->transform(scratch + row * step * line + column * step * stride, line, stride,
+                          stride, points + (row * columns + column) * tile_stride + first,
+                          point_stride);
   }
 }

@@ -8,13 +8,13 @@
 #define TILES_CHANNELS 128 /* gathered at a time; a multiple of every vector's lanes */
 #define TILES_GAP      16  /* floats between matrices, which a power of two would let collide */
 
-/** A tensor read in tiles of 4 x 4 pixels, each with `border` more rows and columns after it, the
- * first from row -top and column -left on. */
+/** A tensor read in windows of `step` rows and columns and a border of `border` more, one `step`
+ * after the other, the first from row -top and column -left on. */
 struct tile_reader {
   const struct simd *simd;
   const struct conv_input *input;
   size_t channels;
-  int top, left, border;
+  int top, left, step, border;
   void (*transform)(const float *window, size_t row_stride, size_t pixel_stride, size_t channels,
                     float *points, size_t point_stride);
 };
@@ -50,9 +50,9 @@ size_t tiles_scratch(const struct tile_reader *reader, int rows, int columns);
 void tiles_read(const struct tile_reader *reader, const struct tile_block *block, float *scratch,
                 float *points, size_t point_stride, size_t tile_stride);
 
-/** Tiles that cover a number of pixels. */
-static inline int tiles_in(int pixels) {
-  return (pixels + WINOGRAD_TILE - 1) / WINOGRAD_TILE;
+/** Tiles of a side that cover a number of pixels. */
+static inline int tiles_in(int pixels, int side) {
+  return (pixels + side - 1) / side;
 }
 
 #endif

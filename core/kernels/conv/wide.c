@@ -21,8 +21,10 @@ struct wide_job {
 };
 
 static struct filter_task block_at(const struct wide_job *wide, size_t number) {
+  const int tile = wide->job.filter->winograd->tile;
   const struct filter_target *target = wide->job.target;
-  return filter_task_at(&wide->job, number, tiles_in(target->rows), tiles_in(target->columns));
+  return filter_task_at(&wide->job, number, tiles_in(target->rows, tile),
+                        tiles_in(target->columns, tile));
 }
 
 /* Tiles of the band's blocks before block `number`. */
@@ -54,9 +56,9 @@ static void multiply_panel(const struct wide_job *wide, size_t panel, float *wei
   for (size_t first = 0; first < in; first += BLOCK_DEPTH) {
     size_t depth = in - first < BLOCK_DEPTH ? in - first : BLOCK_DEPTH;
     for (size_t i = 0; i < depth; i++)
-      simd->winograd_weight(packed + (first + i) * width, in * width, vectors, weights + i * width,
-                            BLOCK_DEPTH * width);
-    for (size_t point = 0; point < WINOGRAD_POINTS; point++) {
+      filter->winograd->weight(packed + (first + i) * width, in * width, vectors,
+                               weights + i * width, BLOCK_DEPTH * width);
+    for (size_t point = 0; point < filter->winograd->points; point++) {
       struct product product = {
           .rows = wide->tiles,
           .runs = 1,
@@ -80,7 +82,7 @@ static void compute_panel(void *argument, size_t panel, unsigned worker) {
   const struct wide_job *wide = argument;
   const struct filter *filter = wide->job.filter;
   float *weights = wide->job.scratch + worker * wide->job.worker_floats;
-  float *output = weights + WINOGRAD_POINTS * BLOCK_DEPTH * filter->simd->panel;
+  float *output = weights + filter->winograd->points * BLOCK_DEPTH * filter->simd->panel;
   size_t width =
       simd_panel_vectors(filter->simd, filter->out_channels, panel) * filter->simd->lanes;
   multiply_panel(wide, panel, weights, output);
@@ -104,13 +106,16 @@ static void run_bands(struct wide_job *wide, const struct exec *exec) {
 
 enum vqct_status wide_run(const struct filter *filter, const struct conv_input *input,
                           const struct filter_target *target, const struct exec *exec) {
-  struct wide_job wide = {.job = {.filter = filter, .input = input, .target = target}};
+  struct conv_input read = *input;
+  read.upsample = input->upsample && !filter->upsampled;
+  struct wide_job wide = {.job = {.filter = filter, .input = &read, .target = target}};
+  const int tile = filter->winograd->tile;
   const struct simd *simd = filter->simd;
   struct filter_split *split = &wide.job.split;
-  filter_split(filter, tiles_in(target->rows), tiles_in(target->columns), BLOCK_SIDE * BLOCK_SIDE,
-               BLOCK_SIDE, split);
+  filter_split(filter, tiles_in(target->rows, tile), tiles_in(target->columns, tile),
+               BLOCK_SIDE * BLOCK_SIDE, BLOCK_SIDE, split);
   split->slices = 1;
-  wide.grid = (struct tile_grid){tiles_in(target->rows), tiles_in(target->columns),
+  wide.grid = (struct tile_grid){tiles_in(target->rows, tile), tiles_in(target->columns, tile),
                                  split->block_rows, split->block_columns};
   wide.reader = filter_tile_reader(&wide.job);
   wide.chunks = (filter->in_channels + READ_CHANNELS - 1) / READ_CHANNELS;
@@ -118,11 +123,12 @@ enum vqct_status wide_run(const struct filter *filter, const struct conv_input *
   wide.input_step = BAND_TILES * wide.input_row + TILES_GAP;
   wide.output_step = BAND_TILES * simd->panel + TILES_GAP;
   size_t reading = tiles_scratch(&wide.reader, split->block_rows, split->block_columns);
-  size_t computing = WINOGRAD_POINTS * (BLOCK_DEPTH * simd->panel + wide.output_step);
+  size_t computing = filter->winograd->points * (BLOCK_DEPTH * simd->panel + wide.output_step);
   wide.job.worker_floats = reading > computing ? reading : computing;
   struct arena_mark mark = arena_mark(exec->arena);
   enum vqct_status status = VQCT_MEMORY;
-  wide.input = arena_alloc(exec->arena, WINOGRAD_POINTS * wide.input_step * sizeof *wide.input);
+  wide.input =
+      arena_alloc(exec->arena, filter->winograd->points * wide.input_step * sizeof *wide.input);
   if (wide.input && filter_job_begin(&wide.job, exec)) {
     run_bands(&wide, exec);
     filter_job_end(&wide.job);

@@ -3,7 +3,10 @@
  * channels multiplies all 36 by the transformed weights and transforms the result back. */
 #include "winograd.h"
 
-#define BLOCK_TILES  32 /* transformed, they about fill the second cache */
+#define BLOCK_TILES_MAX 32
+#define BLOCK_TILES_MIN 8
+/* Transformed, a block's tiles leave room in the second cache for a panel's weights and output. */
+#define BLOCK_FLOATS ((size_t)128 << 10)
 #define BLOCK_ACROSS 8  /* tiles side by side: a square has the least border to gather twice */
 #define CACHE_LINE   16 /* floats */
 
@@ -19,21 +22,75 @@ static struct workspace workspace_of(const struct filter_job *job) {
   const struct simd *simd = job->filter->simd;
   struct tile_reader reader = filter_tile_reader(job);
   size_t tiles = (size_t)(job->split.block_rows * job->split.block_columns);
+  size_t points = job->filter->winograd->points;
   struct workspace w = {.input_row = simd_round(simd, job->filter->in_channels)};
   w.input_step = tiles * w.input_row + TILES_GAP;
   w.output_step = tiles * simd->panel + TILES_GAP;
   w.input = tiles_scratch(&reader, job->split.block_rows, job->split.block_columns);
-  w.output = w.input + WINOGRAD_POINTS * w.input_step;
-  w.end = w.output + WINOGRAD_POINTS * w.output_step;
+  w.output = w.input + points * w.input_step;
+  w.end = w.output + points * w.output_step;
   return w;
 }
 
-static void multiply_points(const struct filter *filter, size_t tiles, size_t panel,
-                            const struct workspace *w) {
+static struct filter_task task_at(const struct filter_job *job, size_t number) {
+  const int tile = job->filter->winograd->tile;
+  return filter_task_at(job, number, tiles_in(job->target->rows, tile),
+                        tiles_in(job->target->columns, tile));
+}
+
+/* Memory that is needed soon, asked for in parts while products leave time to fetch it. */
+struct ahead {
+  struct epilogue output; /* of the panel at hand: y and the residual */
+  const float *input;     /* what the worker's next task probably reads; rows of it */
+  size_t rows, row_lines, row_stride;
+};
+
+/* The input of a task, cut at the picture's edges. */
+static void look_ahead(const struct filter_job *job, size_t number, struct ahead *ahead) {
+  const struct winograd *algorithm = job->filter->winograd;
+  const struct conv_input *input = job->input;
+  int factor = input->upsample ? 2 : 1, border = algorithm->window - algorithm->step;
+  struct filter_task task = task_at(job, number);
+  int row = task.row * algorithm->step / factor, column = task.column * algorithm->step / factor;
+  int rows = (task.rows * algorithm->step + border) / factor;
+  int columns = (task.columns * algorithm->step + border) / factor;
+  rows = rows < input->height - row ? rows : input->height - row;
+  columns = columns < input->width - column ? columns : input->width - column;
+  size_t channels = job->filter->in_channels;
+  size_t line = (task.image * (size_t)input->height + (size_t)row) * (size_t)input->width;
+  ahead->input = input->x + (line + (size_t)column) * channels;
+  ahead->rows = (size_t)rows;
+  ahead->row_lines = (size_t)columns * channels / CACHE_LINE;
+  ahead->row_stride = (size_t)input->width * channels;
+}
+
+static void ask_input(const struct ahead *ahead, size_t part, size_t parts) {
+  size_t lines = ahead->rows * ahead->row_lines;
+  for (size_t i = lines * part / parts; i < lines * (part + 1) / parts; i++)
+    __builtin_prefetch(ahead->input + i / ahead->row_lines * ahead->row_stride +
+                           i % ahead->row_lines * CACHE_LINE,
+                       0, 2);
+}
+
+static void ask_output(const struct epilogue *e, size_t part, size_t parts) {
+  size_t pixels = e->rows * e->columns;
+  for (size_t i = pixels * part / parts; i < pixels * (part + 1) / parts; i++) {
+    size_t at = i / e->columns * e->row_stride + i % e->columns * e->pixel_stride;
+    for (size_t c = 0; c < e->channels; c += CACHE_LINE) {
+      __builtin_prefetch(e->y + at + c, 1, 2);
+      if (e->residual)
+        __builtin_prefetch(e->residual + at + c, 0, 2);
+    }
+  }
+}
+
+static void multiply_points(const struct filter *filter, size_t tiles, size_t panel, bool last,
+                            const struct workspace *w, const struct ahead *ahead) {
+  const size_t points = filter->winograd->points;
   size_t vectors = simd_panel_vectors(filter->simd, filter->out_channels, panel);
   size_t width = vectors * filter->simd->lanes;
-  const float *weights = filter_panel(filter, panel, WINOGRAD_POINTS * filter->in_channels);
-  for (size_t point = 0; point < WINOGRAD_POINTS; point++) {
+  const float *weights = filter_panel(filter, panel, points * filter->in_channels);
+  for (size_t point = 0; point < points; point++) {
     struct product product = {
         .runs = 1,
         .rows = tiles,
@@ -48,51 +105,58 @@ static void multiply_points(const struct filter *filter, size_t tiles, size_t pa
         .c_row = width,
     };
     filter->simd->product(&product);
+    ask_output(&ahead->output, point, points);
+    if (last)
+      ask_input(ahead, point, points);
   }
 }
 
-/* Asks for the panel's part of the output and the residual, which the product leaves time to fetch.
- */
-static void prefetch_output(const struct filter_job *job, const struct filter_task *task,
-                            size_t panel) {
-  int row = task->row * WINOGRAD_TILE, column = task->column * WINOGRAD_TILE;
-  int rows = task->rows * WINOGRAD_TILE, rows_left = job->target->rows - row;
-  int columns = task->columns * WINOGRAD_TILE, columns_left = job->target->columns - column;
-  struct epilogue e;
+/* The rectangle of a panel of output that a task writes. */
+static void task_epilogue(const struct filter_job *job, const struct filter_task *task,
+                          size_t panel, struct epilogue *epilogue) {
+  const int tile = job->filter->winograd->tile;
+  int row = task->row * tile, column = task->column * tile;
+  int rows = task->rows * tile, rows_left = job->target->rows - row;
+  int columns = task->columns * tile, columns_left = job->target->columns - column;
   filter_epilogue(job, task, panel, row, column, rows < rows_left ? rows : rows_left,
-                  columns < columns_left ? columns : columns_left, &e);
-  for (size_t i = 0; i < e.rows; i++)
-    for (size_t j = 0; j < e.columns; j++)
-      for (size_t c = 0; c < e.channels; c += CACHE_LINE) {
-        size_t at = i * e.row_stride + j * e.pixel_stride + c;
-        __builtin_prefetch(e.y + at, 1, 2);
-        if (e.residual)
-          __builtin_prefetch(e.residual + at, 0, 2);
-      }
+                  columns < columns_left ? columns : columns_left, epilogue);
 }
 
 static void winograd_task(void *argument, size_t number, unsigned worker) {
   const struct filter_job *job = argument;
-  struct filter_task task =
-      filter_task_at(job, number, tiles_in(job->target->rows), tiles_in(job->target->columns));
+  struct filter_task task = task_at(job, number);
   struct workspace w = workspace_of(job);
   w.pixels = job->scratch + worker * job->worker_floats;
   struct tile_reader reader = filter_tile_reader(job);
   struct tile_block block = {task.image,   task.row, task.column,    task.rows,
                              task.columns, 0,        reader.channels};
+  struct ahead ahead;
+  size_t next = number + job->workers, tasks = filter_tasks(job);
+  look_ahead(job, next < tasks ? next : number, &ahead);
   tiles_read(&reader, &block, w.pixels, w.pixels + w.input, w.input_step, w.input_row);
   for (size_t panel = task.first_panel; panel < task.end_panel; panel++) {
-    prefetch_output(job, &task, panel);
-    multiply_points(job->filter, (size_t)(task.rows * task.columns), panel, &w);
+    task_epilogue(job, &task, panel, &ahead.output);
+    multiply_points(job->filter, (size_t)(task.rows * task.columns), panel,
+                    panel + 1 == task.end_panel, &w, &ahead);
     filter_write_tiles(job, &task, panel, w.pixels + w.output, w.output_step);
   }
 }
 
+static int block_tiles(const struct filter *filter) {
+  size_t tiles = BLOCK_FLOATS / (filter->winograd->points * filter->in_channels);
+  return tiles < BLOCK_TILES_MIN   ? BLOCK_TILES_MIN
+         : tiles > BLOCK_TILES_MAX ? BLOCK_TILES_MAX
+                                   : (int)tiles;
+}
+
 enum vqct_status winograd_run(const struct filter *filter, const struct conv_input *input,
                               const struct filter_target *target, const struct exec *exec) {
-  struct filter_job job = {.filter = filter, .input = input, .target = target};
-  filter_split(filter, tiles_in(target->rows), tiles_in(target->columns), BLOCK_TILES, BLOCK_ACROSS,
-               &job.split);
+  struct conv_input read = *input;
+  read.upsample = input->upsample && !filter->upsampled;
+  struct filter_job job = {.filter = filter, .input = &read, .target = target};
+  const int tile = filter->winograd->tile;
+  filter_split(filter, tiles_in(target->rows, tile), tiles_in(target->columns, tile),
+               block_tiles(filter), BLOCK_ACROSS, &job.split);
   job.worker_floats = simd_round(filter->simd, workspace_of(&job).end);
   return filter_job_run(&job, winograd_task, exec);
 }

@@ -10,15 +10,15 @@ struct short_sums {
   vector sum, square;
 };
 
-ALWAYS_INLINE void emit(const struct epilogue *e, size_t row, size_t column, size_t channel,
-                        vector value, struct short_sums *sums) {
-  size_t left = e->channels - channel;
+/* left: channels from this one on that exist. */
+ALWAYS_INLINE void emit(const struct epilogue *e, const bool residual, size_t row, size_t column,
+                        size_t channel, size_t left, vector value, struct short_sums *sums) {
   size_t at = row * e->row_stride + column * e->pixel_stride + channel;
-  if (e->residual)
+  if (residual)
     value += load_some(e->residual + at, left);
   store_some(e->y + at, value, left);
   sums->sum += value;
-  sums->square += value * value;
+  sums->square = multiply_add(value, value, sums->square);
 }
 
 ALWAYS_INLINE void add_in_double(double *to, vector value) {

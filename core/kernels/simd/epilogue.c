@@ -12,7 +12,8 @@ void SIMD_NAME(epilogue)(const float *values, size_t value_stride, const struct 
         size_t end = e->columns - first < SHORT_SUM ? e->columns : first + SHORT_SUM;
         for (size_t column = first; column < end; column++) {
           const float *value = values + (row * e->columns + column) * value_stride + channel;
-          emit(e, row, column, channel, load(value) + bias, &sums);
+          emit(e, e->residual, row, column, channel, e->channels - channel, load(value) + bias,
+               &sums);
         }
         flush_sums(e, channel, &sums);
       }

@@ -21,7 +21,7 @@ ALWAYS_INLINE void block(const size_t rows, const size_t vectors, const bool by_
       }
       UNROLL for (size_t i = 0; i < rows; i++) {
         UNROLL for (size_t v = 0; v < vectors; v++) {
-          sum[i][v] += left[i * a_row] * right[v];
+          sum[i][v] = multiply_add(broadcast(left[i * a_row]), right[v], sum[i][v]);
         }
       }
     }

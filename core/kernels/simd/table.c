@@ -18,9 +18,7 @@ const struct simd SIMD_NAME(simd_table) = {
     .norm_sums = SIMD_NAME(norm_sums),
     .norm_input = SIMD_NAME(norm_input),
     .epilogue = SIMD_NAME(epilogue),
-    .winograd_input = SIMD_NAME(winograd_input),
-    .winograd_output = SIMD_NAME(winograd_output),
-    .winograd_weight = SIMD_NAME(winograd_weight),
+    .winograd = SIMD_NAME(winograd),
     .winograd_weight_gradient = SIMD_NAME(winograd_weight_gradient),
     .winograd_gradient = SIMD_NAME(winograd_gradient),
 };

@@ -8,6 +8,8 @@
 
 #if defined(__SSE2__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #include "simd.h"
@@ -80,6 +82,38 @@ ALWAYS_INLINE vector lesser(vector a, vector b) {
 #endif
 }
 
+/** a * b + c, rounded once where the instruction set can. The compiler makes none by itself
+ * (-ffp-contract=off), since it would choose differently for each set. */
+ALWAYS_INLINE vector multiply_add(vector a, vector b, vector c) {
+#if defined(SIMD_ISA_avx512)
+  return (vector)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(SIMD_ISA_avx2)
+  return (vector)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__aarch64__)
+  return (vector)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+  return a * b + c;
+#endif
+}
+
+/** c - a * b, likewise. */
+ALWAYS_INLINE vector minus_product(vector a, vector b, vector c) {
+#if defined(SIMD_ISA_avx512)
+  return (vector)_mm512_fnmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(SIMD_ISA_avx2)
+  return (vector)_mm256_fnmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__aarch64__)
+  return (vector)vfmsq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+  return c - a * b;
+#endif
+}
+
+/** a * k + c. */
+ALWAYS_INLINE vector scaled_plus(float k, vector a, vector c) {
+  return multiply_add(broadcast(k), a, c);
+}
+
 /** The first `count` numbers, and zeros. */
 ALWAYS_INLINE vector load_some(const float *from, size_t count) {
   if (count >= LANES)
@@ -106,9 +140,7 @@ size_t SIMD_NAME(next_score)(const struct scores *, const float *, size_t);
 void SIMD_NAME(norm_sums)(const struct norm_sums *);
 void SIMD_NAME(norm_input)(const struct norm_input *);
 void SIMD_NAME(epilogue)(const float *, size_t, const struct epilogue *);
-void SIMD_NAME(winograd_input)(const float *, size_t, size_t, size_t, float *, size_t);
-void SIMD_NAME(winograd_output)(const float *, size_t, const struct epilogue *);
-void SIMD_NAME(winograd_weight)(const float *, size_t, size_t, float *, size_t);
+extern const struct winograd SIMD_NAME(winograd)[WINOGRAD_KINDS];
 void SIMD_NAME(winograd_weight_gradient)(const float *, size_t, size_t, float *, size_t);
 void SIMD_NAME(winograd_gradient)(const float *, size_t, size_t, size_t, float *, size_t);
 

@@ -28,6 +28,9 @@ static const struct conv_case cases[] = {
     {{260, 24, 3, 1, 1, 1}, 1, 4, 5, true, false, true},   /* wide, but too small an image */
     {{12, 20, 3, 2, 0, 1}, 2, 15, 18, true, false, false}, /* downsampling, uneven padding */
     {{12, 20, 3, 2, 1, 1}, 1, 8, 9, false, false, false},
+    {{136, 16, 3, 1, 1, 1}, 1, 9, 10, true, false, true},  /* tiles of 4 x 4 */
+    {{260, 24, 3, 1, 1, 1}, 1, 7, 9, false, true, false},  /* wide, upsampling */
+    {{260, 24, 3, 2, 0, 1}, 1, 17, 13, true, false, true}, /* wide, downsampling */
     {{3, 16, 4, 2, 1, 1}, 2, 17, 20, false, false, false}, /* the discriminator's layers */
     {{16, 1, 4, 1, 1, 1}, 1, 9, 7, false, false, false},
     {{6, 10, 2, 2, 0, 0}, 1, 9, 8, false, false, false},
@@ -155,7 +158,8 @@ static struct result run_kernels(const struct conv_case *c, const struct numbers
   struct conv *conv;
   struct conv_input input = input_of(c, n);
   struct conv_output output = {r.y, c->residual ? n->residual : NULL, 1, r.sums, r.squares};
-  ck_assert_int_eq(conv_new_simd(&c->shape, n->weight, n->bias, exec->simd, &conv, NULL), VQCT_OK);
+  const struct conv_use use = {.simd = exec->simd, .upsample = c->upsample};
+  ck_assert_int_eq(conv_new(&c->shape, n->weight, n->bias, &use, &conv, NULL), VQCT_OK);
   ck_assert_int_eq(conv_forward(conv, &input, &output, exec), VQCT_OK);
   conv_free(conv);
   ck_assert_int_eq(
@@ -215,6 +219,16 @@ static void assert_same(const float *a, const float *b, size_t count) {
   ck_assert_int_eq(memcmp(a, b, count * sizeof *a), 0);
 }
 
+static void assert_same_results(const struct conv_case *c, const struct numbers *n,
+                                const struct result *a, const struct result *b) {
+  assert_same(a->y, b->y, n->output);
+  assert_same(a->dx, b->dx, n->input);
+  assert_same(a->dweight, b->dweight, n->weights);
+  assert_same(a->dbias, b->dbias, (size_t)c->shape.out_channels);
+  ck_assert_int_eq(memcmp(a->sums, b->sums, sizeof a->sums), 0);
+  ck_assert_int_eq(memcmp(a->squares, b->squares, sizeof a->squares), 0);
+}
+
 START_TEST(test_same_for_all_threads) {
   const struct conv_case *c = &cases[_i];
   struct numbers n = make_numbers(c);
@@ -228,12 +242,32 @@ START_TEST(test_same_for_all_threads) {
       first = r;
       continue;
     }
-    assert_same(r.y, first.y, n.output);
-    assert_same(r.dx, first.dx, n.input);
-    assert_same(r.dweight, first.dweight, n.weights);
-    assert_same(r.dbias, first.dbias, (size_t)c->shape.out_channels);
-    ck_assert_int_eq(memcmp(r.sums, first.sums, sizeof r.sums), 0);
-    ck_assert_int_eq(memcmp(r.squares, first.squares, sizeof r.squares), 0);
+    assert_same_results(c, &n, &r, &first);
+    free_result(&r);
+  }
+  free_result(&first);
+  free_numbers(&n);
+}
+END_TEST
+
+/* Tokens are the same on every processor with fused multiply-add. */
+START_TEST(test_same_for_all_fused) {
+  const struct conv_case *c = &cases[_i];
+  struct numbers n = make_numbers(c);
+  struct result first = {0};
+  for (enum cpu_isa isa = CPU_AVX2; isa < CPU_ISA_COUNT; isa++) {
+    const struct simd *simd = simd_for_test((int)isa);
+    if (!simd)
+      break;
+    struct place place;
+    place_open(&place, 2, simd);
+    struct result r = run_kernels(c, &n, &place.exec);
+    place_close(&place);
+    if (isa == CPU_AVX2) {
+      first = r;
+      continue;
+    }
+    assert_same_results(c, &n, &r, &first);
     free_result(&r);
   }
   free_result(&first);
@@ -248,7 +282,8 @@ START_TEST(test_same_for_all_batches) {
   place_open(&place, 2, simd_best(NULL));
   struct result whole = run_kernels(c, &n, &place.exec);
   struct conv *conv;
-  ck_assert_int_eq(conv_new(&c->shape, n.weight, n.bias, &conv, NULL), VQCT_OK);
+  const struct conv_use use = {.upsample = c->upsample};
+  ck_assert_int_eq(conv_new(&c->shape, n.weight, n.bias, &use, &conv, NULL), VQCT_OK);
   size_t each = n.output / (size_t)c->images, in = n.input / (size_t)c->images;
   float *y = unset_floats(each), *dx = unset_floats(in);
   for (int image = 0; image < c->images; image++) {
@@ -287,7 +322,7 @@ START_TEST(test_in_place_and_update) {
   struct result r = run_kernels(&c, &n, &place.exec);
   float *other = normal_floats(n.weights, 20);
   struct conv *conv;
-  ck_assert_int_eq(conv_new(&c.shape, other, n.bias, &conv, NULL), VQCT_OK);
+  ck_assert_int_eq(conv_new(&c.shape, other, n.bias, NULL, &conv, NULL), VQCT_OK);
   conv_update(conv, n.weight, n.bias, NULL);
   struct conv_input input = input_of(&c, &n);
   struct conv_output output = {.y = n.residual, .residual = n.residual};
@@ -313,7 +348,7 @@ START_TEST(test_refused) {
   struct conv *conv = (struct conv *)&refused;
   struct vqct_error error;
   float none = 0;
-  enum vqct_status status = conv_new(&refused[_i], &none, NULL, &conv, &error);
+  enum vqct_status status = conv_new(&refused[_i], &none, NULL, NULL, &conv, &error);
   ck_assert(status == VQCT_INVALID || status == VQCT_MEMORY);
   ck_assert_int_eq(error.status, status);
   ck_assert_ptr_null(conv);
@@ -325,7 +360,7 @@ START_TEST(test_too_little_scratch) {
   const struct conv_case *c = &cases[_i];
   struct numbers n = make_numbers(c);
   struct conv *conv;
-  ck_assert_int_eq(conv_new(&c->shape, n.weight, n.bias, &conv, NULL), VQCT_OK);
+  ck_assert_int_eq(conv_new(&c->shape, n.weight, n.bias, NULL, &conv, NULL), VQCT_OK);
   float *y = unset_floats(n.output), *dx = unset_floats(n.input);
   float *dweight = calloc(n.weights, sizeof *dweight);
   double sums[16], squares[16];
@@ -383,6 +418,7 @@ int main(void) {
   tcase_set_timeout(group, 60);
   tcase_add_loop_test(group, test_values, 0, CASES * CPU_ISA_COUNT);
   tcase_add_loop_test(group, test_same_for_all_threads, 0, CASES);
+  tcase_add_loop_test(group, test_same_for_all_fused, 0, CASES);
   tcase_add_loop_test(group, test_same_for_all_batches, 0, CASES);
   tcase_add_test(group, test_in_place_and_update);
   tcase_add_loop_test(group, test_refused, 0, sizeof refused / sizeof *refused);

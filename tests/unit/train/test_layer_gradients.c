@@ -40,7 +40,7 @@ static double conv_value(struct subject *subject) {
   size_t count = conv_case_outputs(c);
   struct conv *conv;
   ck_assert_int_eq(
-      conv_new(&c->shape, subject->block[1].values, subject->block[2].values, &conv, NULL),
+      conv_new(&c->shape, subject->block[1].values, subject->block[2].values, NULL, &conv, NULL),
       VQCT_OK);
   struct conv_input input = conv_case_input(subject);
   struct conv_output output = {.y = take(subject, count)};
@@ -217,7 +217,7 @@ static enum vqct_status get_values(void *context, int index, const float **value
 
 static double run_chain(struct subject *subject, struct block_tape *tape) {
   struct network_state *s = subject->state;
-  const struct parameter_source source = {.get = get_values, .context = s};
+  const struct parameter_source source = {.get = get_values, .context = s, .precise = true};
   const struct activation x = {.data = subject->block[0].values,
                                .images = IMAGES,
                                .height = s->side,
@@ -263,7 +263,7 @@ START_TEST(networks) {
   s.values = malloc(s.list.total * sizeof *s.values);
   s.gradients = calloc(s.list.total, sizeof *s.gradients);
   parameters_initialize(&s.list, 3, s.values);
-  const struct parameter_source source = {.get = get_values, .context = &s};
+  const struct parameter_source source = {.get = get_values, .context = &s, .precise = true};
   ck_assert_int_eq(network_new(&config, &s.list, &source, &s.network, NULL), VQCT_OK);
   s.chain = encoder ? &s.network->encoder : &s.network->decoder;
   s.channels = encoder ? config.image_channels : model_config_code_channels(&config);

@@ -398,8 +398,9 @@ START_TEST(lpips) {
   unlink(path);
   add_block(&subject, "y", SEEN_COUNT);
   s.x = normal_floats(SEEN_COUNT, 3);
-  /* Relu and maxima all the way: below this step rounding grows, above it kinks do. */
-  check_subject(&subject, 2e-4, 3e-2);
+  /* Relu and maxima all the way: below this step rounding grows, above it kinks do, and what is
+   * left along a random direction is 1e-2 to 3e-2. */
+  check_subject(&subject, 2e-4, 5e-2);
   /* 10% more of any term shows as 2.5e-2 or more; rounding and kinks, as 3e-3. */
   check_steepest(&subject, &subject.block[0], 5e-5, 8e-3);
   perceptual_free(s.network);
