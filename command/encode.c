@@ -80,7 +80,8 @@ static const struct option_table table = {
     .command = "encode",
     .operands = "MODEL INPUT...",
     .summary =
-        "Turns pictures into tokens. An INPUT is a picture, a directory or a tar shard. A bad "
+        "Turns pictures into tokens. An INPUT is a picture, a directory, a tar shard or -, for a "
+        "shard or a list of such paths on standard input. A bad "
         "or missing one is reported and left out; an interrupted run goes on where it stopped.",
     .options = options,
     .count = sizeof options / sizeof *options,

@@ -10,8 +10,11 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "byte_stream.h"
 #include "error.h"
 #include "libarchive.h"
+
+#define INPUT "-" /* the path of standard input */
 
 static bool ends_with_one_of(const char *name, const char *const *endings) {
   size_t length = strlen(name);
@@ -175,29 +178,42 @@ static enum vqct_status add_members(struct search *search, const char *path,
   return status;
 }
 
-static enum vqct_status open_archive(struct search *search, const char *path, struct shard **shard,
-                                     struct vqct_error *fault) {
+static enum vqct_status load_library(struct search *search, struct vqct_error *fault) {
   enum vqct_status status;
   if (!search->loaded && (status = libarchive_load(&search->library, fault)) != VQCT_OK)
     return status;
   search->loaded = true;
-  return shard_open(path, &search->library, search->stop, shard, fault);
+  return VQCT_OK;
 }
 
-/* An archive that is damaged behind its first members has them listed, and is a fault besides. */
-static enum vqct_status add_archive(struct search *search, const char *path, bool given) {
-  struct shard *shard;
-  struct vqct_error fault;
-  enum vqct_status status = open_archive(search, path, &shard, &fault);
+/* Why an archive cannot be opened: a fault of its own, or one that ends the search. */
+static enum vqct_status add_archive_fault(struct search *search, const char *path, bool given,
+                                          const struct vqct_error *fault) {
+  enum vqct_status status = fault->status;
   if (status == VQCT_MEMORY || status == VQCT_INTERRUPTED || status == VQCT_WRITE)
-    return error_set(search->error, status, "%s", fault.message);
-  if (status != VQCT_OK)
-    return add_fault(search, path, given, &fault);
+    return error_set(search->error, status, "%s", fault->message);
+  return add_fault(search, path, given, fault);
+}
+
+/* An archive that is damaged behind its first members has them listed, and is a fault besides.
+ * Takes the archive. */
+static enum vqct_status list_archive(struct search *search, const char *path, struct shard *shard) {
+  struct vqct_error fault;
+  enum vqct_status status;
   if ((status = pictures_add_archive(search->list, shard, search->error)) ||
       (status = add_members(search, path, shard)) || !shard_damage(shard))
     return status;
   error_set(&fault, VQCT_DATA, "%s", shard_damage(shard));
   return add_fault(search, path, false, &fault);
+}
+
+static enum vqct_status add_archive(struct search *search, const char *path, bool given) {
+  struct shard *shard;
+  struct vqct_error fault;
+  if (load_library(search, &fault) != VQCT_OK ||
+      shard_open(path, &search->library, search->stop, &shard, &fault) != VQCT_OK)
+    return add_archive_fault(search, path, given, &fault);
+  return list_archive(search, path, shard);
 }
 
 /* ---- the search ------------------------------------------------------------------------------ */
@@ -226,9 +242,7 @@ static enum vqct_status visit(struct search *search, char *path, const struct fo
   if (!path)
     return error_set(search->error, VQCT_MEMORY, "no memory to list pictures");
   enum vqct_status status = VQCT_OK;
-  if (given && strcmp(path, SHARD_INPUT) == 0)
-    status = add_archive(search, path, given);
-  else if (stat(path, &facts) != 0)
+  if (stat(path, &facts) != 0)
     status = visit_nothing(search, path, given, errno);
   else if (S_ISDIR(facts.st_mode))
     return push_folder(search, path, parent, &facts);
@@ -277,11 +291,48 @@ static enum vqct_status search_folder(struct search *search, const struct folder
   return status;
 }
 
+/* Paths in lines, which are taken as if they were given. */
+static enum vqct_status visit_lines(struct search *search, const struct mapped_file *text) {
+  struct byte_stream *stream;
+  struct text_line line;
+  enum vqct_status status = byte_stream_open_memory("standard input", text->data, text->size,
+                                                    SHARD_NAME_MAX, &stream, search->error);
+  if (status != VQCT_OK)
+    return status;
+  while ((status = byte_stream_line(stream, &line, search->error)) == VQCT_OK && line.text) {
+    if (line.cut || strlen(line.text) != line.length)
+      status = error_set(search->error, VQCT_DATA,
+                         "standard input: line %llu is no path, and the whole is no archive",
+                         (unsigned long long)line.number);
+    else if (line.length)
+      status = visit(search, strdup(line.text), NULL);
+    if (status != VQCT_OK)
+      break;
+  }
+  byte_stream_close(stream);
+  return status;
+}
+
+static enum vqct_status visit_input(struct search *search) {
+  struct shard *shard;
+  struct mapped_file text;
+  struct vqct_error fault;
+  if (load_library(search, &fault) != VQCT_OK ||
+      shard_open_input(&search->library, search->stop, &shard, &text, &fault) != VQCT_OK)
+    return add_archive_fault(search, INPUT, true, &fault);
+  if (shard)
+    return list_archive(search, INPUT, shard);
+  enum vqct_status status = visit_lines(search, &text);
+  mapped_file_close(&text);
+  return status;
+}
+
 /* Visits the paths, and then every directory on the stack until it is empty. */
 static enum vqct_status search_all(struct search *search, const char *const *paths, size_t count) {
   enum vqct_status status;
   for (size_t i = 0; i < count; i++)
-    if ((status = visit(search, strdup(paths[i]), NULL)) != VQCT_OK)
+    if ((status = strcmp(paths[i], INPUT) ? visit(search, strdup(paths[i]), NULL)
+                                          : visit_input(search)) != VQCT_OK)
       return status;
   while (search->count) {
     struct folder folder = search->folder[--search->count];

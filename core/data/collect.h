@@ -1,7 +1,8 @@
 /* From paths to the list of their pictures.
  *
  * A path may be a directory (searched to COLLECT_DEPTH_MAX levels, through links that do not lead
- * in circles), a picture, a tar archive (shard.h), or "-" for an archive from standard input.
+ * in circles), a picture, a tar archive (shard.h), or "-" for standard input, which is
+ * an archive or a list of such paths, one a line.
  * Pictures are told by their endings; AppleDouble files ("._a.jpg"), which look like pictures, are
  * not. What cannot be read on the way is a fault, told beside the list, and the rest is listed.
  */

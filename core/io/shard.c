@@ -337,12 +337,9 @@ static enum vqct_status unpack_plain(const struct unpack_source *source,
 static enum vqct_status open_plain(const char *path, const struct libarchive *library,
                                    const struct shard_stop *stop, struct plain *plain,
                                    struct vqct_error *error) {
-  const struct unpack_source input = {.name = "standard input"};
   const struct unpack_source source = {.name = path, .mapped = &plain->file};
   bool compressed;
   *plain = (struct plain){.damage.status = VQCT_OK};
-  if (strcmp(path, SHARD_INPUT) == 0)
-    return unpack_plain(&input, library, stop, plain, error);
   enum vqct_status status = mapped_file_open(path, &plain->file, error);
   if (status != VQCT_OK)
     return status;
@@ -358,25 +355,53 @@ static enum vqct_status open_plain(const char *path, const struct libarchive *li
   return status;
 }
 
+/* Takes the bytes. */
+static enum vqct_status parse_plain(const char *name, struct plain *plain,
+                                    const struct libarchive *library, struct shard **shard,
+                                    struct vqct_error *error) {
+  enum vqct_status status =
+      shard_parse(name, plain->file.data, plain->file.size, library, shard, error);
+  if (status != VQCT_OK) {
+    mapped_file_close(&plain->file);
+    return plain->damage.status == VQCT_OK
+               ? status
+               : error_set(error, VQCT_DATA, "%s", plain->damage.message);
+  }
+  (*shard)->mapped = plain->file;
+  (*shard)->stamp = plain->stamp;
+  if (plain->damage.status != VQCT_OK)
+    (*shard)->damage = plain->damage;
+  return VQCT_OK;
+}
+
 enum vqct_status shard_open(const char *path, const struct libarchive *library,
                             const struct shard_stop *stop, struct shard **shard,
                             struct vqct_error *error) {
-  const char *name = strcmp(path, SHARD_INPUT) ? path : "standard input";
   struct plain plain;
   *shard = NULL;
   enum vqct_status status = open_plain(path, library, stop, &plain, error);
+  return status == VQCT_OK ? parse_plain(path, &plain, library, shard, error) : status;
+}
+
+/* Every header of an archive has zeros behind its name and numbers. */
+static bool is_text(const struct mapped_file *file) {
+  enum { HEADER = 512 };
+  return file->size && !memchr(file->data, 0, file->size < HEADER ? file->size : HEADER);
+}
+
+enum vqct_status shard_open_input(const struct libarchive *library, const struct shard_stop *stop,
+                                  struct shard **shard, struct mapped_file *text,
+                                  struct vqct_error *error) {
+  const struct unpack_source source = {.name = "standard input"};
+  struct plain plain = {.damage.status = VQCT_OK};
+  *shard = NULL;
+  *text = (struct mapped_file){0};
+  enum vqct_status status = unpack_plain(&source, library, stop, &plain, error);
   if (status != VQCT_OK)
     return status;
-  status = shard_parse(name, plain.file.data, plain.file.size, library, shard, error);
-  if (status != VQCT_OK) {
-    mapped_file_close(&plain.file);
-    return plain.damage.status == VQCT_OK ? status
-                                          : error_set(error, VQCT_DATA, "%s", plain.damage.message);
-  }
-  (*shard)->mapped = plain.file;
-  (*shard)->stamp = plain.stamp;
-  if (plain.damage.status != VQCT_OK)
-    (*shard)->damage = plain.damage;
+  if (plain.damage.status != VQCT_OK || !is_text(&plain.file))
+    return parse_plain(source.name, &plain, library, shard, error);
+  *text = plain.file;
   return VQCT_OK;
 }
 

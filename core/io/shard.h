@@ -15,9 +15,9 @@
 #include <stdint.h>
 
 #include "libarchive.h"
+#include "mapped_file.h"
 
 #define SHARD_NAME_MAX 4096 /* bytes of a member's name, as for a path */
-#define SHARD_INPUT    "-"  /* the path of standard input */
 
 struct shard;
 
@@ -45,6 +45,13 @@ struct shard_bytes {
 enum vqct_status shard_open(const char *path, const struct libarchive *library,
                             const struct shard_stop *stop, struct shard **shard,
                             struct vqct_error *error);
+
+/** The same for standard input, which may be a text instead: what has no zero byte in the 512 bytes
+ * that an archive begins with. *shard is then NULL and the text the caller's to close. Errors:
+ * those of shard_open; both are then empty. */
+enum vqct_status shard_open_input(const struct libarchive *library, const struct shard_stop *stop,
+                                  struct shard **shard, struct mapped_file *text,
+                                  struct vqct_error *error);
 
 /** The same for a plain archive in memory, which stays the caller's; name stands in messages. */
 enum vqct_status shard_parse(const char *name, const void *data, size_t size,
