@@ -75,7 +75,7 @@ LIB_OBJECTS    := $(LIB_SOURCES:%.c=$(B)/%.o) $(SIMD_OBJECTS)
 COMMAND_OBJECTS := $(COMMAND_SOURCES:%.c=$(B)/%.o)
 UNIT_TESTS     := $(UNIT_SOURCES:%.c=$(B)/%)
 
-.PHONY: all help serve docs test check-test fuzz run-fuzzers bench bench-kernels bench-peers bench-serve asan ubsan tsan lint lint-deploy format install deps deps-test clean
+.PHONY: all help serve docs test check-test fuzz run-fuzzers bench bench-before bench-kernels bench-peers bench-serve asan ubsan tsan lint lint-deploy format install deps deps-test clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -158,6 +158,15 @@ $(B)/tests/%: $(B)/tests/%.o $(COMMAND_OBJECTS) $(B)/libvqct.a
 	$(Q)$(CC) $(SANITIZE) $(if $(filter %_memory,$@),$(WRAP_MEMORY)) \
 	  $(if $(filter %_work,$@),$(WRAP_WORK)) -o $@ $^ $(ALL_LIBS) \
 	  $(shell pkg-config --libs check)
+
+# Tokens without files, for a processor whose libraries are not at hand (tests/deploy/test_same_bits.py):
+# make CC=aarch64-linux-gnu-gcc CONFIG=arm64 PKG_FLAGS='-idirafter /usr/include' \
+#      CFLAGS='-ffunction-sections -fdata-sections' build/arm64/same_bits
+SAME_BITS := $(filter $(B)/core/base/% $(B)/core/kernels/% $(B)/core/network/%,$(LIB_OBJECTS))
+$(B)/same_bits: $(B)/tests/deploy/same_bits.o $(filter-out %/blas.o,$(SAME_BITS)) \
+                $(B)/core/model/quantizer.o $(B)/core/model/code_search.o
+	$(call say,LD)
+	$(Q)$(CC) -static -Wl,--gc-sections -o $@ $^ -lm -pthread
 
 serve: deps ## build, and run the service with the model that ships [LISTEN=ADDRESS:PORT]
 	@$(MAKE) --no-print-directory all
@@ -256,6 +265,11 @@ bench: all ## measure encoding and decoding with PRESET (vqct-f16)
 	$(B)/vqct init --preset $(PRESET) --seed 1 -o build/bench/$(PRESET).safetensors
 	$(B)/vqct bench build/bench/$(PRESET).safetensors
 
+REV ?= HEAD~1
+
+bench-before: all $(B)/tests/bench/peak ## measure beside a past revision, built beside this one [REV=HEAD~1]
+	$(PYTHON) tests/bench/before.py $(B) $(REV)
+
 bench-serve: all ## measure the service under load beside `vqct bench`
 	@config/install-packages $(TEST_DEBS)
 	VQCT_BUILD=$(B) $(PYTHON) tests/bench/serve.py --model $(MODEL)
@@ -272,8 +286,10 @@ bench-peers: ## measure beside ONNX Runtime and PyTorch
 # ---- packages ---------------------------------------------------------------------------------
 BUILD_DEBS := build-essential pkg-config libmicrohttpd-dev libgnutls28-dev libuv1-dev libjansson-dev \
               libpng-dev libjpeg-dev zlib1g-dev libssl-dev libarchive-dev libzip-dev libyaml-dev
+# The arm64 build's arithmetic is compared with that of an x86-64 machine.
+CROSS_DEBS := $(if $(filter x86_64,$(shell uname -m)),gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 TEST_DEBS  := check python3-torch python3-numpy python3-pil python3-jsonschema python3-yaml curl openssl \
-              libopenblas0-pthread prometheus haproxy groff-base graphviz openmpi-bin libopenmpi-dev systemd
+              libopenblas0-pthread prometheus haproxy groff-base graphviz openmpi-bin libopenmpi-dev systemd $(CROSS_DEBS)
 # Ubuntu's Chromium is a snap, which a build cannot install: there the browser's test says it is skipped.
 BROWSER_DEBS := $(if $(filter debian,$(shell . /etc/os-release && echo $$ID)),chromium chromium-driver python3-selenium)
 # Node.js from elsewhere brings npm along, and Debian's npm conflicts with it.
