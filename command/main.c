@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "cpu.h"
 #include "error.h"
 
 static const struct command *const commands[] = {
@@ -60,6 +61,10 @@ int main(int argc, char **argv) {
     printf("vqct %s\n", vqct_version());
     return finish("vqct", "", VQCT_OK, &error);
   }
+  enum cpu_isa limit;
+  enum vqct_status status = cpu_isa_limit(&limit, &error);
+  if (status != VQCT_OK)
+    return finish("vqct", "", status, &error);
   for (size_t i = 0; commands[i]; i++)
     if (!strcmp(commands[i]->name, argv[1]))
       return finish("vqct ", argv[1], commands[i]->run(argc - 2, argv + 2, &error), &error);

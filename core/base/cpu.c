@@ -6,8 +6,27 @@
 
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-enum cpu_isa cpu_best_isa(void) {
+#include "error.h"
+
+enum vqct_status cpu_isa_limit(enum cpu_isa *limit, struct vqct_error *error) {
+  const char *name = getenv("VQCT_MAX_ISA");
+  *limit = CPU_ISA_COUNT - 1;
+  if (!name || !*name)
+    return VQCT_OK;
+  for (int isa = 0; isa < CPU_ISA_COUNT; isa++)
+    if (!strcmp(name, cpu_isa_name((enum cpu_isa)isa))) {
+      *limit = (enum cpu_isa)isa;
+      return VQCT_OK;
+    }
+  return error_set(error, VQCT_INVALID, "VQCT_MAX_ISA is '%.80s', not baseline, avx2 or avx512",
+                   name);
+}
+
+/* The best set that this machine runs. */
+static enum cpu_isa machine_isa(void) {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
@@ -16,6 +35,12 @@ enum cpu_isa cpu_best_isa(void) {
     return CPU_AVX2;
 #endif
   return CPU_BASELINE;
+}
+
+enum cpu_isa cpu_best_isa(void) {
+  enum cpu_isa limit, best = machine_isa();
+  cpu_isa_limit(&limit, NULL);
+  return best < limit ? best : limit;
 }
 
 const char *cpu_isa_name(enum cpu_isa isa) {

@@ -2,6 +2,8 @@
 #ifndef BASE_CPU_H
 #define BASE_CPU_H
 
+#include "vqct/status.h"
+
 /* Instruction sets that a kernel may be compiled for, from least to most. */
 enum cpu_isa {
   CPU_BASELINE, /* SSE2 on x86-64, NEON on arm64 */
@@ -10,7 +12,11 @@ enum cpu_isa {
   CPU_ISA_COUNT
 };
 
-/** The best set that this machine runs. */
+/** The most that the environment's VQCT_MAX_ISA allows: all where it is not set or empty. Errors:
+ * INVALID (it names no set); all are then allowed. */
+enum vqct_status cpu_isa_limit(enum cpu_isa *limit, struct vqct_error *error);
+
+/** The best set that this machine runs and the environment allows. */
 enum cpu_isa cpu_best_isa(void);
 
 /** "baseline", "avx2" or "avx512". */

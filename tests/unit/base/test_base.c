@@ -213,6 +213,25 @@ START_TEST(cpu_counts_at_least_one) {
 }
 END_TEST
 
+START_TEST(environment_limits_instructions) {
+  enum cpu_isa limit;
+  struct vqct_error error;
+  ck_assert_int_eq(setenv("VQCT_MAX_ISA", "avx2", 1), 0);
+  ck_assert_int_eq(cpu_isa_limit(&limit, &error), VQCT_OK);
+  ck_assert_int_eq(limit, CPU_AVX2);
+  ck_assert_int_le(cpu_best_isa(), CPU_AVX2);
+  ck_assert_int_eq(setenv("VQCT_MAX_ISA", "baseline", 1), 0);
+  ck_assert_int_eq(cpu_best_isa(), CPU_BASELINE);
+  ck_assert_int_eq(setenv("VQCT_MAX_ISA", "", 1), 0);
+  ck_assert_int_eq(cpu_isa_limit(&limit, &error), VQCT_OK);
+  ck_assert_int_eq(limit, CPU_ISA_COUNT - 1);
+  ck_assert_int_eq(setenv("VQCT_MAX_ISA", "avx9", 1), 0);
+  ck_assert_int_eq(cpu_isa_limit(&limit, &error), VQCT_INVALID);
+  ck_assert_ptr_nonnull(strstr(error.message, "avx9"));
+  ck_assert_int_eq(unsetenv("VQCT_MAX_ISA"), 0);
+}
+END_TEST
+
 int main(void) {
   Suite *suite = suite_create("base");
   TCase *tests = tcase_create("all");
@@ -228,6 +247,7 @@ int main(void) {
   tcase_add_test(tests, pool_refuses_a_senseless_size);
   tcase_add_test(tests, sizes_report_overflow);
   tcase_add_test(tests, cpu_counts_at_least_one);
+  tcase_add_test(tests, environment_limits_instructions);
   suite_add_tcase(suite, tests);
   SRunner *runner = srunner_create(suite);
   srunner_run_all(runner, CK_ENV);
