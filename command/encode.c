@@ -242,7 +242,7 @@ static enum vqct_status start_reading(struct encoding *encoding, struct vqct_err
                                       .views = encoding->viewed ? &encoding->views : NULL,
                                       .threads =
                                           processors < DECODERS_MAX ? processors : DECODERS_MAX,
-                                      .ahead = 2 * encoding->batch};
+                                      .ahead = 1 + 2 * encoding->batch / view_count(encoding)};
   return pass_read(&encoding->pass, &which, error);
 }
 
