@@ -169,10 +169,9 @@ static enum vqct_status pack_layer(struct block_layer *layer, const struct conv_
   return VQCT_OK;
 }
 
-static enum vqct_status load_layer(struct block_layer *layer, bool upsample,
+static enum vqct_status load_layer(struct block_layer *layer, const struct conv_use *use,
                                    const struct parameter_source *source, struct pool *pool,
                                    struct vqct_error *error) {
-  const struct conv_use use = {.upsample = upsample, .precise = source->precise};
   const float *weight, *bias;
   enum vqct_status status = source->get(source->context, layer->weight, &weight, error);
   if (status != VQCT_OK)
@@ -180,7 +179,7 @@ static enum vqct_status load_layer(struct block_layer *layer, bool upsample,
   status = source->get(source->context, layer->bias, &bias, error);
   if (status != VQCT_OK)
     goto release_weight;
-  status = pack_layer(layer, &use, weight, bias, pool, error);
+  status = pack_layer(layer, use, weight, bias, pool, error);
   if (source->release)
     source->release(source->context, layer->bias);
 release_weight:
@@ -213,30 +212,45 @@ static enum vqct_status load_norm(struct norm *norm, const struct parameter_sour
   if (status != VQCT_OK)
     return status;
   status = load_vector(norm->bias, channels, &norm->beta, source, error);
+  const struct conv_use use = {.precise = source->precise};
   for (int i = 0; norm->spatial && i < SPATIAL_LAYERS && status == VQCT_OK; i++)
-    status = load_layer(&norm->layer[i], false, source, pool, error);
+    status = load_layer(&norm->layer[i], &use, source, pool, error);
   return status;
 }
 
-static enum vqct_status load_chain(const struct chain *chain, const struct parameter_source *source,
-                                   struct pool *pool, struct vqct_error *error) {
+/* Pixels of the picture along a side of one position, from which on a layer has few positions. */
+#define FEW_POSITIONS 8
+
+/* reduction: pixels of the picture along a side of one position, before and then after the chain.
+ */
+static enum vqct_status load_chain(const struct chain *chain, int *reduction,
+                                   const struct parameter_source *source, struct pool *pool,
+                                   struct vqct_error *error) {
   enum vqct_status status = VQCT_OK;
   for (int i = 0; i < chain->blocks; i++) {
     struct block *block = &chain->block[i];
+    const struct conv_use use = {.upsample = block->upsample,
+                                 .precise = source->precise,
+                                 .few = *reduction >= FEW_POSITIONS};
     for (int j = 0; j < block->norms && status == VQCT_OK; j++)
       status = load_norm(&block->norm[j], source, pool, error);
     for (int j = 0; j < block->layers && status == VQCT_OK; j++)
-      status = load_layer(&block->layer[j], block->upsample, source, pool, error);
+      status = load_layer(&block->layer[j], &use, source, pool, error);
+    if (block->kind == BLOCK_SPACE_TO_DEPTH || block->layer[0].shape.stride == 2)
+      *reduction *= 2;
+    else if (block->kind == BLOCK_DEPTH_TO_SPACE || block->upsample)
+      *reduction /= 2;
   }
   return status;
 }
 
 enum vqct_status network_load(struct network *network, const struct parameter_source *source,
                               struct pool *pool, struct vqct_error *error) {
-  enum vqct_status status = load_chain(&network->encoder, source, pool, error);
+  int reduction = 1;
+  enum vqct_status status = load_chain(&network->encoder, &reduction, source, pool, error);
   if (status != VQCT_OK)
     return status;
-  return load_chain(&network->decoder, source, pool, error);
+  return load_chain(&network->decoder, &reduction, source, pool, error);
 }
 
 enum vqct_status network_new(const struct model_config *config, const struct parameter_list *list,

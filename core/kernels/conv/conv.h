@@ -38,6 +38,7 @@ struct conv_use {
       *simd;     /* which conv_forward then uses whatever exec->simd says; NULL: the best */
   bool upsample; /* every input that it reads is upsampled */
   bool precise;  /* half the rounding error for up to a fourth more products */
+  bool few;      /* few positions: weights are not worth memory, since they are read few times */
 };
 
 /** Packs weight (O,I,K,K) and bias (O, or NULL for none), which may be freed afterwards. use: NULL

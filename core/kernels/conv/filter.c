@@ -5,8 +5,10 @@
 #include "size.h"
 
 #define CHANNELS_MIN 8 /* below, transforms cost more than they save */
-/* Transformed weights above this would take too much memory. */
-#define KEPT_MAX ((size_t)100 * 64 * 64)
+/* Transformed weights above this would take too much memory; and where they serve few positions,
+ * more time to read than to transform again. */
+#define KEPT_MAX     ((size_t)36 * 256 * 256)
+#define KEPT_MAX_FEW ((size_t)100 * 64 * 64)
 /* Tiles of 6 x 6: above, reading the weights again and again takes what fewer products save. */
 #define SIX_MAX ((size_t)64 * 32 * 64)
 
@@ -31,7 +33,8 @@ void filter_choose(struct filter *filter, const struct conv_use *use) {
   filter->upsampled = use->upsample && filter->stride == 1 && filter->top == 1 && filter->left == 1;
   enum winograd_kind kind = choose_algorithm(filter, use);
   filter->winograd = &filter->simd->winograd[kind];
-  filter->form = is_within(filter, kind, KEPT_MAX) ? FILTER_WINOGRAD : FILTER_WIDE;
+  filter->form =
+      is_within(filter, kind, use->few ? KEPT_MAX_FEW : KEPT_MAX) ? FILTER_WINOGRAD : FILTER_WIDE;
 }
 
 bool filter_sizes(const struct filter *filter, size_t *weights, size_t *bias) {
