@@ -177,9 +177,9 @@ PRIOR := models/prior-glove-100d.safetensors
 RUN   ?= runs/vqct-small
 STAGE_1 = --config config/train/small.json $(DATA:%=--data %) --prior $(PRIOR) --perceptual $(PERCEPTUAL) \
           $(if $(wildcard $(RUN)/last.safetensors),--resume)
-STAGE_2 = --resume --steps 10500 --cosine --crop 128 --crop-min 0.6 --crop-max 1 --batch 4 --average-decay 0.999 --dropout 0 \
-          --perceptual-weight 0.05 --discriminator-start 3000 --discriminator-weight 0.02 --discriminator-channels 32
-STAGE_3 = --resume --steps 12800 --learning-rate 1.3e-3 --perceptual-weight 0.03
+STAGE_2 = --resume --steps 7000 --cosine --crop 128 --crop-min 0.6 --crop-max 1 --batch 4 --average-decay 0.999 --dropout 0 \
+          --perceptual-weight 0.1
+STAGE_3 = --resume --steps 8200 --learning-rate 1.5e-3 --perceptual-weight 0.05
 
 # Trains stage $(1) unless the run has a line of its last step, $(2), already.
 define stage
@@ -192,8 +192,8 @@ endef
 model: all ## train the model that ships (hours): DATA="FOLDER..." PERCEPTUAL=lpips_squeeze.safetensors [RUN=FOLDER]
 	@test -n "$(DATA)" && test -n "$(PERCEPTUAL)" || { echo 'give DATA="FOLDER..." and PERCEPTUAL=FILE'; exit 2; }
 	$(call stage,1,3000)
-	$(call stage,2,10500)
-	$(call stage,3,12800)
+	$(call stage,2,7000)
+	$(call stage,3,8200)
 	cp $(RUN)/model.safetensors models/vqct-small.safetensors
 
 # An entry for each object of the command, the library and the unit tests, from what make would run.

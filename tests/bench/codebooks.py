@@ -25,7 +25,8 @@ KINDS = [
     ("VQCT without its graph (MLP)", "#1f77b4", ["--codes", "mlp"]),
     ("VQCT", "#2ca02c", ["--codes", "gcn"]),
 ]
-COMMON = ["--config", os.path.join(ROOT, "config/train/small.json"), "--validate-every", "0",
+COMMON = ["--config", os.path.join(ROOT, "config/train/small.json"), "--preset", "vqct-f8-small",
+          "--estimator", "straight", "--validate-every", "0",
           "--validation-pictures", "16"]
 BOOKS = ("adjective", "noun")
 WIDTH, HEIGHT = 300, 220
