@@ -60,8 +60,9 @@ const struct metric service_metrics[SERVICE_METRICS] = {
                                     "Perplexity of the tokens of a window.", NULL, 0},
     [METRIC_CODEBOOK_DEAD] = {"vqct_codebook_dead_codes", METRIC_GAUGE,
                               "Codes that were not picked in a window.", NULL, 0},
-    [METRIC_CODEBOOK_DRIFT] = {"vqct_codebook_drift_bits", METRIC_GAUGE,
-                               "Jensen-Shannon divergence of a window from training.", NULL, 0},
+    [METRIC_CODEBOOK_DRIFT] = {"vqct_codebook_drift", METRIC_GAUGE,
+                               "Jensen-Shannon divergence of a window from training, in bits.",
+                               NULL, 0},
     [METRIC_LOG_LOST] = {"vqct_log_lines_lost_total", METRIC_COUNTER,
                          "Log lines that were lost, as nobody read the log fast enough.", NULL, 0},
     [METRIC_RELOADS] =

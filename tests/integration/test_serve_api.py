@@ -526,15 +526,26 @@ class Routes(serving.ModelCase):
                            'vqct_codebook_tokens{codebook="noun",window="1m",model="tiny"} 0'):
                 self.assertIn(series + "\n", page)
             # No token is no usage: a window in which nothing came has no figure.
-            for name in ("usage_ratio", "perplexity", "dead_codes", "drift_bits"):
+            for name in ("usage_ratio", "perplexity", "dead_codes", "drift"):
                 self.assertNotIn("vqct_codebook_" + name, page)
             names = set(re.findall(r"^(process_\w+) ", page, re.M))
             self.assertEqual(names, {"process_cpu_seconds_total", "process_max_fds",
                                      "process_open_fds", "process_resident_memory_bytes",
                                      "process_start_time_seconds"})
-            found = subprocess.run(["promtool", "check", "metrics"], input=page, text=True,
-                                   capture_output=True)
-            self.assertEqual((found.returncode, found.stdout + found.stderr), (0, ""))
+            self.check_by_promtool(page)
+
+    def check_by_promtool(self, page):
+        found = subprocess.run(["promtool", "check", "metrics"], input=page, text=True,
+                               capture_output=True)
+        self.assertEqual((found.returncode, found.stdout + found.stderr), (0, ""))
+
+    def test_promtool_likes_a_page_with_everything(self):
+        """Of a model that knows its training, after a request: drift is there too."""
+        with serving.Server(os.path.join(serving.ROOT, "models/vqct-small.safetensors")) as server:
+            self.assertEqual(server.post("/v1/encode", serving.photo()).status, 200)
+            page = server.get("/metrics", admin=True).body.decode()
+            self.assertIn("vqct_codebook_drift{", page)
+            self.check_by_promtool(page)
 
     def test_cors_is_for_listed_origins(self):
         listed = {"Origin": "https://page.example"}
