@@ -357,7 +357,7 @@ static enum vqct_status choose_averages(struct renaming *r, struct vqct_error *e
   if (!source->averages)
     return VQCT_OK;
   r->part_averages = any_begins_with(r, "ema_encoder.");
-  r->averages = r->part_averages || any_begins_with(r, "model_ema.");
+  r->averages = r->part_averages || any_begins_with(r, "model_ema.encoder");
   if (!r->averages && !import_prefix_is_average(prefix))
     return error_set(error, VQCT_MODEL,
                      "%s: it has no averages, under %smodel_ema., ema_encoder. or ema.",
