@@ -6,7 +6,7 @@ import re
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
                       "deploy", "grafana", "dashboards")
-VARIABLES = {"$__rate_interval": "1m", "$__range": "10m", "$job": "vqct", "$model": "vqct-small", "$instance": ".*"}
+VARIABLES = {"$__rate_interval": "1m", "$__range": "10m", "$job": "vqct", "$model": "tiny", "$instance": ".*"}
 
 
 def load_all():
