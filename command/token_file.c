@@ -256,13 +256,7 @@ static enum vqct_status read_sidecar(struct token_file *file, struct byte_stream
 
 /* NAME and another suffix in place of the path's, from malloc. */
 static char *beside(const char *path, const char *suffix) {
-  size_t stem = (size_t)(strrchr(path, '.') - path), size = strlen(suffix) + 1;
-  char *name = malloc(stem + size);
-  if (name) {
-    memcpy(name, path, stem);
-    memcpy(name + stem, suffix, size);
-  }
-  return name;
+  return token_name_beside(path, (size_t)(strrchr(path, '.') - path), suffix);
 }
 
 /* Finds the pictures in `data` and `size` by the sidecar's lines. */

@@ -1,5 +1,6 @@
 #include "token_formats.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "error.h"
@@ -19,4 +20,14 @@ enum vqct_status token_format_of(const char *path, const struct token_format **f
     }
   }
   return error_set(error, VQCT_INVALID, "%s: a file of tokens ends in " TOKEN_SUFFIXES, path);
+}
+
+char *token_name_beside(const char *path, size_t stem, const char *suffix) {
+  size_t size = strlen(suffix) + 1;
+  char *name = malloc(stem + size);
+  if (!name)
+    return NULL;
+  memcpy(name, path, stem);
+  memcpy(name + stem, suffix, size);
+  return name;
 }

@@ -13,4 +13,8 @@
 enum vqct_status token_format_of(const char *path, const struct token_format **format,
                                  struct vqct_error *error);
 
+/** The first `stem` characters of a path and another suffix, from malloc: the name of a file beside
+ * it. NULL where memory fails. */
+char *token_name_beside(const char *path, size_t stem, const char *suffix);
+
 #endif

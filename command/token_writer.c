@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "error.h"
+#include "token_formats.h"
 #include "token_record.h"
 
 #define GRID_MAX UINT16_MAX /* tokens a side that a line of the sidecar may tell */
@@ -101,13 +102,7 @@ static enum vqct_status resume(struct token_writer *writer, const char *descript
 
 /* NAME.jsonl of NAME and a suffix, from malloc; NULL where memory fails. */
 static char *sidecar_path(const char *path, const char *suffix) {
-  size_t stem = strlen(path) - strlen(suffix);
-  char *name = malloc(stem + sizeof ".jsonl");
-  if (!name)
-    return NULL;
-  memcpy(name, path, stem);
-  memcpy(name + stem, ".jsonl", sizeof ".jsonl");
-  return name;
+  return token_name_beside(path, strlen(path) - strlen(suffix), ".jsonl");
 }
 
 static void writer_close(struct token_writer *writer, enum part_end end) {
