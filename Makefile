@@ -231,7 +231,7 @@ $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libvqct.a
 	$(CC) $(SANITIZE) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIB_LIBS)
 
 # The server's readers of text are in no archive.
-$(B)/fuzz/fuzz_http: $(addprefix $(B)/server/,http/accept.o http/base64.o http/multipart.o)
+$(B)/fuzz/fuzz_http: $(addprefix $(B)/server/,http/accept.o http/base64.o http/multipart.o http/priority.o)
 $(B)/fuzz/fuzz_intake: $(addprefix $(B)/server/,http/intake.o http/head.o)
 $(B)/fuzz/fuzz_intake: LIB_LIBS += $(shell pkg-config --libs gnutls)
 $(B)/fuzz/fuzz_infer: $(filter $(B)/server/%,$(COMMAND_OBJECTS))

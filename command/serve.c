@@ -109,7 +109,7 @@ static enum vqct_status start_service(struct server *server, const struct model_
   service->started = time(NULL);
   service->started_clock = uv_hrtime();
   service->stall_time = options->stall_timeout;
-  service->codec_threads = (size_t)options->codec_threads;
+  tasks_init(&service->tasks, &server->loop, (size_t)options->codec_threads);
   service->log = (struct log){.level = (enum log_level)options->log_level, .file = STDERR_FILENO};
   service->limits.images = (size_t)options->max_images;
   service->limits.pixels = (uint64_t)options->max_pixels;

@@ -183,7 +183,8 @@ static bool reserve_slot(struct request *request, struct exchange *exchange) {
   struct service *service = request->service;
   bool chunked = exchange->declared == UINT64_MAX;
   struct reservation more = {.images = 1, .bytes = chunked ? 0 : exchange->declared};
-  enum refusal refusal = admission_reserve(&service->admission, &request->reserved, more);
+  enum refusal refusal =
+      admission_reserve(&service->admission, request->urgency, &request->reserved, more);
   if (refusal == REFUSAL_NONE)
     return true;
   service_refuse(service, &exchange->reply, refusal);

@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "priority.h"
+
+_Static_assert(JOB_CLASSES == URGENCY_MAX + 1, "an urgency of HTTP is a class of jobs");
+
 /* The record whose member this is (the address of a member gives that of the whole). */
 #define OWNER_OF(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
@@ -13,11 +17,11 @@ struct picture *picture_of_job(struct job *job) {
   return OWNER_OF(job, struct picture, job);
 }
 
-struct request *request_of_task(uv_work_t *task) {
+struct request *request_of_task(struct task *task) {
   return OWNER_OF(task, struct request, task);
 }
 
-struct picture *picture_of_task(uv_work_t *task) {
+struct picture *picture_of_task(struct task *task) {
   return OWNER_OF(task, struct picture, task);
 }
 
@@ -33,6 +37,7 @@ struct request *request_new(struct service *service, struct exchange *exchange,
   request->engine = engine;
   request->exchange = exchange;
   request->kind = kind;
+  request->urgency = exchange_urgency(exchange);
   atomic_init(&request->cancelled, false);
   atomic_init(&request->refused, false);
   atomic_init(&request->refusal, REFUSAL_NONE);
@@ -82,7 +87,8 @@ void picture_fail(struct picture *picture, enum problem problem, const char *for
 }
 
 static bool request_reserve(struct request *request, struct reservation more) {
-  enum refusal refusal = admission_reserve(&request->service->admission, &request->reserved, more);
+  enum refusal refusal =
+      admission_reserve(&request->service->admission, request->urgency, &request->reserved, more);
   if (refusal == REFUSAL_NONE)
     return true;
   atomic_store(&request->refusal, (int)refusal);

@@ -62,7 +62,7 @@ struct job_times {
 /** One picture of a request. */
 struct picture {
   struct job job;   /* its owner is the request */
-  uv_work_t task;   /* prepares it, and later renders it */
+  struct task task; /* prepares it, and later renders it */
   char name[128];   /* file name, "" if none was given */
   const void *file; /* the picture's file, within the body or `owned` */
   size_t file_size;
@@ -111,8 +111,9 @@ struct request {
   size_t handed;  /* pictures that codec threads have or had in this stage; loop */
   size_t pending; /* tasks and jobs that will come back; loop */
   struct reservation reserved;
+  unsigned urgency; /* its class: that of its jobs and tasks */
   uint64_t deadline;
-  uv_work_t task;
+  struct task task;
   atomic_bool refused; /* the whole request failed: reply is its problem, */
   atomic_int refusal;  /* or for an enum refusal other than none the loop writes it */
   struct reply reply;
@@ -162,8 +163,8 @@ size_t picture_tokens(const struct request *request, const struct picture *pictu
 size_t picture_vector_numbers(const struct request *request, const struct picture *picture);
 
 /** What a task or a job is part of. */
-struct request *request_of_task(uv_work_t *task);
+struct request *request_of_task(struct task *task);
 struct picture *picture_of_job(struct job *job);
-struct picture *picture_of_task(uv_work_t *task);
+struct picture *picture_of_task(struct task *task);
 
 #endif

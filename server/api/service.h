@@ -13,6 +13,7 @@
 #include "models.h"
 #include "readings.h"
 #include "registry.h"
+#include "tasks.h"
 #include "vqct/image.h"
 #include "worker.h"
 
@@ -36,6 +37,7 @@ struct service {
   struct log log;
   struct models *models; /* for new requests */
   struct keys *keys;     /* NULL: none needed */
+  struct tasks tasks;    /* for the codec threads */
   struct queue *queue;
   struct workers *workers;
   struct admission admission; /* any thread */
@@ -43,8 +45,7 @@ struct service {
   const struct listener *api; /* the first port */
   struct history history;
   enum service_phase phase;
-  atomic_bool stop; /* what is being computed is to end; any thread */
-  size_t codec_threads;
+  atomic_bool stop;  /* what is being computed is to end; any thread */
   unsigned requests; /* that compute or wait for that */
   uint64_t images_total, tokens_total;
   time_t started;

@@ -23,7 +23,8 @@ bool request_grow(void *context, struct exchange *exchange, uint64_t bytes) {
   struct service *service = context;
   struct request *request = exchange->request;
   struct reservation more = {.bytes = bytes};
-  enum refusal refusal = admission_reserve(&service->admission, &request->reserved, more);
+  enum refusal refusal =
+      admission_reserve(&service->admission, request->urgency, &request->reserved, more);
   if (refusal != REFUSAL_NONE)
     service_refuse(service, &exchange->reply, refusal);
   return refusal == REFUSAL_NONE;
@@ -42,20 +43,26 @@ void request_begin(void *context, struct exchange *exchange) {
 /* ---- handing to codec threads -----------------------------------------------------------------
  */
 
+static void submit(struct request *request, task_run *run, task_done *done) {
+  request->pending++;
+  tasks_submit(&request->service->tasks, &request->task, request->urgency, run, done);
+}
+
 /* Hands pictures to codec threads, each with its task, as long as one of them is free of this
  * request; `done` calls it again. */
-static void hand_pictures(struct request *request, uv_work_cb task, uv_after_work_cb done) {
-  while (request->handed < request->count && request->pending < request->service->codec_threads) {
+static void hand_pictures(struct request *request, task_run *run, task_done *done) {
+  struct tasks *tasks = &request->service->tasks;
+  while (request->handed < request->count && request->pending < tasks->threads) {
     struct picture *picture = &request->pictures[request->handed++];
     request->pending++;
-    uv_queue_work(request->service->loop, &picture->task, task, done);
+    tasks_submit(tasks, &picture->task, request->urgency, run, done);
   }
 }
 
 /* ---- preparing --------------------------------------------------------------------------------
  */
 
-static void prepare_one(uv_work_t *task) {
+static void prepare_one(struct task *task) {
   struct picture *picture = picture_of_task(task);
   struct request *request = picture->job.owner;
   if (!picture->failed && !atomic_load(&request->refused) && !atomic_load(&request->cancelled))
@@ -63,7 +70,7 @@ static void prepare_one(uv_work_t *task) {
 }
 
 /* Reads the body, and prepares the first picture, which often is the only one. */
-static void prepare(uv_work_t *task) {
+static void prepare(struct task *task) {
   struct request *request = request_of_task(task);
   if (atomic_load(&request->cancelled))
     return;
@@ -81,7 +88,7 @@ static void prepare(uv_work_t *task) {
     prepare_one(&request->pictures[0].task);
 }
 
-static void picture_prepared(uv_work_t *task, int status);
+static void picture_prepared(struct task *task);
 
 /* The body is not needed any more: what was read from it has its own memory. */
 static void return_body(struct request *request) {
@@ -115,16 +122,14 @@ static void prepare_more(struct request *request) {
   compute_begin(request);
 }
 
-static void picture_prepared(uv_work_t *task, int status) {
+static void picture_prepared(struct task *task) {
   struct request *request = picture_of_task(task)->job.owner;
-  (void)status;
   request->pending--;
   prepare_more(request);
 }
 
-static void prepared(uv_work_t *task, int status) {
+static void prepared(struct task *task) {
   struct request *request = request_of_task(task);
-  (void)status;
   request->pending--;
   request->handed = request->ready ? request->count : 1;
   prepare_more(request);
@@ -132,8 +137,7 @@ static void prepared(uv_work_t *task, int status) {
 
 static void prepare_begin(struct request *request) {
   request->stage = REQUEST_PREPARING;
-  request->pending = 1;
-  uv_queue_work(request->service->loop, &request->task, prepare, prepared);
+  submit(request, prepare, prepared);
 }
 
 /* ---- computing --------------------------------------------------------------------------------
@@ -145,6 +149,7 @@ static void push_picture(struct request *request, struct picture *picture,
   struct job *job = &picture->job;
   uint64_t flops = operation == JOB_ENCODE ? info->encode_flops : info->decode_flops;
   job->operation = operation;
+  job->urgency = request->urgency;
   job->engine = request->engine;
   job->pixels = operation == JOB_DECODE && request->kind == REQUEST_RECONSTRUCT
                     ? picture->result.pixels
@@ -178,9 +183,10 @@ static void compute_begin(struct request *request) {
 static void count_job(struct request *request, struct picture *picture) {
   struct registry *registry = request->service->registry;
   const struct job *job = &picture->job;
-  char labels[128];
+  char labels[128], waited[160];
   snprintf(labels, sizeof labels, "operation=\"%s\",model=\"%s\"",
            job->operation == JOB_ENCODE ? "encode" : "decode", request->engine->name);
+  snprintf(waited, sizeof waited, "%s,urgency=\"%u\"", labels, request->urgency);
   double queue = (double)(job->ready - job->queued) * 1e-9;
   double batch = (double)(job->taken - job->ready) * 1e-9;
   double compute = (double)(job->finished - job->taken) * 1e-9;
@@ -188,7 +194,7 @@ static void count_job(struct request *request, struct picture *picture) {
   picture->times.batch += batch;
   picture->times.compute += compute;
   request->times = picture->times;
-  registry_observe(registry, METRIC_QUEUE_SECONDS, labels, queue);
+  registry_observe(registry, METRIC_QUEUE_SECONDS, waited, queue);
   registry_observe(registry, METRIC_BATCH_WAIT_SECONDS, labels, batch);
   registry_observe(registry, METRIC_COMPUTE_SECONDS, labels, compute);
   registry_observe(registry, METRIC_BATCH_IMAGES, labels, job->batch);
@@ -244,7 +250,7 @@ void request_job_done(void *context, struct job *job) {
 /* ---- rendering --------------------------------------------------------------------------------
  */
 
-static void render_one(uv_work_t *task) {
+static void render_one(struct task *task) {
   struct picture *picture = picture_of_task(task);
   struct request *request = picture->job.owner;
   if (!atomic_load(&request->cancelled))
@@ -252,7 +258,7 @@ static void render_one(uv_work_t *task) {
 }
 
 /* Writes the answer, and the part of its picture where it has but one. */
-static void render(uv_work_t *task) {
+static void render(struct task *task) {
   struct request *request = request_of_task(task);
   if (!atomic_load(&request->cancelled)) {
     if (request->output == FORM_JSON && request->count == 1)
@@ -269,14 +275,13 @@ static void render(uv_work_t *task) {
   request->rendered = uv_hrtime();
 }
 
-static void rendered(uv_work_t *task, int status) {
+static void rendered(struct task *task) {
   struct request *request = request_of_task(task);
-  (void)status;
   request->pending--;
   answer(request);
 }
 
-static void picture_rendered(uv_work_t *task, int status);
+static void picture_rendered(struct task *task);
 
 /* Goes on after a task that has come back: with the next part of a JSON answer of many pictures, or
  * with the whole. */
@@ -289,13 +294,11 @@ static void render_more(struct request *request) {
     request_free(request);
     return;
   }
-  request->pending++;
-  uv_queue_work(request->service->loop, &request->task, render, rendered);
+  submit(request, render, rendered);
 }
 
-static void picture_rendered(uv_work_t *task, int status) {
+static void picture_rendered(struct task *task) {
   struct request *request = picture_of_task(task)->job.owner;
-  (void)status;
   request->pending--;
   render_more(request);
 }

@@ -5,16 +5,43 @@
 
 #include <poll.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #include <gnutls/gnutls.h>
 #include <microhttpd.h>
+
+#include "priority.h"
 
 #define PROBE_PERIOD ((uint64_t)1000000000) /* nanoseconds */
 #define LINGER_TIME  10.0 /* seconds to read and drop what a refused client still sends */
 
 const char *exchange_header(const struct exchange *exchange, const char *name) {
   return MHD_lookup_connection_value(exchange->mhd, MHD_HEADER_KIND, name);
+}
+
+struct header_lines {
+  const char *name;
+  struct text joined;
+};
+
+static enum MHD_Result join_line(void *context, enum MHD_ValueKind kind, const char *name,
+                                 const char *value) {
+  struct header_lines *lines = context;
+  (void)kind;
+  if (!strcasecmp(name, lines->name) && value)
+    text_print(&lines->joined, "%s%s", lines->joined.size ? ", " : "", value);
+  return MHD_YES;
+}
+
+/* A field may be cut into several lines, which are one list (RFC 9110, section 5.3). */
+unsigned exchange_urgency(const struct exchange *exchange) {
+  struct header_lines lines = {.name = "Priority"};
+  MHD_get_connection_values(exchange->mhd, MHD_HEADER_KIND, join_line, &lines);
+  bool given = lines.joined.size && !lines.joined.failed;
+  unsigned urgency = given ? priority_urgency(lines.joined.data) : URGENCY_DEFAULT;
+  text_free(&lines.joined);
+  return urgency;
 }
 
 const char *exchange_query(const struct exchange *exchange, const char *name) {

@@ -74,6 +74,9 @@ struct exchange {
 /** A request header by name (any case), NULL if there is none. */
 const char *exchange_header(const struct exchange *exchange, const char *name);
 
+/** How urgent the client says that its request is, by Priority (priority.h). */
+unsigned exchange_urgency(const struct exchange *exchange);
+
 /** A query parameter, percent-decoded; "" where it has no value, NULL if there is none. */
 const char *exchange_query(const struct exchange *exchange, const char *name);
 

@@ -146,9 +146,8 @@ static void reply_options(struct exchange *exchange, const struct route_match *m
     return;
   reply_header(reply, "Access-Control-Allow-Methods", "%s", match->allow);
   reply_header(reply, "Access-Control-Allow-Headers",
-               "Accept, Authorization, Content-Type, Inference-Header-Content-Length, X-API-Key, "
-               "X-Request-Id, "
-               "X-Request-Timeout-Ms, traceparent");
+               "Accept, Authorization, Content-Type, Inference-Header-Content-Length, Priority, "
+               "X-API-Key, X-Request-Id, X-Request-Timeout-Ms, traceparent");
   reply_header(reply, "Access-Control-Max-Age", "600");
 }
 

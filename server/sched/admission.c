@@ -13,26 +13,46 @@ void admission_init(struct admission *admission, const struct reservation *limit
   pthread_mutex_init(&admission->lock, NULL);
 }
 
-static enum refusal check(const struct admission *admission, const struct reservation *reserved,
-                          const struct reservation *more) {
-  const struct reservation *held = &admission->held, *limit = &admission->limit;
+/* A bound without so many eighths of it; at least 1, and without overflow. */
+static uint64_t lower(uint64_t bound, uint64_t eighths) {
+  uint64_t less = bound / 8 * eighths + bound % 8 * eighths / 8;
+  return bound - less ? bound - less : 1;
+}
+
+struct reservation admission_limit(const struct admission *admission, unsigned urgency) {
+  uint64_t eighths = urgency > ADMISSION_FULL ? urgency - ADMISSION_FULL : 0;
+  const struct reservation *limit = &admission->limit;
+  return (struct reservation){.images = (size_t)lower(limit->images, eighths),
+                              .bytes = lower(limit->bytes, eighths),
+                              .pixels = lower(limit->pixels, eighths)};
+}
+
+/* Whether more would pass a bound, which what is held may be beyond already. */
+static bool passes(uint64_t held, uint64_t more, uint64_t limit) {
+  return more && (more > limit || held > limit - more);
+}
+
+static enum refusal check(const struct admission *admission, unsigned urgency,
+                          const struct reservation *reserved, const struct reservation *more) {
+  const struct reservation *held = &admission->held;
+  const struct reservation limit = admission_limit(admission, urgency);
   bool alone = held->images == reserved->images && held->bytes == reserved->bytes &&
                held->pixels == reserved->pixels;
   if (alone)
     return REFUSAL_NONE;
-  if (more->images > limit->images || held->images > limit->images - more->images)
+  if (passes(held->images, more->images, limit.images))
     return REFUSAL_IMAGES;
-  if (more->bytes > limit->bytes || held->bytes > limit->bytes - more->bytes)
+  if (passes(held->bytes, more->bytes, limit.bytes))
     return REFUSAL_BYTES;
-  if (more->pixels > limit->pixels || held->pixels > limit->pixels - more->pixels)
+  if (passes(held->pixels, more->pixels, limit.pixels))
     return REFUSAL_PIXELS;
   return REFUSAL_NONE;
 }
 
-enum refusal admission_reserve(struct admission *admission, struct reservation *reserved,
-                               struct reservation more) {
+enum refusal admission_reserve(struct admission *admission, unsigned urgency,
+                               struct reservation *reserved, struct reservation more) {
   pthread_mutex_lock(&admission->lock);
-  enum refusal refusal = check(admission, reserved, &more);
+  enum refusal refusal = check(admission, urgency, reserved, &more);
   if (refusal == REFUSAL_NONE) {
     admission->held.images += more.images;
     admission->held.bytes += more.bytes;

@@ -55,7 +55,7 @@ struct engine {
   uint64_t *training;      /* how often training picked each code */
   struct text vectors;     /* loop thread: all codes as a file of npy, once somebody asked */
   time_t opened;
-  struct share share; /* of the queue */
+  struct share shares[JOB_CLASSES]; /* of the queue */
 };
 
 /** Whether this can be a model's name: a letter or digit, then letters, digits, '.', '_' or '-', at

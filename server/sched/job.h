@@ -12,6 +12,7 @@
 struct job {
   struct job *next, *previous; /* in the queue or the completion list */
   enum job_operation operation;
+  unsigned urgency; /* its class, less than JOB_CLASSES */
   struct engine *engine;
   uint32_t height, width;           /* pixels */
   uint32_t grid_height, grid_width; /* tokens */

@@ -1,7 +1,7 @@
-/* Fair shares without timers: each model, and each operation of it, counts the cost of what workers
- * took, and the one that has had least is served. One that wakes starts level with those that wait,
- * so that a rest saves nothing up. A batch is the oldest job and whatever fits it, further back
- * too.
+/* Fair shares without timers: within a class each model, and each operation of it, counts the cost
+ * of what workers took, and the one that has had least is served. One that wakes starts level with
+ * those that wait, so that a rest saves nothing up. A batch is the oldest job and whatever fits it,
+ * further back too.
  */
 #include "queue.h"
 
@@ -14,13 +14,19 @@
 
 #include "error.h"
 
+/* The jobs of one class. */
+struct band {
+  struct share *first, *last; /* of the models that have jobs of it waiting */
+  double level;               /* the most that a share of it was served */
+  size_t images;
+};
+
 struct queue {
   struct batch_limits limits;
   unsigned workers;
   pthread_mutex_t lock; /* guards all below */
   pthread_cond_t arrival;
-  struct share *shares, *last_share; /* of the models that have jobs waiting */
-  double level;                      /* the most that a share of it was served */
+  struct band bands[JOB_CLASSES];
   size_t images;
   uint64_t pixels;
   unsigned busy; /* workers that compute */
@@ -70,27 +76,31 @@ static void lane_wake(struct share *share, struct lane *lane) {
   lane->served = served_on_waking(lane->served, least, share->level);
 }
 
-static void share_wake(struct queue *queue, struct share *share) {
+static void share_wake(struct band *band, struct share *share) {
   double least = INFINITY;
-  for (const struct share *other = queue->shares; other; other = other->next)
+  for (const struct share *other = band->first; other; other = other->next)
     if (other->served < least)
       least = other->served;
-  share->served = served_on_waking(share->served, least, queue->level);
+  share->served = served_on_waking(share->served, least, band->level);
   share->next = NULL;
-  share->previous = queue->last_share;
-  *(queue->last_share ? &queue->last_share->next : &queue->shares) = share;
-  queue->last_share = share;
+  share->previous = band->last;
+  *(band->last ? &band->last->next : &band->first) = share;
+  band->last = share;
 }
 
-static void share_rest(struct queue *queue, struct share *share) {
-  *(share->previous ? &share->previous->next : &queue->shares) = share->next;
-  *(share->next ? &share->next->previous : &queue->last_share) = share->previous;
+static void share_rest(struct band *band, struct share *share) {
+  *(share->previous ? &share->previous->next : &band->first) = share->next;
+  *(share->next ? &share->next->previous : &band->last) = share->previous;
   share->next = share->previous = NULL;
 }
 
-/* The model that has had least, and of its operations the one that has. */
+/* The most urgent class that waits, of it the model that has had least, and of its operations the
+ * one that has. */
 static struct lane *lane_choose(const struct queue *queue) {
-  struct share *share = queue->shares;
+  const struct band *band = queue->bands, *end = band + JOB_CLASSES;
+  while (band < end && !band->first)
+    band++;
+  struct share *share = band < end ? band->first : NULL;
   struct lane *chosen = NULL;
   for (struct share *other = share; other; other = other->next)
     if (other->served < share->served)
@@ -103,35 +113,45 @@ static struct lane *lane_choose(const struct queue *queue) {
   return chosen;
 }
 
-static void count_served(struct queue *queue, struct share *share, struct lane *lane, double cost) {
-  lane->served += cost;
-  share->served += cost;
+static struct share *share_of(const struct job *job) {
+  return &job->engine->shares[job->urgency];
+}
+
+static void count_served(struct queue *queue, const struct job *job) {
+  struct band *band = &queue->bands[job->urgency];
+  struct share *share = share_of(job);
+  struct lane *lane = &share->lanes[job->operation];
+  lane->served += job->cost;
+  share->served += job->cost;
   if (lane->served > share->level)
     share->level = lane->served;
-  if (share->served > queue->level)
-    queue->level = share->served;
+  if (share->served > band->level)
+    band->level = share->served;
 }
 
 /* ---- jobs ------------------------------------------------------------------------------------ */
 
 static void lane_unlink(struct queue *queue, struct job *job) {
-  struct share *share = &job->engine->share;
+  struct band *band = &queue->bands[job->urgency];
+  struct share *share = share_of(job);
   struct lane *lane = &share->lanes[job->operation];
   *(job->previous ? &job->previous->next : &lane->first) = job->next;
   *(job->next ? &job->next->previous : &lane->last) = job->previous;
   job->next = job->previous = NULL;
   if (!--share->waiting)
-    share_rest(queue, share);
+    share_rest(band, share);
+  band->images--;
   queue->images--;
   queue->pixels -= job_pixels(job);
 }
 
 void queue_push(struct queue *queue, struct job *job) {
   pthread_mutex_lock(&queue->lock);
-  struct share *share = &job->engine->share;
+  struct band *band = &queue->bands[job->urgency];
+  struct share *share = share_of(job);
   struct lane *lane = &share->lanes[job->operation];
   if (!share->waiting++)
-    share_wake(queue, share);
+    share_wake(band, share);
   if (!lane->first)
     lane_wake(share, lane);
   job->next = NULL;
@@ -140,6 +160,7 @@ void queue_push(struct queue *queue, struct job *job) {
   lane->last = job;
   job->queued = uv_hrtime();
   job->ready = job->taken = job->finished = 0; /* of the operation before */
+  band->images++;
   queue->images++;
   queue->pixels += job_pixels(job);
   pthread_cond_signal(&queue->arrival);
@@ -172,11 +193,12 @@ static void drop_expired_of(struct queue *queue, const struct lane *lane, uint64
 }
 
 static void drop_expired(struct queue *queue, uint64_t now, struct job **expired) {
-  for (struct share *share = queue->shares, *next; share; share = next) {
-    next = share->next;
-    for (size_t i = 0; i < JOB_OPERATIONS; i++)
-      drop_expired_of(queue, &share->lanes[i], now, expired);
-  }
+  for (size_t urgency = 0; urgency < JOB_CLASSES; urgency++)
+    for (struct share *share = queue->bands[urgency].first, *next; share; share = next) {
+      next = share->next;
+      for (size_t i = 0; i < JOB_OPERATIONS; i++)
+        drop_expired_of(queue, &share->lanes[i], now, expired);
+    }
 }
 
 static bool fits(const struct job *job, const struct job *oldest) {
@@ -209,7 +231,7 @@ static void lane_take(struct queue *queue, struct lane *lane, size_t room, uint6
     lane_unlink(queue, job);
     job->taken = now;
     job->ready = ready > job->queued ? ready : job->queued;
-    count_served(queue, &job->engine->share, lane, job->cost);
+    count_served(queue, job);
     batch->jobs[batch->count++] = job;
   }
   queue->busy++;
@@ -229,7 +251,8 @@ static bool try_take(struct queue *queue, struct lane *lane, uint64_t ready, uin
   *patience = lane->first->queued + queue->limits.delay;
   if (!queue->stopping && uv_hrtime() < *patience && count_fitting(lane->first, room) < room)
     return false;
-  batch->together = queue->busy == 0 && queue->images < queue->workers;
+  size_t waiting = queue->bands[lane->first->urgency].images;
+  batch->together = queue->busy == 0 && waiting < queue->workers;
   lane_take(queue, lane, room, ready, batch);
   return true;
 }
@@ -276,16 +299,21 @@ void queue_stop(struct queue *queue) {
   pthread_mutex_unlock(&queue->lock);
 }
 
+static void note_oldest(const struct share *share, uint64_t *oldest) {
+  for (size_t i = 0; i < JOB_OPERATIONS; i++) {
+    const struct job *first = share->lanes[i].first;
+    if (first && (!*oldest || first->queued < *oldest))
+      *oldest = first->queued;
+  }
+}
+
 void queue_read(struct queue *queue, struct queue_status *status) {
   pthread_mutex_lock(&queue->lock);
   status->images = queue->images;
   status->pixels = queue->pixels;
   status->oldest = 0;
-  for (const struct share *share = queue->shares; share; share = share->next)
-    for (size_t i = 0; i < JOB_OPERATIONS; i++) {
-      const struct job *first = share->lanes[i].first;
-      if (first && (!status->oldest || first->queued < status->oldest))
-        status->oldest = first->queued;
-    }
+  for (size_t urgency = 0; urgency < JOB_CLASSES; urgency++)
+    for (const struct share *share = queue->bands[urgency].first; share; share = share->next)
+      note_oldest(share, &status->oldest);
   pthread_mutex_unlock(&queue->lock);
 }

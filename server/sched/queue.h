@@ -1,15 +1,19 @@
 /* The jobs that wait, and how workers take them.
  *
- * One list an operation of each model, in order of arrival. A free worker serves the model that has
- * had the least of the workers' time (by cost, counted from when it last had to wait), of that the
- * operation that has had the least, starts from that operation's oldest job, and adds the later
- * ones of the same kind up to the limits of a batch: nothing waits for a batch to fill unless a
- * delay is configured, and as the oldest job is always taken nothing starves. The queue itself has
- * no bound: admission.h bounds what gets here.
+ * Jobs are of classes, and while one of a more urgent class waits none of another is taken: what is
+ * not urgent delays what is by the batch that is computed when that comes, and no more. It may wait
+ * for ever, which its deadline ends.
  *
- * A batch that is taken while no worker computes and fewer pictures wait than there are workers is
- * to be computed together: by all threads, while the other workers rest until it is done. So a lone
- * picture is fast, and when many wait no worker waits for another.
+ * Within a class there is one list an operation of each model, in order of arrival. A free worker
+ * serves the model that has had the least of the workers' time (by cost, counted from when it last
+ * had to wait), of that the operation that has had the least, starts from that operation's oldest
+ * job, and adds the later ones of the same kind up to the limits of a batch: nothing waits for a
+ * batch to fill unless a delay is configured, and as the oldest job is always taken nothing of a
+ * class starves. The queue itself has no bound: admission.h bounds what gets here.
+ *
+ * A batch that is taken while no worker computes and fewer pictures of its class wait than there
+ * are workers is to be computed together: by all threads, while the other workers rest until it is
+ * done. So a lone picture is fast, and when many wait no worker waits for another.
  *
  * One lock guards everything here; it is held for list work only, never while anything computes.
  */
@@ -50,9 +54,9 @@ void queue_push(struct queue *queue, struct job *job);
 /** Takes a waiting job out; false if it is not waiting any more (a worker has it). */
 bool queue_remove(struct queue *queue, struct job *job);
 
-/** Waits for jobs and gives a batch of one engine, operation and shape; false after queue_stop.
- * Jobs whose deadline has passed are marked expired and put into batch->expired; count may then
- * be 0. */
+/** Waits for jobs and gives a batch of one class, engine, operation and shape; false after
+ * queue_stop. Jobs whose deadline has passed are marked expired and put into batch->expired; count
+ * may then be 0. */
 bool queue_take(struct queue *queue, struct batch *batch);
 
 /** Says that a batch whose count is not 0 is computed; its worker is free from now on. */

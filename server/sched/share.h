@@ -1,10 +1,12 @@
-/* What waits for one model, and how much of the workers' time it has had. A part of each engine, so
- * that to wait takes no memory; only the queue reads and writes it, under its lock. All 0 waits for
- * nothing. */
+/* What waits for one model, and how much of the workers' time it has had: a share for each class of
+ * jobs. Parts of each engine, so that to wait takes no memory; only the queue reads and writes
+ * them, under its lock. All 0 waits for nothing. */
 #ifndef SCHED_SHARE_H
 #define SCHED_SHARE_H
 
 #include <stddef.h>
+
+#define JOB_CLASSES 8 /* 0 is the most urgent */
 
 struct job;
 

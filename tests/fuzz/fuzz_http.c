@@ -1,4 +1,4 @@
-/* Whatever bytes arrive as a form, as base64, as Accept or Content-Type, or as text for JSON: parts
+/* Whatever bytes arrive as a form, as base64, as a header, or as text for JSON: parts
  * that lie within the body, no more bytes than there is room for, choices among what is offered.
  * The first byte says which of them the rest is. */
 #include <stdint.h>
@@ -10,6 +10,7 @@
 #include "accept.h"
 #include "base64.h"
 #include "multipart.h"
+#include "priority.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -50,6 +51,7 @@ static void check_headers(const char *value) {
   char parameter[16];
   int chosen = accept_choose(value, offers, 2);
   demand(chosen >= -1 && chosen < 2);
+  demand(priority_urgency(value) <= URGENCY_MAX);
   content_type_is(value, "multipart/form-data");
   if (content_type_parameter(value, "boundary", parameter, sizeof parameter))
     demand(strlen(parameter) > 0 && strlen(parameter) < sizeof parameter);

@@ -117,6 +117,47 @@ class Batches(LoadCase):
                     f'vqct_batch_images_bucket{{operation="encode",model="tiny",le="{size}"}}')
             self.assertEqual([at_most(1), at_most(2)], [0, 6])
 
+    def test_what_is_urgent_passes_what_is_not(self):
+        """Three requests wait for the one worker; each answer says how long. What came last and
+        waited the shortest was taken first, whatever the clock did."""
+        with serving.Server(self.model, "--threads", "1") as server:
+            busy = self.keep_busy(server, SLOW * 4 // 3)
+
+            def send(count, *priority):
+                extra = b"".join(b"Priority: %s\r\n" % value for value in priority)
+                link = self.send(server, encode_request(self.png, f"?size={SLOW}", extra))
+                serving.wait_until(lambda: server.metric("vqct_queue_images") == count)
+                return link
+            bulk, second, plain, urgent = (send(1, b"u=7"), send(2, b"i, u=7;x=1"), send(3),
+                                           send(4, b"i", b"u=1"))
+            waits = [float(re.search(r"queue;dur=([0-9.]+)", answer.headers["server-timing"])[1])
+                     for answer in self.expect(200, busy, urgent, plain, bulk, second)]
+            self.assertEqual(waits, sorted(waits))
+            for urgency, count in ((1, 1), (3, 2), (7, 2)):
+                self.assertEqual(server.metric(
+                    'vqct_queue_duration_seconds_count{operation="encode",model="tiny",'
+                    f'urgency="{urgency}"}}'), count)
+
+    def test_bulk_is_refused_first(self):
+        with serving.Server(self.model, "--queue-images", "4") as server:
+            def ask(priority):
+                return server.post("/v1/encode?size=32", self.png, "image/png", Priority=priority)
+            links = self.begin(server, 2)
+            answer = ask("u=7")
+            self.assertEqual((answer.status, answer.problem()), (429, "queue-full"))
+            self.assertIn("retry-after", answer.headers)
+            self.assertEqual(ask("u=6").status, 200)
+            self.assertEqual(ask('u=7, a="').status, 200)  # malformed: as if there were none
+            for link in links:
+                self.finish(link)
+            self.expect(200, *links)
+            links = self.begin(server, 4)
+            self.assertEqual(ask("u=0").status, 429)
+            for link in links:
+                self.finish(link)
+            self.expect(200, *links)
+            self.assertEqual(ask("u=7").status, 200)
+
     def test_many_pictures_in_one_request(self):
         files = [serving.photo(64 + 9 * seed, 64, seed) for seed in range(8)]
         with serving.Server(self.model, "--codec-threads", "4") as server:

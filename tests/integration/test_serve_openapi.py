@@ -103,7 +103,7 @@ class OpenApi(serving.ModelCase):
         values = {"resize": "contain", "size": "40x20", "words": "true", "quality": "50",
                   "model_check": "off", "window": "10m", "X-Request-Timeout-Ms": "50000", "grid": "1x1", "id": "4",
                   "history": "true", "model": "tiny", "vectors": "codes", "pool": "mean",
-                  "Inference-Header-Content-Length": "1"}
+                  "Inference-Header-Content-Length": "1", "Priority": "u=5"}
         for path, methods in self.document["paths"].items():
             for method, operation in methods.items():
                 query, headers, place = "", {}, path

@@ -10,6 +10,7 @@
 #include "base64.h"
 #include "keys.h"
 #include "multipart.h"
+#include "priority.h"
 #include "router.h"
 
 START_TEST(accept_chooses_the_best_offer) {
@@ -40,6 +41,71 @@ START_TEST(accept_chooses_the_best_offer) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     ck_assert_msg(accept_choose(rows[i].accept, offers, 3) == rows[i].chosen, "%s",
                   rows[i].accept ? rows[i].accept : "none");
+}
+END_TEST
+
+/* The dictionaries of RFC 8941, section 3.2, with what RFC 9218, section 4, says of their members.
+ */
+START_TEST(priority_gives_the_urgency_or_is_ignored) {
+  static const struct {
+    const char *value;
+    unsigned urgency;
+  } rows[] = {
+      {"u=0", 0},
+      {"u=7", 7},
+      {" u=5 ", 5},
+      {"i, u=6", 6},
+      {"u=2,i", 2},
+      {"u=2 \t,\t i=?0", 2},
+      {"u=1;x;y=2; z=\"u=7\"", 1},
+      {"a=(1 u;u=6 \"u=7\");u=4, u=2", 2},
+      {"a=:dT03:, b=tok/en:en, c=*u, d=-1.5, e=\"\\\"u=1\\\\\", *f=?1, u=1", 1},
+      {"u=-0", 0},
+      {"u=007", 7},
+      {"u=1, u=6", 6}, /* the last of a key counts, */
+      {"u=1, u", 3},   /* whatever it is */
+      {"u=8", 3},      /* out of range, or of another type: ignored alone, */
+      {"u=-1", 3},
+      {"u=5.0", 3},
+      {"u=?1", 3},
+      {"u=\"1\"", 3},
+      {"u=(1)", 3},
+      {"u;v=1", 3},
+      {"u=999999999999999", 3},
+      {"", 3},
+      {"   ", 3},
+      {"i", 3},
+      {"U=1", 3}, /* and what is no dictionary as a whole */
+      {"u=1,", 3},
+      {"u=1,,i", 3},
+      {"u=1 i", 3},
+      {"u =1", 3},
+      {"u= 1", 3},
+      {"u=", 3},
+      {"u=1;", 3},
+      {"u=1;X", 3},
+      {"\tu=1", 3},
+      {"u=1, a=\"", 3},
+      {"u=1, a=\"\\", 3},
+      {"u=1, a=\"\x7f\"", 3},
+      {"u=1, a=\"\xc3\xa4\"", 3},
+      {"u=1, a=:", 3},
+      {"u=1, a=:_:", 3},
+      {"u=1, a=(", 3},
+      {"u=1, a=(1", 3},
+      {"u=1, a=(1,2)", 3},
+      {"u=1, a=(1\"b\")", 3},
+      {"u=1, a=?2", 3},
+      {"u=1, a=1.", 3},
+      {"u=1, a=1.2345", 3},
+      {"u=1, a=1234567890123.1", 3},
+      {"u=1, a=1234567890123456", 3},
+      {"u=1, a=-", 3},
+      {"u=1, a=@1", 3},
+      {"u=1\n", 3},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    ck_assert_msg(priority_urgency(rows[i].value) == rows[i].urgency, "%s", rows[i].value);
 }
 END_TEST
 
@@ -291,6 +357,7 @@ END_TEST
 int main(void) {
   TCase *cases = tcase_create("http");
   tcase_add_test(cases, accept_chooses_the_best_offer);
+  tcase_add_test(cases, priority_gives_the_urgency_or_is_ignored);
   tcase_add_test(cases, content_type_is_read);
   tcase_add_test(cases, multipart_is_taken_apart);
   tcase_add_test(cases, base64_goes_there_and_back);
