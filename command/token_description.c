@@ -59,9 +59,12 @@ static json_t *views_json(const struct views *views) {
   for (size_t i = 0; i < views->sizes; i++)
     json_array_append_new(sizes, json_pack("[I, I]", (json_int_t)views->size[i].width,
                                            (json_int_t)views->size[i].height));
-  return json_pack("{s:I, s:s, s:b, s:I, s:o?}", "count", (json_int_t)views_count(views), "crops",
-                   kinds[views->kind], "flip", (int)views->flip, "seed", (json_int_t)views->seed,
-                   "buckets", sizes);
+  json_t *record = json_pack("{s:I, s:s, s:b, s:I, s:o?}", "count", (json_int_t)views_count(views),
+                             "crops", kinds[views->kind], "flip", (int)views->flip, "seed",
+                             (json_int_t)views->seed, "buckets", sizes);
+  if (views->kind == VIEWS_RANDOM)
+    set(record, "range", json_pack("[f, f]", views->least, views->most));
+  return record;
 }
 
 static json_t *describe(const struct token_description *about) {

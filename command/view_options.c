@@ -25,6 +25,11 @@ enum vqct_status view_options_read(const struct view_options *options,
     return error_set(error, VQCT_INVALID,
                      "--crops '%s': it must be center, ten or random:N with N from 1 to %d",
                      options->crops, VIEWS_RANDOM_MAX);
+  if (!views_read_range(views, options->range))
+    return error_set(error, VQCT_INVALID,
+                     "--crop-range '%s': it must be MIN:MAX, two numbers from %g to 1 such as "
+                     "0.8:1, the smaller first",
+                     options->range, VIEWS_PART_LEAST);
   if (options->buckets && !views_read_sizes(views, options->buckets))
     return error_set(error, VQCT_INVALID,
                      "--buckets '%s': it must be 1 to %d sizes such as 256x256,320x192",

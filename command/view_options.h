@@ -7,7 +7,7 @@
 #include "views.h"
 
 struct view_options {
-  const char *crops, *buckets;
+  const char *crops, *range, *buckets;
   int64_t seed;
   bool flip;
 };
@@ -25,6 +25,16 @@ struct view_options {
    "HOW",                                                                                          \
    "views of each picture: center, ten (corners and centre of 1.1 times the size, each mirrored "  \
    "too) or random:N"},                                                                            \
+      {"crop-range",                                                                               \
+       0,                                                                                          \
+       OPTION_TEXT,                                                                                \
+       offsetof(type, member) + offsetof(struct view_options, range),                              \
+       "0.8:1",                                                                                    \
+       0,                                                                                          \
+       0,                                                                                          \
+       NULL,                                                                                       \
+       "MIN:MAX",                                                                                  \
+       "part of the picture's side that fits first which a random crop covers"},                   \
       {"flip",                                                                                     \
        0,                                                                                          \
        OPTION_SWITCH,                                                                              \

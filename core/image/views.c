@@ -12,8 +12,7 @@
 #include "resample.h"
 #include "rng.h"
 
-#define TEN_FACTOR   1.1 /* by how much a picture is larger than its ten crops */
-#define RANDOM_LEAST 0.8 /* of a picture that a random window covers on one side */
+#define TEN_FACTOR 1.1 /* by how much a picture is larger than its ten crops */
 
 /* ---- what is asked for ----------------------------------------------------------------------- */
 
@@ -35,6 +34,12 @@ bool views_read_crops(struct views *views, const char *text) {
   views->kind = VIEWS_RANDOM;
   views->windows = windows;
   return true;
+}
+
+bool views_read_range(struct views *views, const char *text) {
+  char rest;
+  return sscanf(text, "%lf:%lf%c", &views->least, &views->most, &rest) == 2 &&
+         views->least >= VIEWS_PART_LEAST && views->least <= views->most && views->most <= 1;
 }
 
 bool views_read_sizes(struct views *views, const char *text) {
@@ -104,7 +109,7 @@ static struct resample_target random_window(const struct views *views, struct vi
                                             unsigned window) {
   struct rng rng;
   rng_seed(&rng, views->seed, hash_add(hash_text(name, strlen(name)), window));
-  double part = RANDOM_LEAST + (1 - RANDOM_LEAST) * (double)rng_uniform(&rng);
+  double part = views->least + (views->most - views->least) * (double)rng_uniform(&rng);
   struct resample_target target = resample_cover(width, height, (uint32_t)lround(size.width / part),
                                                  (uint32_t)lround(size.height / part));
   target.left = rng_below(&rng, target.full_width - size.width + 1);

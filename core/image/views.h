@@ -3,9 +3,10 @@
  *   center    what fit_picture makes
  *   ten       torchvision's TenCrop of what is 1.1 times as large: the four corners (top left, top
  *             right, bottom left, bottom right) and the centre, and the same of the mirrored
- * picture random:N  N windows of a picture scaled so that the target covers 0.8 to 1 of it on the
- * side that fits first, anywhere in it; settled by the seed, the picture's name and the view's
- * number alone
+ *             picture
+ *   random:N  N windows of a picture scaled so that the target covers some part of it, such as 0.8
+ *             to 1, on the side that fits first, anywhere in it; settled by the seed, the picture's
+ *             name and the view's number alone
  *
  * With flip each view comes a second time, mirrored, after all of them. A picture may be fitted to
  * the one of several sizes whose aspect is nearest to its own.
@@ -17,6 +18,7 @@
 
 #define VIEWS_SIZES_MAX  64
 #define VIEWS_RANDOM_MAX 1000
+#define VIEWS_PART_LEAST 0.05 /* pictures are scaled to 1 / part of the size */
 
 enum views_kind { VIEWS_CENTER, VIEWS_TEN, VIEWS_RANDOM };
 
@@ -26,7 +28,8 @@ struct views_size {
 
 struct views {
   enum views_kind kind;
-  unsigned windows; /* of VIEWS_RANDOM */
+  unsigned windows;   /* of VIEWS_RANDOM */
+  double least, most; /* of VIEWS_RANDOM: the part that a window covers, VIEWS_PART_LEAST to 1 */
   bool flip;
   uint64_t seed;
   struct views_size size[VIEWS_SIZES_MAX];
@@ -41,6 +44,9 @@ struct view_box {
 
 /** "center", "ten" or "random:N" into kind and windows. False where it is none of them. */
 bool views_read_crops(struct views *views, const char *text);
+
+/** "0.8:1" into least and most. False where it is not such a range. */
+bool views_read_range(struct views *views, const char *text);
 
 /** "256x256,320x192" into size and sizes. False where it is not such a list. */
 bool views_read_sizes(struct views *views, const char *text);

@@ -4,7 +4,7 @@ import subprocess
 import tempfile
 import unittest
 
-VQCT = os.path.join(os.environ["VQCT_BUILD"], "vqct")
+VQCT = os.path.abspath(os.path.join(os.environ["VQCT_BUILD"], "vqct"))
 
 
 def vqct(*arguments, **options):

@@ -27,8 +27,9 @@ class Views(CommandCase):
             picture.save(self.path(f"in/{i}.png"))
 
     def run_encode(self, out, *options, inputs=None, size=SIDE):
-        return vqct("encode", self.model, *(inputs or (self.path("in"),)), "-o", self.path(out),
-                    "--size", size, *options)
+        # Names without the folder's, which is another in each run: random views follow them.
+        return vqct("encode", self.model, *(inputs or ("in",)), "-o", self.path(out), "--size", size,
+                    *options, cwd=self.folder)
 
     def encode(self, out, *options, **more):
         """First and last line, those of the rows, and their tokens."""
@@ -118,7 +119,7 @@ class Views(CommandCase):
     def test_random(self):
         first, rows, _, numbers = self.encode("t.npy", "--crops", "random:20", "--flip", "--seed", 5)
         self.assertEqual(first["views"], {"count": 40, "crops": "random", "flip": True, "seed": 5,
-                                          "buckets": []})
+                                          "buckets": [], "range": [0.8, 1]})
         crops, parts = zip(*map(self.of_box, rows))
         np.testing.assert_array_equal(numbers, self.tokens(crops))
         self.assertLess(min(parts), 0.83)
@@ -129,10 +130,19 @@ class Views(CommandCase):
         self.assertEqual([row["box"] for row in rows[:20]], [row["box"] for row in rows[20:40]])
         self.assertGreater(len({tuple(row["box"]) for row in rows}), 70)
 
+    def test_range_of_random_crops(self):
+        for text, least, most in (("0.4:0.6", 0.4, 0.6), ("0.05:0.05", 0.05, 0.05), ("1:1", 1, 1)):
+            first, rows, _, numbers = self.encode("t.npy", "--crops", "random:20", "--crop-range",
+                                                  text)
+            self.assertEqual(first["views"]["range"], [least, most])
+            crops, parts = zip(*map(self.of_box, rows))
+            np.testing.assert_array_equal(numbers, self.tokens(crops))
+            self.assertTrue(least - 0.01 <= min(parts) and max(parts) <= most + 0.01)
+            self.assertGreaterEqual(max(parts) - min(parts), 0.8 * (most - least))
+
     def test_random_is_settled_by_seed_and_name(self):
         _, rows, _, numbers = self.encode("all.npy", "--crops", "random:3")
-        one = self.path("in/2.png")
-        _, alone, _, found = self.encode("one.npy", "--crops", "random:3", inputs=(one,))
+        _, alone, _, found = self.encode("one.npy", "--crops", "random:3", inputs=("in/2.png",))
         np.testing.assert_array_equal(found, numbers[6:9])
         self.assertEqual([row["box"] for row in alone], [row["box"] for row in rows[6:9]])
         _, shard, _, found = self.encode("s.npy", "--crops", "random:3", "--shard", "1/2", "-b", 2)
@@ -223,6 +233,10 @@ class Views(CommandCase):
                 (("--crops", "five"), ("--crops 'five'", "random:N")),
                 (("--crops", "random:0"), ("random:0",)), (("--crops", "random:1001"), ("1000",)),
                 (("--crops", "random:2x"), ("random:2x",)),
+                (("--crop-range", "0.8"), ("--crop-range '0.8'", "MIN:MAX")),
+                (("--crop-range", "0.8:1.1"), ("0.8:1.1",)), (("--crop-range", "1:0.8"), ("first",)),
+                (("--crop-range", "0.04:1"), ("0.05",)), (("--crop-range", "nan:1"), ("nan:1",)),
+                (("--crop-range", "0.8:1x"), ("0.8:1x",)),
                 (("--crops", "ten", "--flip"), ("--flip", "ten")),
                 (("--flip", "--resize", "none"), ("--resize cover",)),
                 (("--buckets", "32x32"), (".npy",)),
