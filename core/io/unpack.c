@@ -22,6 +22,7 @@
 struct input {
   const struct libarchive *library;
   const struct shard_stop *stop;
+  bool began; /* something came */
   unsigned char block[65536];
 };
 
@@ -52,6 +53,7 @@ static la_ssize_t read_input(struct archive *archive, void *context, const void 
     if (poll(&ready, 1, TURN) <= 0)
       continue;
     ssize_t size = read(STDIN_FILENO, input->block, sizeof input->block);
+    input->began = input->began || size > 0;
     if (size >= 0)
       return size;
     if (errno != EINTR && errno != EAGAIN) {
@@ -223,6 +225,9 @@ static enum vqct_status begin(struct unpacking *unpacking, struct input *input,
     return VQCT_OK;
   if (asked_to_stop(unpacking->stop))
     return error_set(error, VQCT_INTERRUPTED, "stopped while %s was read", unpacking->source->name);
+  if (!mapped && !input->began)
+    return error_set(error, VQCT_DATA, "%s: nothing came: neither an archive nor a path",
+                     unpacking->source->name);
   return fault(unpacking, error);
 }
 
@@ -268,6 +273,7 @@ enum vqct_status unpack(const struct unpack_source *source, const struct libarch
     return error_set(error, VQCT_MEMORY, "%s: no memory to unpack it", source->name);
   input->library = library;
   input->stop = stop;
+  input->began = false;
   enum vqct_status status;
   if ((status = open_temporary(&unpacking.descriptor, error)) ||
       (status = copy_all(&unpacking, input, &result->damage, error)) ||

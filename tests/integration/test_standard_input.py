@@ -74,7 +74,7 @@ class StandardInput(CommandCase):
                 (self.paths("in/a.png") + "x" * 5000, DATA, ("line 2", "no path")),
                 (self.paths("in/a.png") * 100 + "a\0b", DATA, ("line 101", "no path")),
                 (self.paths("in/a.png", "t.txt"), READ, ("t.txt", "neither a directory")),
-                ("", DATA, ("standard input",))):
+                ("", DATA, ("standard input: nothing came", "nor a path"))):
             with open(self.path("t.txt"), "w"):
                 pass
             with self.subTest(data=data[-40:]):
