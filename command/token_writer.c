@@ -213,6 +213,10 @@ enum vqct_status token_writer_fail(struct token_writer *writer, const char *imag
   return VQCT_OK;
 }
 
+const char *token_writer_part(const struct token_writer *writer) {
+  return writer->sidecar.temporary;
+}
+
 struct token_totals token_writer_totals(const struct token_writer *writer) {
   return writer->totals;
 }

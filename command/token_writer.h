@@ -58,6 +58,9 @@ enum vqct_status token_writer_add(struct token_writer *writer, const struct toke
 enum vqct_status token_writer_fail(struct token_writer *writer, const char *image,
                                    const char *message, struct vqct_error *error);
 
+/** The file that tells how far the run has come, NAME.jsonl.part, until it is committed. */
+const char *token_writer_part(const struct token_writer *writer);
+
 struct token_totals token_writer_totals(const struct token_writer *writer);
 
 /** Adds the closing line, with what was passed over of the pictures, flushes all files and gives

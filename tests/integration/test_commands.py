@@ -347,10 +347,10 @@ class Encode(CommandTest):
             resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
         arguments = "encode", self.model, self.pictures, "-o", self.path("t.npy"), "--size", 32
         done = vqct(*arguments, "-b", 1, preexec_fn=small_files)
-        self.assertFails(done, WRITE, "File too large", "t.npy.part keeps", "goes on from there")
+        self.assertFails(done, WRITE, "File too large", "kept beside", "t.jsonl.part", "goes on from there")
         kept = len(records(self.path("t.jsonl.part"))) - 1
         self.assertGreater(kept, 0)
-        self.assertIn(f"keeps {kept} of ", done.stderr)
+        self.assertIn(f"; {kept} of ", done.stderr)
         done = self.encode(*arguments[2:])
         self.assertIn(f"going on after {kept} of ", done.stdout)
         whole = content(self.path("t.npy")), content(self.path("t.jsonl"))
