@@ -398,9 +398,10 @@ START_TEST(lpips) {
   unlink(path);
   add_block(&subject, "y", SEEN_COUNT);
   s.x = normal_floats(SEEN_COUNT, 3);
-  /* Relu and maxima all the way: below this step rounding grows, above it kinks do, and what is
-   * left along a random direction is 1e-2 to 3e-2. */
-  check_subject(&subject, 2e-4, 5e-2);
+  /* Relu and maxima all the way: rounding weighs below this step and kinks above twice it. Near it
+   * the two directions are off by 0.2e-2 to 2e-2, or by 0.3e-2 where the first depth alone counts.
+   */
+  check_subject(&subject, 3e-4, _i ? 5e-3 : 3e-2);
   /* 10% more of any term shows as 2.5e-2 or more; rounding and kinks, as 3e-3. */
   check_steepest(&subject, &subject.block[0], 5e-5, 8e-3);
   perceptual_free(s.network);
