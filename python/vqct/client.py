@@ -32,6 +32,9 @@ class Client:
     included. A busy service (429, 503) is asked again after what its Retry-After says, one that
     cannot be reached after a growing pause; both only while the timeout allows. Answers that are
     problems raise vqct.Error, with `http_status` and the problem document in `problem`.
+
+    model: the name of one of the models served, where it is not the first. priority: 0 (the most
+    urgent) to 7 (bulk work, which waits for all else); 3 where it is not given.
     """
 
     def __init__(self, url: str, key: Optional[str] = None, timeout: float = 60.0):
@@ -41,7 +44,8 @@ class Client:
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
 
     def encode(self, images: Union[ImageFile, Sequence[ImageFile]],
-               size: Union[None, int, Tuple[int, int]] = None, resize: str = "cover") -> np.ndarray:
+               size: Union[None, int, Tuple[int, int]] = None, resize: str = "cover",
+               model: Optional[str] = None, priority: Optional[int] = None) -> np.ndarray:
         """Tokens N,P,h,w of picture files (N = 1 for one). size: (height, width) or a side."""
         files = [_files.read(one) for one in _files.as_list(images)]
         query = {"resize": resize}
@@ -49,33 +53,44 @@ class Client:
             height, width = (size, size) if isinstance(size, int) else size
             query["size"] = f"{width}x{height}"
         body, kind = _multipart(files)
-        answer = self._request("/v1/encode", body, kind, "application/x-npy", query)[0]
+        answer = self._request("/v1/encode", body, kind, "application/x-npy", query, model,
+                               priority)[0]
         return np.load(io.BytesIO(answer), allow_pickle=False)
 
-    def decode(self, tokens: np.ndarray) -> List[bytes]:
+    def decode(self, tokens: np.ndarray, model: Optional[str] = None,
+               priority: Optional[int] = None) -> List[bytes]:
         """PNG files of tokens N,P,h,w or P,h,w."""
         array = np.asarray(tokens)
         file = io.BytesIO()
         np.save(file, array[None] if array.ndim == 3 else array, allow_pickle=False)
         body, kind = self._request("/v1/decode", file.getvalue(), "application/x-npy",
-                                   "application/json")
+                                   "application/json", None, model, priority)
         return [base64.b64decode(one["image"]) for one in json.loads(body)["images"]]
 
-    def model(self) -> Dict[str, Any]:
-        """What the served model is, as /v1/model tells."""
-        return json.loads(self._request("/v1/model")[0])
+    def model(self, model: Optional[str] = None) -> Dict[str, Any]:
+        """What a served model is, as /v1/model tells."""
+        return json.loads(self._request("/v1/model", model=model)[0])
 
-    def codebook(self) -> Dict[str, Any]:
+    def models(self) -> List[Dict[str, Any]]:
+        """All models served, the first of them the one that is meant where none is named."""
+        return json.loads(self._request("/v1/models")[0])["models"]
+
+    def codebook(self, model: Optional[str] = None) -> Dict[str, Any]:
         """How healthy each codebook is, as /v1/codebook tells."""
-        return json.loads(self._request("/v1/codebook")[0])
+        return json.loads(self._request("/v1/codebook", model=model)[0])
 
     # ---- one call ----
 
     def _request(self, path: str, body: Optional[bytes] = None, kind: str = "",
-                 accept: str = "application/json",
-                 query: Optional[Mapping[str, str]] = None) -> Tuple[bytes, str]:
-        url = self._url + path + ("?" + urllib.parse.urlencode(query) if query else "")
+                 accept: str = "application/json", query: Optional[Mapping[str, str]] = None,
+                 model: Optional[str] = None, priority: Optional[int] = None) -> Tuple[bytes, str]:
+        asked = {**(query or {}), **({} if model is None else {"model": model})}
+        url = self._url + path + ("?" + urllib.parse.urlencode(asked) if asked else "")
         headers = {**self._headers, "Accept": accept, **({"Content-Type": kind} if body else {})}
+        if priority is not None:
+            if priority not in range(8):
+                raise InvalidError(f"priority is {priority!r}: 0 to 7 is allowed")
+            headers["Priority"] = f"u={priority}"
         end, pause = time.monotonic() + self._timeout, 0.1
         while True:
             left = max(end - time.monotonic(), 0.001)

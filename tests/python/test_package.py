@@ -14,7 +14,7 @@ from PIL import Image
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 sys.path.insert(0, os.path.join(ROOT, "python"))
-from serving import BUILD, VQCT, ModelCase, photo  # noqa: E402
+from serving import BUILD, VQCT, ModelCase, Server, make_model, photo  # noqa: E402
 
 os.environ["VQCT_LIBRARY"] = os.path.join(BUILD, "libvqct.so")
 import vqct  # noqa: E402
@@ -238,6 +238,33 @@ class Client(ModelCase):
         self.assertEqual(client.model()["model"]["checksum"], model.info.checksum)
         self.assertEqual([one["name"] for one in client.codebook()["codebooks"]],
                          ["adjective", "noun"])
+
+    def test_models_and_urgency(self):
+        other = self.path("other.safetensors")
+        make_model(other, seed=8)
+        files = [photo(40, 30, seed, "PNG") for seed in range(2)]
+        with Server(None, "--model", f"one={self.model}", "--model", f"two={other}") as server:
+            client = vqct.Client(f"http://127.0.0.1:{server.port}")
+            for name, path in (("one", self.model), ("two", other)):
+                with vqct.Model(path) as model:
+                    tokens = client.encode(files, size=32, model=name, priority=7)
+                    np.testing.assert_array_equal(tokens, model.encode(files, size=32))
+                    pictures = [np.asarray(Image.open(io.BytesIO(file)))
+                                for file in client.decode(tokens, model=name, priority=0)]
+                    np.testing.assert_array_equal(np.stack(pictures), model.decode(tokens))
+                    self.assertEqual(client.model(name)["model"]["checksum"], model.info.checksum)
+                self.assertEqual(client.codebook(name)["codebooks"][0]["windows"]["process"]["tokens"],
+                                 tokens[:, 0].size)
+                for operation, urgency in (("encode", 7), ("decode", 0)):
+                    self.assertEqual(server.metric(
+                        f'vqct_queue_duration_seconds_count{{operation="{operation}",'
+                        f'model="{name}",urgency="{urgency}"}}'), 2)
+            self.assertEqual([one["name"] for one in client.models()], ["one", "two"])
+            with self.assertRaises(vqct.InvalidError) as caught:
+                client.encode(files, model="three")
+            self.assertEqual(caught.exception.http_status, 404)
+            with self.assertRaises(vqct.InvalidError):
+                client.encode(files, priority=8)
 
     def test_problems(self):
         client = vqct.Client(f"http://127.0.0.1:{self.server.port}")
