@@ -12,7 +12,7 @@ MODEL   ?= models/vqct-small.safetensors
 B       := build/$(CONFIG)
 
 LIB_PACKAGES    := jansson libpng libjpeg zlib libcrypto libzip yaml-0.1
-SERVER_PACKAGES := libmicrohttpd libuv gnutls
+SERVER_PACKAGES := libmicrohttpd libuv gnutls zlib
 
 # ---- flags ------------------------------------------------------------------------------------
 WARNINGS  := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wvla
@@ -231,7 +231,7 @@ $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libvqct.a
 	$(CC) $(SANITIZE) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIB_LIBS)
 
 # The server's readers of text are in no archive.
-$(B)/fuzz/fuzz_http: $(addprefix $(B)/server/,http/accept.o http/base64.o http/multipart.o http/priority.o)
+$(B)/fuzz/fuzz_http: $(addprefix $(B)/server/,http/accept.o http/base64.o http/compress.o http/multipart.o http/priority.o http/reply.o)
 $(B)/fuzz/fuzz_intake: $(addprefix $(B)/server/,http/intake.o http/head.o)
 $(B)/fuzz/fuzz_intake: LIB_LIBS += $(shell pkg-config --libs gnutls)
 $(B)/fuzz/fuzz_infer: $(filter $(B)/server/%,$(COMMAND_OBJECTS))

@@ -42,6 +42,9 @@ void codebook_vectors_handle(void *context, struct exchange *exchange) {
     reply_problem(reply, PROBLEM_NOT_ACCEPTABLE, "offered: %s", offers[0]);
     return;
   }
+  reply_header(reply, "X-Vqct-Model", "%.16s", engine->info->checksum);
+  if (reply_not_modified(reply, engine->info->checksum, exchange_header(exchange, "If-None-Match")))
+    return;
   if (!engine->vectors.size && !make_file(engine)) {
     reply_problem(reply, PROBLEM_OUT_OF_MEMORY, "no memory for the vectors");
     return;
@@ -52,5 +55,4 @@ void codebook_vectors_handle(void *context, struct exchange *exchange) {
   reply->fixed_size = engine->vectors.size;
   reply->held = models_retain(service->models);
   reply->release = release;
-  reply_header(reply, "X-Vqct-Model", "%.16s", engine->info->checksum);
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "embed.h"
+#include "hash.h"
 #include "service.h"
 
 EMBED_FILE(openapi, "server/api/openapi.json")
@@ -48,6 +49,7 @@ void pages_handle(void *context, struct exchange *exchange) {
   while (strcmp(pages[i].path, exchange->route->path))
     i++;
   struct reply *reply = &exchange->reply;
+  char tag[17];
   reply->status = 200;
   reply->type = pages[i].type;
   reply->fixed = pages[i].data;
@@ -55,4 +57,7 @@ void pages_handle(void *context, struct exchange *exchange) {
   reply_header(reply, "Content-Security-Policy", CONTENT_SECURITY_POLICY);
   reply_header(reply, "Cache-Control", "no-cache");
   reply_header(reply, "Referrer-Policy", "no-referrer");
+  snprintf(tag, sizeof tag, "%016llx",
+           (unsigned long long)hash_text(reply->fixed, reply->fixed_size));
+  reply_not_modified(reply, tag, exchange_header(exchange, "If-None-Match"));
 }

@@ -38,6 +38,7 @@ struct request *request_new(struct service *service, struct exchange *exchange,
   request->exchange = exchange;
   request->kind = kind;
   request->urgency = exchange_urgency(exchange);
+  request->takes_gzip = exchange->takes_gzip;
   atomic_init(&request->cancelled, false);
   atomic_init(&request->refused, false);
   atomic_init(&request->refusal, REFUSAL_NONE);

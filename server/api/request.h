@@ -90,6 +90,7 @@ struct request {
   enum request_stage stage; /* read and written by the loop only */
   enum form input, output;
   bool json_too;       /* Accept takes JSON, whatever the output */
+  bool takes_gzip;     /* Accept-Encoding takes gzip */
   bool compressed;     /* the body is gzip or deflate */
   bool chosen;         /* the query names the model */
   bool any_model;      /* tokens of another model are decoded, too */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "body.h"
+#include "compress.h"
 #include "prepare.h"
 #include "render.h"
 
@@ -271,6 +272,8 @@ static void render(struct task *task) {
       render_tokens(request);
     else
       render_pictures(request);
+    if (request->takes_gzip && compress_worthwhile(&request->reply))
+      compress_reply(&request->reply);
   }
   request->rendered = uv_hrtime();
 }
@@ -338,6 +341,7 @@ static void record_times(struct request *request) {
 static void move_reply(struct reply *from, struct reply *to) {
   to->status = from->status;
   to->type = from->type;
+  to->coding = from->coding;
   text_free(&to->body);
   to->body = from->body;
   from->body = (struct text){0};

@@ -67,6 +67,20 @@ int accept_choose(const char *accept, const char *const *offers, size_t count) {
   return chosen;
 }
 
+double coding_quality(const char *accept_encoding, const char *coding, double otherwise) {
+  double quality = otherwise;
+  bool named = false;
+  for (const char *at = accept_encoding; *at && !named; at += *at == ',') {
+    at += strspn(at, " \t");
+    size_t length = range_length(at);
+    named = length == strlen(coding) && !strncasecmp(at, coding, length);
+    if (named || (length == 1 && *at == '*'))
+      quality = range_quality(at);
+    at += strcspn(at, ",");
+  }
+  return quality;
+}
+
 bool content_type_is(const char *content_type, const char *type) {
   size_t length = range_length(content_type);
   return length == strlen(type) && !strncasecmp(content_type, type, length);

@@ -10,6 +10,10 @@
  * accepts anything. Returns the index, or -1 where nothing offered is acceptable. */
 int accept_choose(const char *accept, const char *const *offers, size_t count);
 
+/** The quality that an Accept-Encoding header gives a content coding (in lower case), by its name
+ * or by *; `otherwise` where it names neither. */
+double coding_quality(const char *accept_encoding, const char *coding, double otherwise);
+
 /** Whether a Content-Type names this type (in lower case), whatever its parameters. */
 bool content_type_is(const char *content_type, const char *type);
 

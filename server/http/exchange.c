@@ -11,10 +11,12 @@
 #include <gnutls/gnutls.h>
 #include <microhttpd.h>
 
+#include "compress.h"
 #include "priority.h"
 
-#define PROBE_PERIOD ((uint64_t)1000000000) /* nanoseconds */
-#define LINGER_TIME  10.0 /* seconds to read and drop what a refused client still sends */
+#define PROBE_PERIOD        ((uint64_t)1000000000) /* nanoseconds */
+#define COMPRESSED_HERE_MAX ((size_t)1 << 20)      /* bytes */
+#define LINGER_TIME         10.0 /* seconds to read and drop what a refused client still sends */
 
 const char *exchange_header(const struct exchange *exchange, const char *name) {
   return MHD_lookup_connection_value(exchange->mhd, MHD_HEADER_KIND, name);
@@ -110,12 +112,14 @@ static void add_common_headers(struct exchange *exchange) {
   if (*exchange->origin) {
     reply_header(reply, "Access-Control-Allow-Origin", "%s", exchange->origin);
     reply_header(reply, "Access-Control-Expose-Headers",
-                 "Inference-Header-Content-Length, Retry-After, Server-Timing, X-Request-Id, "
+                 "ETag, Inference-Header-Content-Length, Retry-After, Server-Timing, X-Request-Id, "
                  "X-Vqct-Model, X-Vqct-Shape, "
                  "X-Vqct-Psnr, X-Vqct-Ssim");
   }
-  if (exchange->listener->options.origin_count)
-    reply_header(reply, "Vary", "Origin");
+  bool by_origin = exchange->listener->options.origin_count, by_coding = reply->varies;
+  if (by_origin || by_coding)
+    reply_header(reply, "Vary", "%s%s%s", by_coding ? "Accept-Encoding" : "",
+                 by_coding && by_origin ? ", " : "", by_origin ? "Origin" : "");
   if (!reply_has_header(reply, "Server-Timing"))
     reply_header(reply, "Server-Timing", "total;dur=%.2f",
                  (double)(uv_hrtime() - exchange->started) * 1e-6);
@@ -142,10 +146,20 @@ static struct MHD_Response *make_response(struct reply *reply) {
   return response;
 }
 
+/* What was made on this thread is compressed on it, too, where that takes it some milliseconds. */
+static void compress(struct exchange *exchange) {
+  struct reply *reply = &exchange->reply;
+  reply->varies = reply->varies || reply->coding || compress_worthwhile(reply);
+  size_t size = reply->fixed ? reply->fixed_size : reply->body.size;
+  if (exchange->takes_gzip && size <= COMPRESSED_HERE_MAX && compress_worthwhile(reply))
+    compress_reply(reply);
+}
+
 bool exchange_send(struct exchange *exchange) {
   struct reply *reply = &exchange->reply;
   if (reply->body.failed)
     reply_problem(reply, PROBLEM_OUT_OF_MEMORY, "the answer does not fit into memory");
+  compress(exchange);
   add_common_headers(exchange);
   exchange->bytes_out = reply->fixed ? reply->fixed_size : reply->body.size;
   struct MHD_Response *response = make_response(reply);
@@ -153,6 +167,8 @@ bool exchange_send(struct exchange *exchange) {
     return false;
   if (reply->type)
     MHD_add_response_header(response, "Content-Type", reply->type);
+  if (reply->coding)
+    MHD_add_response_header(response, "Content-Encoding", reply->coding);
   for (size_t i = 0; i < reply->header_count; i++)
     MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
   exchange->stage = STAGE_WRITING;

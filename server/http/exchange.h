@@ -67,6 +67,7 @@ struct exchange {
   void *request;    /* of the handler, while suspended and before */
   exchange_cancel *cancel;
   bool client_gone;
+  bool takes_gzip;   /* the client accepts answers in that form */
   bool interim;      /* the client knows interim answers: no HTTP/1.0 */
   uint64_t probe_at; /* uv_hrtime() of the next probe; 0 while the client may send */
 };

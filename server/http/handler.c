@@ -11,6 +11,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
+#include "compress.h"
 #include "exchange.h"
 #include "head.h"
 #include "router.h"
@@ -146,7 +147,8 @@ static void reply_options(struct exchange *exchange, const struct route_match *m
     return;
   reply_header(reply, "Access-Control-Allow-Methods", "%s", match->allow);
   reply_header(reply, "Access-Control-Allow-Headers",
-               "Accept, Authorization, Content-Type, Inference-Header-Content-Length, Priority, "
+               "Accept, Authorization, Content-Type, If-None-Match, "
+               "Inference-Header-Content-Length, Priority, "
                "X-API-Key, X-Request-Id, X-Request-Timeout-Ms, traceparent");
   reply_header(reply, "Access-Control-Max-Age", "600");
 }
@@ -286,6 +288,7 @@ static enum MHD_Result take_headers(struct listener *listener, struct MHD_Connec
     return MHD_NO;
   *state = exchange;
   set_error_form(exchange, url);
+  exchange->takes_gzip = compress_accepted(exchange_header(exchange, "Accept-Encoding"));
   exchange->interim = strcmp(version, "HTTP/1.0") != 0;
   set_request_id(exchange);
   set_trace(exchange);

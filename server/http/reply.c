@@ -62,6 +62,7 @@ void reply_problem(struct reply *reply, enum problem problem, const char *format
   va_end(args);
   text_free(&reply->body);
   reply_drop_fixed(reply);
+  reply->coding = NULL;
   reply->status = problems[problem].status;
   reply->type = reply->error_member ? "application/json" : "application/problem+json";
   if (reply->error_member)
@@ -73,6 +74,22 @@ void reply_problem(struct reply *reply, enum problem problem, const char *format
     reply_header(reply, "Cache-Control", "no-store");
   if (reply->status == 503)
     reply_header(reply, "Retry-After", "1");
+}
+
+/* A weak tag, as the answer may be compressed or not; If-None-Match compares weakly (RFC 9110,
+ * section 13.1.2), so a tag of the list counts with W/ and without. */
+bool reply_not_modified(struct reply *reply, const char *tag, const char *known) {
+  char quoted[72];
+  snprintf(quoted, sizeof quoted, "\"%s\"", tag);
+  reply_header(reply, "ETag", "W/%s", quoted);
+  if (!known || (strcmp(known, "*") != 0 && !strstr(known, quoted)))
+    return false;
+  text_free(&reply->body);
+  reply_drop_fixed(reply);
+  reply->type = NULL;
+  reply->status = 304;
+  reply->varies = true;
+  return true;
 }
 
 void reply_drop_fixed(struct reply *reply) {

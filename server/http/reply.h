@@ -55,7 +55,8 @@ struct reply_header {
 
 struct reply {
   unsigned status;
-  const char *type; /* content type, a literal; NULL: no body */
+  const char *type;   /* content type, a literal; NULL: no body */
+  const char *coding; /* content coding that the body has, a literal; NULL: none */
   struct text body;
   const void *fixed; /* a body that is not the reply's, instead of `body` */
   size_t fixed_size;
@@ -63,6 +64,7 @@ struct reply {
   void *held;
   struct reply_header headers[REPLY_HEADERS_MAX];
   size_t header_count;
+  bool varies;       /* with Accept-Encoding */
   bool error_member; /* problems are {"error": SENTENCE} and no problem documents */
   bool close;        /* the connection must not be used again */
 };
@@ -81,6 +83,10 @@ void reply_problem(struct reply *reply, enum problem problem, const char *format
 
 /** Writes {"type", "title", "status", "detail"} of a problem; returns the status. */
 unsigned problem_write(struct text *text, enum problem problem, const char *detail);
+
+/** Says by ETag which state of its resource the answer has, `tag` of letters and digits; where
+ * If-None-Match (`known`, or NULL) names that, the reply is a 304 without a body, and true. */
+bool reply_not_modified(struct reply *reply, const char *tag, const char *known);
 
 /** Lets go of `fixed`. */
 void reply_drop_fixed(struct reply *reply);

@@ -9,6 +9,7 @@
 
 #include "accept.h"
 #include "base64.h"
+#include "compress.h"
 #include "multipart.h"
 #include "priority.h"
 
@@ -51,6 +52,7 @@ static void check_headers(const char *value) {
   char parameter[16];
   int chosen = accept_choose(value, offers, 2);
   demand(chosen >= -1 && chosen < 2);
+  compress_accepted(value);
   demand(priority_urgency(value) <= URGENCY_MAX);
   content_type_is(value, "multipart/form-data");
   if (content_type_parameter(value, "boundary", parameter, sizeof parameter))

@@ -8,6 +8,7 @@
 #include "../suite.h"
 #include "accept.h"
 #include "base64.h"
+#include "compress.h"
 #include "keys.h"
 #include "multipart.h"
 #include "priority.h"
@@ -41,6 +42,63 @@ START_TEST(accept_chooses_the_best_offer) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     ck_assert_msg(accept_choose(rows[i].accept, offers, 3) == rows[i].chosen, "%s",
                   rows[i].accept ? rows[i].accept : "none");
+}
+END_TEST
+
+START_TEST(gzip_is_given_to_who_likes_it) {
+  static const struct {
+    const char *accept;
+    bool gzip;
+  } rows[] = {
+      {NULL, false},
+      {"", false},
+      {"gzip", true},
+      {"GZip", true},
+      {"deflate, gzip;q=0.5", true},
+      {"*", true},
+      {"*;q=0", false},
+      {"gzip;q=0, *", false},
+      {"*, gzip;q=0", false},
+      {"*;q=0, gzip", true},
+      {"gzip;q=0", false},
+      {"gzip;q=junk", false},
+      {"gzip;q=0.5, identity;q=0.6", false},
+      {"gzip;q=0.5, identity;q=0.5", true},
+      {"identity", false},
+      {"identity;q=0", false},
+      {"gzippy", false},
+      {"gz", false},
+      {"br, x-gzip", false},
+      {",,;;,", false},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    ck_assert_msg(compress_accepted(rows[i].accept) == rows[i].gzip, "%s",
+                  rows[i].accept ? rows[i].accept : "none");
+}
+END_TEST
+
+START_TEST(what_is_no_smaller_stays_as_it_is) {
+  struct reply reply = {.status = 200, .type = "application/json"};
+  uint32_t state = 1;
+  for (int i = 0; i < 4096; i++) {
+    state = state * 1664525 + 1013904223;
+    unsigned char byte = (unsigned char)(state >> 24);
+    text_add(&reply.body, &byte, 1);
+  }
+  ck_assert(compress_worthwhile(&reply));
+  const char *data = reply.body.data;
+  compress_reply(&reply);
+  ck_assert_ptr_null(reply.coding);
+  ck_assert_ptr_eq(reply.body.data, data);
+  ck_assert_uint_eq(reply.body.size, 4096);
+  memset(reply.body.data, 'x', 4096);
+  compress_reply(&reply);
+  ck_assert_str_eq(reply.coding, "gzip");
+  ck_assert(!compress_worthwhile(&reply)); /* not twice */
+  ck_assert_uint_lt(reply.body.size, 100);
+  reply_problem(&reply, PROBLEM_INTERNAL, "instead");
+  ck_assert_ptr_null(reply.coding);
+  reply_free(&reply);
 }
 END_TEST
 
@@ -357,6 +415,8 @@ END_TEST
 int main(void) {
   TCase *cases = tcase_create("http");
   tcase_add_test(cases, accept_chooses_the_best_offer);
+  tcase_add_test(cases, gzip_is_given_to_who_likes_it);
+  tcase_add_test(cases, what_is_no_smaller_stays_as_it_is);
   tcase_add_test(cases, priority_gives_the_urgency_or_is_ignored);
   tcase_add_test(cases, content_type_is_read);
   tcase_add_test(cases, multipart_is_taken_apart);
