@@ -16,9 +16,8 @@
 #include "serve.h"
 #include "stages.h"
 
-#define ADMIN_CONNECTIONS 64  /* of the second port */
-#define LOG_PERIOD        100 /* milliseconds between tries to write what the log has kept */
-#define OTHER_FILES       64  /* open beside connections: libraries, logs, a model being loaded */
+#define ADMIN_CONNECTIONS 64 /* of the second port */
+#define OTHER_FILES       64 /* open beside connections: libraries, logs, a model being loaded */
 /* At most: more would make each picture slow long before all are busy. */
 #define WORKERS_DEFAULT 4
 
@@ -184,21 +183,12 @@ static void on_reload(uv_signal_t *handle, int number) {
   server_reload(handle->data, RELOAD_ALL);
 }
 
-static void on_log(uv_timer_t *timer) {
-  struct server *server = timer->data;
-  log_flush(&server->service.log);
-}
-
 static void start_signals(struct server *server) {
   uv_signal_init(&server->loop, &server->stop);
   uv_signal_init(&server->loop, &server->interrupt);
   uv_signal_init(&server->loop, &server->reload);
   uv_timer_init(&server->loop, &server->drain);
-  uv_timer_init(&server->loop, &server->log_timer);
-  uv_timer_start(&server->log_timer, on_log, LOG_PERIOD, LOG_PERIOD);
-  uv_unref((uv_handle_t *)&server->log_timer);
-  server->stop.data = server->interrupt.data = server->reload.data = server->drain.data =
-      server->log_timer.data = server;
+  server->stop.data = server->interrupt.data = server->reload.data = server->drain.data = server;
   uv_signal_start(&server->stop, on_stop, SIGTERM);
   uv_signal_start(&server->interrupt, on_stop, SIGINT);
   uv_signal_start(&server->reload, on_reload, SIGHUP);
@@ -253,6 +243,7 @@ static enum vqct_status start(struct server *server, const struct model_specs *s
       (status = watch_follow(&server->watch, error)))
     return status;
   start_signals(server);
+  log_follow(&server->service.log, &server->loop);
   log_start(server);
   return VQCT_OK;
 }

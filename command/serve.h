@@ -24,7 +24,7 @@ struct server {
   bool api_started, admin_started;
   struct certificate *certificate; /* NULL for plain HTTP */
   uv_signal_t stop, interrupt, reload;
-  uv_timer_t drain, log_timer;
+  uv_timer_t drain;
   uint64_t drain_end; /* uv_hrtime() when what is left is refused */
   unsigned stops;     /* signals to stop so far */
   struct watch watch;

@@ -30,7 +30,7 @@ static void finish(struct server *server) {
   workers_stop(server->service.workers);
   watch_stop(&server->watch);
   close_handle(&server->drain);
-  close_handle(&server->log_timer);
+  log_leave(&server->service.log);
 }
 
 static void on_drain(uv_timer_t *timer) {

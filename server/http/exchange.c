@@ -233,26 +233,30 @@ static void on_left(struct connection *connection, bool certain) {
   }
   connection_unwatch(connection);
   exchange->probe_at = uv_hrtime() + PROBE_PERIOD;
+  listener_sweep_by(exchange->listener, 0);
 }
 
-void exchange_probe(struct exchange *exchange, uint64_t now) {
+bool exchange_probe(struct exchange *exchange, uint64_t now) {
   static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
   struct pollfd news = {.fd = exchange->connection->socket, .events = POLLOUT};
-  if (!exchange->probe_at || exchange->stage != STAGE_SUSPENDED || poll(&news, 1, 0) < 1)
-    return;
+  if (!exchange->probe_at || exchange->stage != STAGE_SUSPENDED)
+    return false;
+  if (poll(&news, 1, 0) < 1)
+    return true;
   if (news.revents & (POLLERR | POLLHUP)) {
     client_left(exchange);
   } else if (exchange->interim && exchange->probe_at <= now) {
     write_socket(exchange, interim, sizeof interim - 1);
     exchange->probe_at = now + PROBE_PERIOD;
   }
+  return exchange->stage == STAGE_SUSPENDED;
 }
 
 void exchange_suspend(struct exchange *exchange) {
   struct connection *connection = exchange->connection;
   exchange->stage = STAGE_SUSPENDED;
   connection->state = CONNECTION_BUSY;
-  connection->deadline = exchange->deadline;
+  connection_due(connection, exchange->deadline);
   MHD_suspend_connection(exchange->mhd);
   connection_watch(connection, on_left);
 }

@@ -91,12 +91,12 @@ void exchange_suspend(struct exchange *exchange);
 /** Sends exchange->reply, which the caller has filled. */
 void exchange_answer(struct exchange *exchange);
 
-/** To be called now and then for a suspended exchange.
+/** To be called now and then for a suspended exchange; whether it is to be called again soon.
  *
  * A client that left and one that closed its own side only, and still wants the answer, look the
  * same until something is sent. So after a while an interim answer is, and a client that has left
  * resets the connection. */
-void exchange_probe(struct exchange *exchange, uint64_t now);
+bool exchange_probe(struct exchange *exchange, uint64_t now);
 
 /** Ends a suspended exchange from outside: cancels the request and answers with a problem. */
 void exchange_end(struct exchange *exchange, enum exchange_end end);

@@ -300,7 +300,7 @@ static enum MHD_Result take_headers(struct listener *listener, struct MHD_Connec
   if (!accept_headers(exchange, url, method, length))
     return refuse(exchange, length);
   if (exchange->deadline < connection->deadline)
-    connection->deadline = exchange->deadline;
+    connection_due(connection, exchange->deadline);
   exchange->stage = STAGE_BODY;
   if (length <= exchange->body_limit)
     text_reserve(&exchange->body, (size_t)(length < FIRST_BODY_BYTES ? length : FIRST_BODY_BYTES));

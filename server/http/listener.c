@@ -1,6 +1,7 @@
-/* A connection's deadline is that of what it is doing now: one timer looks at all of them, since a
- * timer for each would be set and stopped with every piece that arrives. The end has four steps,
- * each for who has outstayed the one before: close (to new connections), drain, refuse, stop. */
+/* A connection's deadline is that of what it is doing now: one timer for all stands on the
+ * earliest, since a timer for each would be set and stopped with every piece that arrives. The end
+ * has four steps, each for who has outstayed the one before: close (to new connections), drain,
+ * refuse, stop. */
 #include "listener.h"
 
 #include <poll.h>
@@ -14,11 +15,10 @@
 #include "exchange.h"
 #include "handler.h"
 
-#define SWEEP_PERIOD 50  /* milliseconds between looks at the deadlines */
-#define SURPLUS_MIN  64  /* connections over the limit that are still answered 503 */
-#define ACCEPTS_MAX  256 /* runs to accept who waits at the end */
-#define KEPT_TIME    ((uint64_t)250000000) /* nanoseconds that a kept connection has at the end */
-#define HURRY_TIME   1.0 /* seconds that a client still has for its answer at the end */
+#define SURPLUS_MIN 64  /* connections over the limit that are still answered 503 */
+#define ACCEPTS_MAX 256 /* runs to accept who waits at the end */
+#define KEPT_TIME   ((uint64_t)250000000) /* nanoseconds that a kept connection has at the end */
+#define HURRY_TIME  1.0 /* seconds that a client still has for its answer at the end */
 
 /* ---- connections ----------------------------------------------------------------------------- */
 
@@ -33,14 +33,16 @@ static void show_certificate(struct connection *connection, struct MHD_Connectio
 
 static void on_connection(void *context, struct MHD_Connection *mhd, void **slot,
                           enum MHD_ConnectionNotificationCode code) {
+  struct listener *listener = context;
   if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
     connection_close(*slot);
+    listener->freed = true;
     return;
   }
   int file = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
   const union MHD_ConnectionInfo *info =
       MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-  *slot = connection_open(context, file, info ? info->client_addr : NULL);
+  *slot = connection_open(listener, file, info ? info->client_addr : NULL);
   if (*slot)
     show_certificate(*slot, mhd);
 }
@@ -74,17 +76,18 @@ static void connection_expire(struct connection *connection) {
 
 static void on_sweep(uv_timer_t *timer) {
   struct listener *listener = timer->data;
-  uint64_t now = uv_hrtime();
+  uint64_t now = listener->swept_at = uv_hrtime(), next = UINT64_MAX;
+  listener->sweep_at = UINT64_MAX;
   for (struct connection *connection = listener->connections; connection;
        connection = connection->next) {
     if (connection->deadline <= now)
       connection_expire(connection);
-    if (connection->exchange)
-      exchange_probe(connection->exchange, now);
+    if (connection->exchange && exchange_probe(connection->exchange, now))
+      next = now;
+    if (connection->deadline < next)
+      next = connection->deadline;
   }
-  /* Once it holds all that it may, or no descriptor is left, libmicrohttpd accepts again only when
-   * it is run, which no event asks for. */
-  listener_wake(listener);
+  listener_sweep_by(listener, next);
 }
 
 /* ---- starting -------------------------------------------------------------------------------- */
@@ -119,7 +122,8 @@ static enum vqct_status start_daemon(struct listener *listener, struct vqct_erro
 
 enum vqct_status listener_start(struct listener *listener, uv_loop_t *loop,
                                 const struct listener_options *options, struct vqct_error *error) {
-  *listener = (struct listener){.options = *options, .loop = loop};
+  *listener = (struct listener){
+      .options = *options, .loop = loop, .on_sweep = on_sweep, .sweep_at = UINT64_MAX};
   enum vqct_status status =
       address_listen(options->address, &listener->socket, &listener->port, error);
   if (status != VQCT_OK)
@@ -129,9 +133,6 @@ enum vqct_status listener_start(struct listener *listener, uv_loop_t *loop,
     return status;
   }
   listener_drive(listener);
-  uv_timer_init(loop, &listener->sweep);
-  listener->sweep.data = listener;
-  uv_timer_start(&listener->sweep, on_sweep, SWEEP_PERIOD, SWEEP_PERIOD);
   return VQCT_OK;
 }
 
@@ -142,7 +143,7 @@ enum vqct_status listener_start(struct listener *listener, uv_loop_t *loop,
 static void hurry(struct connection *connection) {
   uint64_t last = uv_hrtime() + (uint64_t)(HURRY_TIME * 1e9);
   if (connection->deadline > last)
-    connection->deadline = last;
+    connection_due(connection, last);
 }
 
 /* Who has connected but was not accepted yet would be cut off by closing the socket. */
@@ -202,5 +203,4 @@ void listener_stop(struct listener *listener) {
   uv_poll_stop(&listener->poll);
   MHD_stop_daemon(listener->daemon);
   listener_rest(listener);
-  uv_close((uv_handle_t *)&listener->sweep, NULL);
 }

@@ -13,6 +13,7 @@
 
 #define KEPT_MAX       ((size_t)256 << 10) /* bytes */
 #define CLOSE_PATIENCE 1000                /* milliseconds */
+#define RETRY_PERIOD   100                 /* milliseconds between tries to write what is kept */
 
 void log_begin(struct text *line, enum log_level level, const char *event) {
   static const char *const names[] = {"debug", "info", "warning", "error", "off"};
@@ -74,13 +75,34 @@ static void say_lost(struct log *log) {
   log_end(log, &line, LOG_WARNING);
 }
 
-void log_flush(struct log *log) {
+static void on_retry(uv_timer_t *timer) {
+  struct log *log = (struct log *)((char *)timer - offsetof(struct log, retry));
   flush(log, 0);
   say_lost(log);
+  if (!log->kept.size && !log->lost)
+    uv_timer_stop(timer);
+}
+
+static void retry_later(struct log *log) {
+  uv_timer_t *retry = &log->retry;
+  bool rests = retry->loop && !uv_is_active((uv_handle_t *)retry);
+  if (rests && !uv_is_closing((uv_handle_t *)retry) && (log->kept.size || log->lost))
+    uv_timer_start(retry, on_retry, RETRY_PERIOD, RETRY_PERIOD);
+}
+
+void log_follow(struct log *log, uv_loop_t *loop) {
+  uv_timer_init(loop, &log->retry);
+  uv_unref((uv_handle_t *)&log->retry);
+  retry_later(log);
+}
+
+void log_leave(struct log *log) {
+  uv_close((uv_handle_t *)&log->retry, NULL);
 }
 
 void log_close(struct log *log) {
-  log_flush(log);
+  flush(log, 0);
+  say_lost(log);
   flush(log, CLOSE_PATIENCE);
   text_free(&log->kept);
 }
@@ -96,6 +118,7 @@ void log_end(struct log *log, struct text *line, enum log_level level) {
     log->lost_total += !fits;
     log->kept.failed = false; /* the next line may fit */
     flush(log, 0);
+    retry_later(log);
   }
   text_free(line);
 }

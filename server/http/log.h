@@ -14,6 +14,8 @@
 
 #include <stdint.h>
 
+#include <uv.h>
+
 #include "text.h"
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR, LOG_OFF };
@@ -24,12 +26,15 @@ struct log {
   struct text kept; /* whole lines that are not written yet, but perhaps for the first's begin */
   uint64_t lost;    /* lines, since that was last said */
   uint64_t lost_total;
+  uv_timer_t retry; /* where it has a loop: tries again what is kept, and rests otherwise */
 };
 
-/** Writes what was kept, as far as it can be written without waiting. */
-void log_flush(struct log *log);
+/** Has the loop write what is kept, as soon as it can be written without waiting; and ends that.
+ * Before and after that is tried with the next line only. */
+void log_follow(struct log *log, uv_loop_t *loop);
+void log_leave(struct log *log);
 
-/** The same at the end, for which it waits a second at most, and frees what is left. */
+/** Writes what is kept, for which it waits a second at most, and frees what is left. */
 void log_close(struct log *log);
 
 /** Opens a line with the time (UTC, milliseconds), the level and what happened. */

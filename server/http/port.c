@@ -9,17 +9,36 @@
 
 #include <microhttpd.h>
 
-#define RUNS_MAX       8   /* of libmicrohttpd in a row */
-#define HANDSHAKES_MAX 64  /* connections with TLS that have not sent a request */
-#define REST_MAX       10  /* milliseconds */
-#define SURPLUS_TIME   1.0 /* seconds until a surplus connection is closed */
+#define RUNS_MAX       8                    /* of libmicrohttpd in a row */
+#define HANDSHAKES_MAX 64                   /* connections with TLS that have not sent a request */
+#define REST_MAX       10                   /* milliseconds */
+#define SURPLUS_TIME   1.0                  /* seconds until a surplus connection is closed */
+#define SWEEP_PERIOD   ((uint64_t)50000000) /* nanoseconds at least from one look to the next */
 
 /* ---- connections ----------------------------------------------------------------------------- */
+
+/* The timer stands on the earliest deadline that there was when it was set: what comes later, as
+ * most do, leaves it alone, and nothing wakes an idle process. */
+void listener_sweep_by(struct listener *listener, uint64_t moment) {
+  if (moment < listener->swept_at + SWEEP_PERIOD)
+    moment = listener->swept_at + SWEEP_PERIOD;
+  if (moment >= listener->sweep_at)
+    return;
+  uint64_t now = uv_hrtime();
+  listener->sweep_at = moment;
+  uv_timer_start(&listener->sweep, listener->on_sweep,
+                 moment > now ? (moment - now) / 1000000 + 1 : 0, 0);
+}
+
+void connection_due(struct connection *connection, uint64_t deadline) {
+  connection->deadline = deadline;
+  listener_sweep_by(connection->listener, deadline);
+}
 
 void connection_enter(struct connection *connection, enum connection_state state, double seconds) {
   connection->state = state;
   connection->since = uv_hrtime();
-  connection->deadline = connection->since + (uint64_t)(seconds * 1e9);
+  connection_due(connection, connection->since + (uint64_t)(seconds * 1e9));
 }
 
 static void free_handle(uv_handle_t *handle) {
@@ -143,20 +162,23 @@ static void on_timer(uv_timer_t *timer);
 
 /* With half of a TLS handshake there libmicrohttpd wants to run again at once for ever, and a timer
  * of zero that starts itself again keeps the loop from all else: so it gets some runs in a row, and
- * then a rest that grows, which ends early when something comes in. */
+ * then a rest that grows, which ends early when something comes in. Once it holds all that it
+ * may, or no descriptor is left, it accepts again only when it is run after a connection's end,
+ * which no event asks for. */
 static void run(struct listener *listener) {
   MHD_UNSIGNED_LONG_LONG wait;
   bool wanted, at_once;
   unsigned runs = 0;
   do {
+    listener->freed = false;
     MHD_run(listener->daemon);
     wanted = MHD_get_timeout(listener->daemon, &wait) == MHD_YES;
-    at_once = wanted && !wait;
+    at_once = listener->freed || (wanted && !wait);
   } while (at_once && ++runs < RUNS_MAX);
   listener->rest = at_once && listener->rest < REST_MAX ? listener->rest + 1
                    : at_once                            ? REST_MAX
                                                         : 0;
-  if (wanted)
+  if (wanted || at_once)
     uv_timer_start(&listener->timer, on_timer, at_once ? listener->rest : wait, 0);
   else
     uv_timer_stop(&listener->timer);
@@ -180,11 +202,13 @@ void listener_drive(struct listener *listener) {
   int epoll = MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
   uv_poll_init(listener->loop, &listener->poll, epoll);
   uv_timer_init(listener->loop, &listener->timer);
-  listener->poll.data = listener->timer.data = listener;
+  uv_timer_init(listener->loop, &listener->sweep);
+  listener->poll.data = listener->timer.data = listener->sweep.data = listener;
   uv_poll_start(&listener->poll, UV_READABLE, on_readable);
 }
 
 void listener_rest(struct listener *listener) {
   uv_close((uv_handle_t *)&listener->poll, NULL);
   uv_close((uv_handle_t *)&listener->timer, NULL);
+  uv_close((uv_handle_t *)&listener->sweep, NULL);
 }

@@ -104,6 +104,8 @@ struct listener {
   struct MHD_Daemon *daemon;
   uv_poll_t poll;
   uv_timer_t timer, sweep;
+  uv_timer_cb on_sweep;        /* looks at the deadlines */
+  uint64_t sweep_at, swept_at; /* uv_hrtime() of the next look, UINT64_MAX for none, and the last */
   uint64_t rest; /* milliseconds until it runs again, when it asks for that at once for ever */
   int socket;
   unsigned port;
@@ -111,6 +113,7 @@ struct listener {
   unsigned connection_count, exchange_count;
   bool draining; /* answers close their connections */
   bool closed;   /* the listening socket is */
+  bool freed;    /* a connection has ended since libmicrohttpd was last run */
 };
 
 /** Lets libmicrohttpd run soon: after a resume. */
@@ -128,6 +131,12 @@ struct connection *connection_open(struct listener *listener, int socket,
 
 /** Takes a connection off the list and frees it; NULL is allowed. */
 void connection_close(struct connection *connection);
+
+/** Has the deadlines looked at by then (uv_hrtime()), or a little later where they just were. */
+void listener_sweep_by(struct listener *listener, uint64_t moment);
+
+/** Sets when a connection's time is over (uv_hrtime()). */
+void connection_due(struct connection *connection, uint64_t deadline);
 
 /** Sets what a connection does now and how long it may, in seconds. */
 void connection_enter(struct connection *connection, enum connection_state state, double seconds);

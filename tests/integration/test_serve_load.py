@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import unittest
+from pathlib import Path
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import serving  # noqa: E402
@@ -208,6 +209,23 @@ class Batches(LoadCase):
             serving.wait_until(lambda: server.open_files() <= before[1])
             if not serving.KEEPS_MEMORY:
                 self.assertLess(server.resident_bytes(), before[0] * 1.05)
+
+    def test_nothing_wakes_an_idle_process(self):
+        with serving.Server(self.model) as server, server.connect() as idle:
+            self.assertEqual(server.post("/v1/encode?size=16", self.png).status, 200)
+            idle.sendall(b"GET / HTTP")  # a deadline that is far off
+            serving.wait_until(lambda: self.wakes_in_a_second(server) < 5, "a second of rest")
+
+    @staticmethod
+    def wakes_in_a_second(server):
+        def wakes():
+            threads = f"/proc/{server.process.pid}/task"
+            texts = [Path(threads, one, "status").read_text() for one in os.listdir(threads)]
+            return sum(int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M)[1])
+                       for text in texts)
+        before = wakes()
+        time.sleep(1)
+        return wakes() - before
 
 
 class Bounds(LoadCase):

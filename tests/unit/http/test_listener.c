@@ -71,8 +71,8 @@ static void ask(int client) {
 static const char *hear(int client) {
   static char text[4096];
   struct pollfd readable = {.fd = client, .events = POLLIN};
-  while (poll(&readable, 1, 0) < 1)
-    uv_run(&loop, UV_RUN_ONCE);
+  while (poll(&readable, 1, 1) < 1)
+    uv_run(&loop, UV_RUN_NOWAIT);
   ssize_t size = recv(client, text, sizeof text - 1, 0);
   ck_assert_int_ge(size, 0);
   text[size] = '\0';
@@ -101,7 +101,7 @@ START_TEST(idle_connections_are_shut) {
   listener_drain(&listener);
   ck_assert_str_eq(hear(client), "");
   while (!listener_drain(&listener))
-    uv_run(&loop, UV_RUN_ONCE);
+    uv_run(&loop, UV_RUN_NOWAIT);
   close(client);
 }
 END_TEST
@@ -140,6 +140,26 @@ START_TEST(who_has_connected_is_answered) {
 }
 END_TEST
 
+/* libmicrohttpd holds no more than so many, and accepts the next when one has ended. */
+START_TEST(who_waits_for_a_place_gets_it) {
+  unsigned most = listener_most(listener.options.limits.connections);
+  int clients[128];
+  ck_assert_uint_lt(most, 128);
+  for (unsigned i = 0; i < most; i++)
+    clients[i] = connect_client();
+  while (listener.connection_count < most)
+    uv_run(&loop, UV_RUN_NOWAIT);
+  int last = connect_client();
+  ask(last);
+  close(clients[0]);
+  ck_assert_ptr_nonnull(strstr(hear(last), "HTTP/1.1 503 "));
+  ck_assert_uint_ge(listener.connection_count, most - 1); /* it waited for no other to end */
+  for (unsigned i = 1; i < most; i++)
+    close(clients[i]);
+  close(last);
+}
+END_TEST
+
 int main(void) {
   TCase *cases = tcase_create("listener");
   tcase_add_checked_fixture(cases, set_up, tear_down);
@@ -147,5 +167,6 @@ int main(void) {
   tcase_add_test(cases, what_has_come_is_answered);
   tcase_add_test(cases, what_was_just_used_is_kept_for_a_while);
   tcase_add_test(cases, who_has_connected_is_answered);
+  tcase_add_test(cases, who_waits_for_a_place_gets_it);
   return suite_run("listener", cases);
 }
