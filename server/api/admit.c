@@ -224,6 +224,14 @@ static bool check_model(const struct request *request, struct exchange *exchange
   return !choice_settled(request) || choice_suits(request, &exchange->reply);
 }
 
+/* How tokens are written in JSON. */
+static bool read_token_form(struct request *request, struct exchange *exchange) {
+  const char *given = exchange_query(exchange, "encode");
+  request->base64 = given && !strcmp(given, "base64");
+  return !given || request->base64 || !strcmp(given, "numbers") ||
+         refuse_parameter(exchange, "encode", given, "base64 or numbers");
+}
+
 /* Which vectors are asked for, and whether their mean. */
 static bool read_vectors(struct request *request, struct exchange *exchange) {
   const char *given = exchange_query(exchange, "vectors"), *pool = exchange_query(exchange, "pool");
@@ -243,14 +251,16 @@ static bool read_vectors(struct request *request, struct exchange *exchange) {
 }
 
 bool encode_admit(void *context, struct exchange *exchange) {
-  static const char *const names[] = {"resize", "size", "words", "model", "vectors", "pool", NULL};
+  static const char *const names[] = {"resize", "size",    "words", "encode",
+                                      "model",  "vectors", "pool",  NULL};
   static const enum form offers[] = {FORM_JSON, FORM_NPY, FORM_PACKED};
   struct request *request = begin(context, exchange, REQUEST_ENCODE, names);
   if (!request || !read_resize(request, exchange) || !read_vectors(request, exchange))
     return false;
   size_t first = request->vectors ? 1 : 0; /* vectors are no JSON */
-  return read_switch(exchange, "words", &request->words) && read_input(request, exchange) &&
-         check_model(request, exchange) && read_encoding(request, exchange) &&
+  return read_switch(exchange, "words", &request->words) && read_token_form(request, exchange) &&
+         read_input(request, exchange) && check_model(request, exchange) &&
+         read_encoding(request, exchange) &&
          read_output(request, exchange, offers + first, 3 - first) &&
          reserve_slot(request, exchange);
 }
@@ -266,13 +276,15 @@ bool decode_admit(void *context, struct exchange *exchange) {
 }
 
 bool reconstruct_admit(void *context, struct exchange *exchange) {
-  static const char *const names[] = {"resize", "size", "words", "quality", "model", NULL};
+  static const char *const names[] = {"resize",  "size",  "words", "encode",
+                                      "quality", "model", NULL};
   static const enum form offers[] = {FORM_PNG, FORM_JPEG, FORM_JSON};
   struct request *request = begin(context, exchange, REQUEST_RECONSTRUCT, names);
   return request && read_resize(request, exchange) && read_quality(request, exchange) &&
-         read_switch(exchange, "words", &request->words) && read_input(request, exchange) &&
-         check_model(request, exchange) && read_encoding(request, exchange) &&
-         read_output(request, exchange, offers, 3) && reserve_slot(request, exchange);
+         read_switch(exchange, "words", &request->words) && read_token_form(request, exchange) &&
+         read_input(request, exchange) && check_model(request, exchange) &&
+         read_encoding(request, exchange) && read_output(request, exchange, offers, 3) &&
+         reserve_slot(request, exchange);
 }
 
 bool infer_admit(void *context, struct exchange *exchange) {

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base64.h"
 #include "body.h"
 #include "choice.h"
 #include "npy.h"
@@ -39,6 +40,30 @@ static bool picture_make(struct request *request, struct picture *picture, uint6
   return picture->image.pixels != NULL;
 }
 
+/* ---- numbers --------------------------------------------------------------------------------- */
+
+static uint64_t number_at(const struct tensor *tensor, size_t index) {
+  const uint8_t *bytes = tensor->data;
+  size_t size = tensor_type_size(tensor->type);
+  bool is_signed = tensor->type == TENSOR_I8 || tensor->type == TENSOR_I16 ||
+                   tensor->type == TENSOR_I32 || tensor->type == TENSOR_I64;
+  uint64_t number = is_signed && bytes[index * size + size - 1] >> 7 ? UINT64_MAX : 0;
+  for (size_t i = size; i--;)
+    number = number << 8 | bytes[index * size + i];
+  return number;
+}
+
+/* Copies a picture's tokens; what is no token (a negative number reads as a huge one) becomes
+ * UINT32_MAX, which is in no plane. */
+static void copy_tokens(const struct request *request, struct picture *picture,
+                        const struct tensor *tensor, size_t first) {
+  size_t count = picture_tokens(request, picture);
+  for (size_t i = 0; i < count; i++) {
+    uint64_t token = number_at(tensor, first + i);
+    picture->tokens[i] = token < UINT32_MAX ? (uint32_t)token : UINT32_MAX;
+  }
+}
+
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
 static bool read_plane(struct picture *picture, const json_t *plane, size_t index, size_t count) {
@@ -60,6 +85,41 @@ static bool read_plane(struct picture *picture, const json_t *plane, size_t inde
   return true;
 }
 
+/* The type that "dtype" names; that of the model's packed tokens where there is none. */
+static bool read_dtype(const struct request *request, const json_t *dtype, enum tensor_type *type) {
+  const char *name = json_string_value(dtype);
+  *type = tokens_type(request->engine->info);
+  if (!dtype)
+    return true;
+  *type = name && !strcmp(name, tokens_type_name(TENSOR_U16)) ? TENSOR_U16 : TENSOR_U32;
+  return name && !strcmp(name, tokens_type_name(*type));
+}
+
+/* Packed tokens, as encode=base64 writes them. */
+static void read_base64(const struct request *request, struct picture *picture,
+                        const json_t *tokens, const json_t *dtype) {
+  struct tensor tensor = {0};
+  size_t size = json_string_length(tokens), decoded = 0;
+  if (!read_dtype(request, dtype, &tensor.type)) {
+    picture_fail(picture, PROBLEM_BAD_TOKENS, "\"dtype\" is not uint16 or uint32");
+    return;
+  }
+  size_t wanted = picture_tokens(request, picture) * tensor_type_size(tensor.type);
+  unsigned char *bytes = malloc(base64_decoded_size(size));
+  if (!bytes)
+    picture_fail(picture, PROBLEM_OUT_OF_MEMORY, "no memory for its tokens");
+  else if (!base64_decode(json_string_value(tokens), size, bytes, &decoded))
+    picture_fail(picture, PROBLEM_BAD_TOKENS, "\"tokens\" is a string that is not base64");
+  else if (decoded != wanted)
+    picture_fail(picture, PROBLEM_BAD_TOKENS,
+                 "\"tokens\" are %zu bytes; planes times rows times columns take %zu", decoded,
+                 wanted);
+  tensor.data = bytes;
+  if (!picture->failed)
+    copy_tokens(request, picture, &tensor, 0);
+  free(bytes);
+}
+
 static void read_json_picture(struct request *request, struct picture *picture,
                               const json_t *value) {
   const json_t *tokens = json_object_get(value, "tokens");
@@ -71,13 +131,18 @@ static void read_json_picture(struct request *request, struct picture *picture,
     picture_fail(picture, PROBLEM_BAD_TOKENS, "\"grid\" is not [rows, columns]");
     return;
   }
-  if (json_array_size(tokens) != planes) {
-    picture_fail(picture, PROBLEM_BAD_TOKENS, "\"tokens\" is not an array of %zu planes", planes);
+  if (!json_is_string(tokens) && json_array_size(tokens) != planes) {
+    picture_fail(picture, PROBLEM_BAD_TOKENS,
+                 "\"tokens\" is not an array of %zu planes, nor base64 of packed tokens", planes);
     return;
   }
   if (!picture_make(request, picture, (uint64_t)json_integer_value(rows),
                     (uint64_t)json_integer_value(columns)))
     return;
+  if (json_is_string(tokens)) {
+    read_base64(request, picture, tokens, json_object_get(value, "dtype"));
+    return;
+  }
   for (size_t p = 0; p < planes; p++)
     if (!read_plane(picture, json_array_get(tokens, p), p,
                     picture_tokens(request, picture) / planes))
@@ -125,31 +190,9 @@ static void read_json(struct request *request) {
 
 /* ---- npy and packed -------------------------------------------------------------------------- */
 
-static uint64_t number_at(const struct tensor *tensor, size_t index) {
-  const uint8_t *bytes = tensor->data;
-  size_t size = tensor_type_size(tensor->type);
-  bool is_signed = tensor->type == TENSOR_I8 || tensor->type == TENSOR_I16 ||
-                   tensor->type == TENSOR_I32 || tensor->type == TENSOR_I64;
-  uint64_t number = is_signed && bytes[index * size + size - 1] >> 7 ? UINT64_MAX : 0;
-  for (size_t i = size; i--;)
-    number = number << 8 | bytes[index * size + i];
-  return number;
-}
-
 static bool is_whole(enum tensor_type type) {
   return type == TENSOR_U8 || type == TENSOR_U16 || type == TENSOR_U32 || type == TENSOR_U64 ||
          type == TENSOR_I16 || type == TENSOR_I32 || type == TENSOR_I64;
-}
-
-/* Copies a picture's tokens; what is no token (a negative number reads as a huge one) becomes
- * UINT32_MAX, which is in no plane. */
-static void copy_tokens(const struct request *request, struct picture *picture,
-                        const struct tensor *tensor, size_t first) {
-  size_t count = picture_tokens(request, picture);
-  for (size_t i = 0; i < count; i++) {
-    uint64_t token = number_at(tensor, first + i);
-    picture->tokens[i] = token < UINT32_MAX ? (uint32_t)token : UINT32_MAX;
-  }
 }
 
 static void read_tensor(struct request *request, const struct tensor *tensor) {
@@ -185,7 +228,7 @@ static void read_npy(struct request *request) {
 static void read_packed(struct request *request) {
   const struct vqct_model_info *info = request->engine->info;
   struct tensor tensor = {.name = "",
-                          .type = info->codes <= 65536 ? TENSOR_U16 : TENSOR_U32,
+                          .type = tokens_type(info),
                           .dims = 4,
                           .shape = {0, info->planes, request->grid_height, request->grid_width},
                           .data = request->body.data};

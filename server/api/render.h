@@ -17,6 +17,9 @@ void render_members(struct request *request, struct picture *picture);
 /** The whole JSON answer: the model, and each picture with its members, or its name and problem. */
 void render_json(struct request *request);
 
+/** Adds a picture's tokens as packed little-endian numbers. */
+void render_packed(struct text *text, const struct request *request, const struct picture *picture);
+
 /** `"model":{...},"planes":[...]`. */
 void render_model_members(struct text *text, const struct vqct_model_info *info);
 

@@ -49,13 +49,31 @@ static void add_planes(struct text *text, const struct request *request,
   }
 }
 
+static void add_base64(struct text *text, const struct request *request,
+                       const struct picture *picture) {
+  struct text packed = {0};
+  render_packed(&packed, request, picture);
+  text_print(text, "\"dtype\":\"%s\",\"tokens\":\"",
+             tokens_type_name(tokens_type(request->engine->info)));
+  base64_add(text, packed.data, packed.size);
+  text_add(text, "\"", 1);
+  text->failed = text->failed || packed.failed;
+  text_free(&packed);
+}
+
+static void add_numbers(struct text *text, const struct request *request,
+                        const struct picture *picture) {
+  text_print(text, "\"tokens\":[");
+  add_planes(text, request, picture, false);
+  text_add(text, "]", 1);
+}
+
 static void add_tokens_members(struct text *text, const struct request *request,
                                const struct picture *picture) {
   add_name(text, picture);
-  text_print(text, "\"width\":%u,\"height\":%u,\"grid\":[%u,%u],\"tokens\":[", picture->job.width,
+  text_print(text, "\"width\":%u,\"height\":%u,\"grid\":[%u,%u],", picture->job.width,
              picture->job.height, picture->job.grid_height, picture->job.grid_width);
-  add_planes(text, request, picture, false);
-  text_add(text, "]", 1);
+  (request->base64 ? add_base64 : add_numbers)(text, request, picture);
   if (!request->words)
     return;
   text_print(text, ",\"words\":[");

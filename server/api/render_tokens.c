@@ -25,18 +25,22 @@ bool render_possible(struct request *request) {
   return true;
 }
 
-static void add_number(struct text *text, uint32_t number, size_t size) {
-  unsigned char bytes[4];
-  for (size_t i = 0; i < size; i++)
-    bytes[i] = (unsigned char)(number >> 8 * i);
-  text_add(text, bytes, size);
+void render_packed(struct text *text, const struct request *request,
+                   const struct picture *picture) {
+  size_t count = picture_tokens(request, picture);
+  size_t size = tensor_type_size(tokens_type(request->engine->info));
+  if (!text_reserve(text, count * size))
+    return;
+  for (size_t i = 0; i < count; i++)
+    for (size_t byte = 0; byte < size; byte++)
+      text->data[text->size++] = (char)(picture->tokens[i] >> 8 * byte);
 }
 
 static void render_array(struct request *request) {
   const struct vqct_model_info *info = request->engine->info;
   const struct job *first = &request->pictures[0].job;
   struct text *text = &request->reply.body;
-  enum tensor_type type = info->codes <= 65536 ? TENSOR_U16 : TENSOR_U32;
+  enum tensor_type type = tokens_type(info);
   size_t shape[] = {request->count, info->planes, first->grid_height, first->grid_width};
   size_t skipped = request->many ? 0 : 1;
   int dims = request->many ? 4 : 3;
@@ -50,8 +54,7 @@ static void render_array(struct request *request) {
   request->reply.type =
       request->output == FORM_NPY ? "application/x-npy" : "application/octet-stream";
   for (size_t i = 0; i < request->count; i++)
-    for (size_t j = 0; j < picture_tokens(request, &request->pictures[i]); j++)
-      add_number(text, request->pictures[i].tokens[j], tensor_type_size(type));
+    render_packed(text, request, &request->pictures[i]);
   reply_header(&request->reply, "X-Vqct-Shape", "%zu,%zu,%zu,%zu", shape[0], shape[1], shape[2],
                shape[3]);
 }

@@ -140,6 +140,14 @@ bool request_reserve_pixels(struct request *request, uint64_t pixels) {
   return request_reserve(request, (struct reservation){.pixels = pixels});
 }
 
+enum tensor_type tokens_type(const struct vqct_model_info *info) {
+  return info->codes <= 65536 ? TENSOR_U16 : TENSOR_U32;
+}
+
+const char *tokens_type_name(enum tensor_type type) {
+  return type == TENSOR_U16 ? "uint16" : "uint32";
+}
+
 size_t picture_tokens(const struct request *request, const struct picture *picture) {
   return (size_t)request->engine->info->planes * picture->job.grid_height * picture->job.grid_width;
 }

@@ -97,6 +97,7 @@ struct request {
   uint64_t body_limit; /* bytes */
   bool many;           /* the body may hold several pictures, so the answer lists each */
   bool words;          /* the word of every token, too */
+  bool base64;         /* tokens in JSON are packed, and in base64 */
   enum vectors vectors;
   bool mean;   /* of them, over the grid */
   int quality; /* of JPEG */
@@ -156,6 +157,12 @@ void picture_fail(struct picture *picture, enum problem problem, const char *for
 /** Sizes and tokens of a picture of height x width pixels; false where it fails. */
 bool picture_set_shape(struct request *request, struct picture *picture, uint32_t height,
                        uint32_t width);
+
+/** The type of packed tokens. */
+enum tensor_type tokens_type(const struct vqct_model_info *info);
+
+/** The name that NumPy has for it. */
+const char *tokens_type_name(enum tensor_type type);
 
 /** Numbers of a picture's tokens: planes times grid. */
 size_t picture_tokens(const struct request *request, const struct picture *picture);

@@ -1,10 +1,13 @@
-"""How answers are written: compressed, not at all where nothing changed."""
+"""How answers are written: compressed, packed in base64, not at all where nothing changed."""
+import base64
 import gzip
 import json
 import os
 import subprocess
 import sys
 import unittest
+
+import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import serving  # noqa: E402
@@ -71,6 +74,69 @@ class Compressed(serving.ModelCase):
             sizes.append(int(curl(*wish, "-o", os.devnull, "-w", "%{size_download}")))
         self.assertIn(f"content-length: {sizes[0]}\r\n", head)
         self.assertLess(sizes[0], sizes[1])
+
+
+class PackedInJson(serving.ModelCase):
+    options = []
+
+    def encode(self, body, kind="image/png", query="", route="encode"):
+        answer = self.server.post(f"/v1/{route}?size=48x32{query}", body, kind, Accept=JSON)
+        self.assertEqual(answer.status, 200, answer.body)
+        return answer
+
+    def decode(self, document):
+        return self.server.post("/v1/decode", json.dumps(document).encode(), JSON, Accept=JSON)
+
+    def test_the_same_tokens(self):
+        for route in ("encode", "reconstruct"):
+            plain = self.encode(self.png, query="&words=true", route=route).json()
+            packed = self.encode(self.png, query="&words=true&encode=base64", route=route).json()
+            image = packed["images"][0]
+            self.assertEqual(image.pop("dtype"), "uint16")
+            tokens = np.frombuffer(base64.b64decode(image["tokens"], validate=True), "<u2")
+            image["tokens"] = tokens.reshape(2, -1).tolist()
+            self.assertEqual(packed, plain)
+        self.assertEqual(self.encode(self.png, query="&encode=numbers").json()["images"][0]["tokens"],
+                         plain["images"][0]["tokens"])
+
+    def test_what_goes_out_comes_in(self):
+        files = [serving.photo(seed=seed, form="PNG") for seed in range(3)]
+        body = json.dumps({"images": [base64.b64encode(file).decode() for file in files]}).encode()
+        plain = self.encode(body, JSON)
+        packed = self.encode(body, JSON, "&encode=base64&words=true")
+        pictures = self.server.post("/v1/decode", plain.body, JSON).json()["images"]
+        self.assertEqual(len(pictures), 3)
+        self.assertEqual(self.server.post("/v1/decode", packed.body, JSON).json()["images"], pictures)
+        one = packed.json()["images"][0]
+        wide = np.frombuffer(base64.b64decode(one["tokens"]), "<u2").astype("<u4").tobytes()
+        for given in ({"tokens": one["tokens"]}, {"tokens": one["tokens"], "dtype": "uint16"},
+                      {"tokens": base64.b64encode(wide).decode(), "dtype": "uint32"},
+                      {"tokens": base64.urlsafe_b64encode(wide).decode().rstrip("="), "dtype": "uint32"}):
+            answer = self.decode({"grid": one["grid"], **given})
+            self.assertEqual(answer.json()["images"][0]["image"], pictures[0]["image"])
+
+    def test_what_is_wrong_is_named(self):
+        tokens = base64.b64encode(np.array([0, 1, 2, 3, 12, 13, 14, 15], "<u2")).decode()
+        for given, words in (
+                ({"tokens": tokens[:-4], "grid": [2, 2]}, "are 15 bytes; planes times rows times columns take 16"),
+                ({"tokens": tokens, "grid": [2, 3]}, "are 16 bytes"),
+                ({"tokens": "", "grid": [2, 2]}, "are 0 bytes"),
+                ({"tokens": "AAAA!", "grid": [2, 2]}, "a string that is not base64"),
+                ({"tokens": "A", "grid": [2, 2]}, "a string that is not base64"),
+                ({"tokens": tokens, "grid": [2, 2], "dtype": "int8"}, "not uint16 or uint32"),
+                ({"tokens": tokens, "grid": [2, 2], "dtype": 16}, "not uint16 or uint32"),
+                ({"tokens": tokens, "grid": [2, 2], "dtype": "uint32"}, "take 32"),
+                ({"tokens": tokens, "grid": [0, 2]}, "the grid is empty"),
+                ({"tokens": tokens, "grid": [1 << 40, 1 << 40]}, "pixels are allowed"),
+                ({"tokens": 5, "grid": [2, 2]}, "nor base64 of packed tokens"),
+                ({"tokens": tokens.replace("A", "/", 2), "grid": [2, 2]}, "0 to 11 are its codes")):
+            answer = self.decode({"images": [given]})
+            self.assertEqual(answer.status, 200, answer.body)
+            document = answer.json()
+            self.assertEqual(document["failed"], 1)
+            self.assertIn(words, document["images"][0]["error"]["detail"])
+        answer = self.server.post("/v1/encode?encode=hex", self.png)
+        self.assertEqual((answer.status, answer.problem()), (400, "bad-parameter"))
 
 
 class Unchanged(serving.ModelCase):

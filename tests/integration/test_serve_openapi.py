@@ -84,6 +84,9 @@ class OpenApi(serving.ModelCase):
         self.check(post("/v2/models/tiny.encode/infer?size=32", json.dumps(
             {"inputs": [given], "parameters": {"binary_data_output": True}}).encode(), JSON), "post",
                    "/v2/models/{id}/infer")
+        for query in ("encode=base64", "encode=base64&words=true"):
+            self.check(post(f"/v1/encode?size=32&{query}", self.png), "post", "/v1/encode")
+            self.check(post(f"/v1/reconstruct?size=32&{query}", self.png, Accept=JSON), "post", "/v1/reconstruct")
         for query in ("vectors=codes", "vectors=encodings&pool=mean", "vectors=none"):
             self.check(post(f"/v1/encode?size=32&{query}", self.png), "post", "/v1/encode")
         for path, given in (("/v1/codebook/vectors", None), ("/v1/model", None), ("/v1/models", None), ("/v2", None),
@@ -100,7 +103,7 @@ class OpenApi(serving.ModelCase):
             self.check(self.server.get(given or path), "get", path)
 
     def test_every_parameter_is_taken(self):
-        values = {"resize": "contain", "size": "40x20", "words": "true", "quality": "50",
+        values = {"resize": "contain", "size": "40x20", "words": "true", "quality": "50", "encode": "base64",
                   "model_check": "off", "window": "10m", "X-Request-Timeout-Ms": "50000", "grid": "1x1", "id": "4",
                   "history": "true", "model": "tiny", "vectors": "codes", "pool": "mean",
                   "Inference-Header-Content-Length": "1", "Priority": "u=5"}
