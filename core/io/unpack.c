@@ -16,6 +16,7 @@
 #include <zlib.h>
 
 #include "error.h"
+#include "temporary_file.h"
 #include "unfold.h"
 
 /* Standard input as libarchive's client. */
@@ -76,30 +77,6 @@ static enum vqct_status fault(const struct unpacking *unpacking, struct vqct_err
   const char *text = unpacking->library->error_string(unpacking->archive);
   return error_set(error, VQCT_DATA, "%s: %s", unpacking->source->name,
                    text ? text : "it cannot be unpacked");
-}
-
-/* A file without a name, in *descriptor. Errors: WRITE, MEMORY. */
-static enum vqct_status open_temporary(int *descriptor, struct vqct_error *error) {
-  static const char name[] = "/vqct-XXXXXX";
-  const char *folder = getenv("TMPDIR");
-  if (!folder || !folder[0])
-    folder = "/var/tmp";
-  size_t length = strlen(folder);
-  char *path = malloc(length + sizeof name);
-  if (!path)
-    return error_set(error, VQCT_MEMORY, "no memory to unpack an archive");
-  memcpy(path, folder, length);
-  memcpy(path + length, name, sizeof name);
-  *descriptor = mkstemp(path);
-  enum vqct_status status = VQCT_OK;
-  if (*descriptor < 0)
-    status = error_set(error, VQCT_WRITE,
-                       "%s: an archive cannot be unpacked there: %s (TMPDIR names another place)",
-                       folder, strerror(errno));
-  else
-    unlink(path);
-  free(path);
-  return status;
 }
 
 static enum vqct_status write_block(struct unpacking *unpacking, const unsigned char *block,
@@ -275,7 +252,8 @@ enum vqct_status unpack(const struct unpack_source *source, const struct libarch
   input->stop = stop;
   input->began = false;
   enum vqct_status status;
-  if ((status = open_temporary(&unpacking.descriptor, error)) ||
+  if ((status =
+           temporary_file_open("an archive cannot be unpacked", &unpacking.descriptor, error)) ||
       (status = copy_all(&unpacking, input, &result->damage, error)) ||
       (status = mapped_file_of(unpacking.descriptor, source->name, &result->file, error)))
     goto done;
