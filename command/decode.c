@@ -37,7 +37,7 @@ static const struct option_table table = {
     .operands = "MODEL TOKENS",
     .summary =
         "Turns tokens back into pictures. TOKENS is an .npy of pictures, planes, rows and "
-        "columns, or what `vqct encode` wrote with its .jsonl beside it: " TOKEN_SUFFIXES_READ ".",
+        "columns, or what `vqct encode` wrote with its .jsonl beside it: " TOKEN_SUFFIXES ".",
     .options = options,
     .count = sizeof options / sizeof *options,
     .operands_min = 2,
@@ -110,7 +110,8 @@ static enum vqct_status decode_group(struct decoding *decoding, size_t first, si
   if (status != VQCT_OK)
     return status;
   for (size_t i = 0; i < count; i++)
-    token_file_read(decoding->file, first + i, decoding->tokens[i]);
+    if ((status = token_file_read(decoding->file, first + i, decoding->tokens[i], error)))
+      return status;
   status = vqct_decode(decoding->session, (const uint32_t *const *)decoding->tokens, count, height,
                        width, decoding->pixels, error);
   if (status != VQCT_OK)

@@ -63,17 +63,21 @@ static enum vqct_status open_writer(struct encoding *encoding, struct vqct_error
   const struct preparation *p = &encoding->pass.preparation;
   const struct encode_plan *plan = &encoding->plan;
   const struct token_output output = {.path = encoding->settings.output,
+                                      .stream = plan->stream,
                                       .planes = info->planes,
                                       .layout = plan->layout,
                                       .wide = plan->wide,
                                       .labels = encoding->labels,
                                       .grid_height = (size_t)p->height / info->downsampling,
                                       .grid_width = (size_t)p->width / info->downsampling,
+                                      .bucket = plan->views.size,
+                                      .buckets = plan->views.sizes,
+                                      .downsampling = info->downsampling,
                                       .views = plan->view_count,
                                       .shard_size = plan->shard_size,
                                       .pictures = encoding->pass.pictures};
-  char *line;
-  enum vqct_status status = describe(encoding, &line, error);
+  char *line = NULL;
+  enum vqct_status status = plan->stream ? VQCT_OK : describe(encoding, &line, error);
   if (status != VQCT_OK)
     return status;
   status =
@@ -271,16 +275,16 @@ static enum vqct_status encode_items(struct encoding *encoding, struct vqct_erro
 /* ---- what is told ---------------------------------------------------------------------------- */
 
 /* "nothing passed over", or "passed over: 3 webp, 1 txt". */
-static void print_passed(const struct pictures *pictures) {
+static void print_passed(FILE *out, const struct pictures *pictures) {
   enum { SHOWN = 12 };
   size_t kinds = pictures_passed(pictures);
-  printf(kinds ? "passed over:" : "nothing passed over");
+  fputs(kinds ? "passed over:" : "nothing passed over", out);
   for (size_t i = 0; i < kinds && i < SHOWN; i++) {
     const struct passed_over *kind = pictures_passed_over(pictures, i);
-    printf("%s %llu %s", i ? "," : "", (unsigned long long)kind->count, kind->kind);
+    fprintf(out, "%s %llu %s", i ? "," : "", (unsigned long long)kind->count, kind->kind);
   }
   if (kinds > SHOWN)
-    printf(", and %zu other kinds", kinds - SHOWN);
+    fprintf(out, ", and %zu other kinds", kinds - SHOWN);
 }
 
 static void tell_start(const struct encoding *encoding) {
@@ -298,15 +302,16 @@ static void tell_end(const struct encoding *encoding) {
   if (encoding->settings.quiet)
     return;
   const struct token_totals totals = token_writer_totals(encoding->writer);
+  FILE *out = encoding->plan.stream ? stderr : stdout;
   double seconds = seconds_now() - encoding->progress.started;
   size_t done = encoding->done - encoding->start.done;
-  printf("%zu pictures, %llu tokens, %zu failed, ", totals.pictures,
-         (unsigned long long)totals.tokens, totals.failed);
-  print_passed(encoding->pass.pictures);
-  printf("; %.1f s, %.1f pictures/s\n", seconds, seconds > 0 ? (double)done / seconds : 0);
+  fprintf(out, "%zu pictures, %llu tokens, %zu failed, ", totals.pictures,
+          (unsigned long long)totals.tokens, totals.failed);
+  print_passed(out, encoding->pass.pictures);
+  fprintf(out, "; %.1f s, %.1f pictures/s\n", seconds, seconds > 0 ? (double)done / seconds : 0);
 }
 
-/* After an error, such as a full disk. */
+/* After an error, such as a full disk. What went to standard output is not kept. */
 static enum vqct_status tell_what_is_kept(const struct encoding *encoding,
                                           struct vqct_error *error) {
   const struct vqct_error fault = *error;
@@ -325,9 +330,9 @@ static enum vqct_status encode_all(struct encoding *encoding, struct vqct_error 
   enum vqct_status status = encode_items(encoding, error);
   progress_clear(&encoding->progress);
   if (signals_ended(status))
-    return error_set(error, VQCT_INTERRUPTED,
-                     "stopped after %zu of %zu pictures; the same command goes on from there",
-                     encoding->done, shard_pictures(encoding));
+    return error_set(error, VQCT_INTERRUPTED, "stopped after %zu of %zu pictures%s", encoding->done,
+                     shard_pictures(encoding),
+                     encoding->plan.stream ? "" : "; the same command goes on from there");
   return status;
 }
 
@@ -336,13 +341,15 @@ static enum vqct_status run_to_end(struct encoding *encoding, const struct optio
   enum vqct_status status;
   if ((status = prepare(encoding, found, error)) || (status = encode_all(encoding, error)) ||
       (status = token_writer_commit(encoding->writer, encoding->pass.pictures, error)))
-    return status != VQCT_INTERRUPTED && encoding->done ? tell_what_is_kept(encoding, error)
-                                                        : status;
+    return status != VQCT_INTERRUPTED && encoding->done && !encoding->plan.stream
+               ? tell_what_is_kept(encoding, error)
+               : status;
   tell_end(encoding);
   size_t failed = token_writer_totals(encoding->writer).failed;
   if (failed)
-    return error_set(error, VQCT_PARTIAL, "%zu of %zu pictures failed and are named in the .jsonl",
-                     failed, shard_pictures(encoding));
+    return error_set(error, VQCT_PARTIAL, "%zu of %zu pictures failed%s", failed,
+                     shard_pictures(encoding),
+                     encoding->plan.stream ? "" : " and are named in the .jsonl");
   return VQCT_OK;
 }
 

@@ -1,6 +1,8 @@
 #include "encode_options.h"
 
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "cpu.h"
 #include "error.h"
@@ -22,7 +24,10 @@ enum { ORDER_PLANES, ORDER_INTERLEAVED };
 
 static const struct option options[] = {
     {"output", 'o', OPTION_TEXT, offsetof(struct encode_settings, output), NULL, 0, 0, NULL, "FILE",
-     "where tokens go: " TOKEN_SUFFIXES "; a .jsonl beside it names the pictures"},
+     "where tokens go: " TOKEN_SUFFIXES "; a .jsonl beside it names the pictures; -: to standard "
+     "output, in the --format"},
+    {"format", 0, OPTION_CHOICE, offsetof(struct encode_settings, format), "auto", 0, 0,
+     "auto|" TOKEN_FORMAT_NAMES, "FORMAT", "auto: as the ending of FILE tells"},
     PREPARATION_OPTIONS(struct encode_settings, preparation),
     VIEW_OPTIONS(struct encode_settings, views),
     {"batch", 'b', OPTION_INTEGER, offsetof(struct encode_settings, batch), "0", 0, 4096, NULL, "N",
@@ -78,11 +83,41 @@ static enum vqct_status read_shard(const struct encode_settings *settings, struc
   return VQCT_OK;
 }
 
+/* What may go to standard output is one file that needs no .jsonl beside it. */
+static enum vqct_status check_stream(const struct token_format *format, struct vqct_error *error) {
+  if (!format)
+    return error_set(error, VQCT_INVALID, "--output -: --format must say in which format");
+  if (!format->stream)
+    return error_set(error, VQCT_INVALID,
+                     "--output -: %s is more than one file; npy, bin, jsonl and webdataset are one",
+                     format->name);
+  if (format != &token_format_lines && isatty(STDOUT_FILENO))
+    return error_set(error, VQCT_INVALID, "--output -: standard output is a terminal");
+  return VQCT_OK;
+}
+
+static enum vqct_status read_format(const struct encode_settings *settings,
+                                    struct encode_plan *plan, struct vqct_error *error) {
+  const struct token_format *asked =
+      settings->format ? token_format_named((size_t)settings->format - 1) : NULL;
+  plan->stream = strcmp(settings->output, "-") == 0;
+  plan->format = asked;
+  if (plan->stream)
+    return check_stream(asked, error);
+  enum vqct_status status = token_format_of(settings->output, &plan->format, error);
+  if (status == VQCT_OK && asked && asked != plan->format)
+    return error_set(error, VQCT_INVALID, "--format %s: %s must end in %s then", asked->name,
+                     settings->output, asked->suffix);
+  return status;
+}
+
 static enum vqct_status read_shard_size(const struct encode_settings *settings,
                                         struct encode_plan *plan, struct vqct_error *error) {
+  if (settings->shard_size && plan->stream)
+    return error_set(error, VQCT_INVALID, "--shard-size: standard output is one file");
   if (settings->shard_size && !plan->format->sharded)
     return error_set(error, VQCT_INVALID, "--shard-size: a %s is one file", plan->format->suffix);
-  if (plan->format->sharded)
+  if (plan->format->sharded && !plan->stream)
     plan->shard_size = settings->shard_size ? (size_t)settings->shard_size : SHARD_SIZE;
   return VQCT_OK;
 }
@@ -101,8 +136,7 @@ enum vqct_status encode_plan_begin(const struct encode_settings *settings, struc
   plan->batch = settings->batch ? (size_t)settings->batch : plan->threads;
   if (!settings->output)
     return error_set(error, VQCT_INVALID, "--output FILE is missing");
-  if ((status = token_format_of(settings->output, &plan->format, error)) ||
-      (status = read_shard(settings, plan, error)))
+  if ((status = read_format(settings, plan, error)) || (status = read_shard(settings, plan, error)))
     return status;
   return read_shard_size(settings, plan, error);
 }
@@ -133,14 +167,17 @@ enum vqct_status encode_plan_complete(const struct encode_settings *settings,
                                       const struct vqct_model_info *model, struct encode_plan *plan,
                                       struct vqct_error *error) {
   enum vqct_status status;
-  if (plan->format->one_size && preparation->resize != VQCT_RESIZE_COVER)
-    return error_set(error, VQCT_INVALID,
-                     "an %s file holds pictures of one size only: use --resize cover, or a .bin",
-                     plan->format->suffix);
+  bool one_size = plan->format->one_size || (plan->format->array && plan->stream);
+  if (one_size && preparation->resize != VQCT_RESIZE_COVER)
+    return error_set(
+        error, VQCT_INVALID, "%s holds pictures of one size only: use --resize cover%s",
+        plan->stream ? "a stream of numbers" : "an .npy", plan->stream ? "" : ", or a .bin");
   if ((status = choose_numbers(settings, model, plan, error)) ||
-      (status = view_options_read(&settings->views, preparation, model, plan->format->one_size,
-                                  &plan->views, &plan->viewed, error)))
+      (status = view_options_read(&settings->views, preparation, model, &plan->views, &plan->viewed,
+                                  error)))
     return status;
+  if (plan->views.sizes && plan->format->array && plan->stream)
+    return error_set(error, VQCT_INVALID, "--output -: --buckets makes a file of each size");
   plan->view_count = plan->viewed ? views_count(&plan->views) : 1;
   return VQCT_OK;
 }

@@ -12,6 +12,7 @@ struct encode_settings {
   struct preparation preparation;
   struct view_options views;
   int64_t batch, threads;
+  int format; /* index of --format's choices */
   int number; /* index of --numbers' choices */
   int order;  /* index of --layout's choices */
   int64_t offset, begin, end, row_end;
@@ -24,6 +25,7 @@ extern const struct option_table encode_options;
 
 struct encode_plan {
   const struct token_format *format;
+  bool stream; /* to standard output */
   struct token_layout layout;
   bool wide; /* uint32, else uint16 */
   struct views views;

@@ -7,6 +7,9 @@
  *     part_file_finish(&part, error);
  *   part_file_close(&part, PART_KEPT);
  *
+ * The same calls write to standard output, where nothing is gone on with: as it comes, or whole at
+ * the end from a file without a name, whose beginning is then known.
+ *
  * A lock keeps a second process from the same file. It ends with the descriptor that is here, or
  * with any other of the file that this process closes: what is in it is read through this one.
  */
@@ -19,8 +22,16 @@
 
 #include "vqct/status.h"
 
+/** What a record stands for. */
+enum part_kind {
+  PART_NAMED,  /* PATH.part, which becomes PATH */
+  PART_STREAM, /* standard output: each write must follow the one before */
+  PART_SPOOLED /* a file without a name, which goes to standard output when it is whole */
+};
+
 struct part_file {
-  char *path, *temporary; /* owned */
+  enum part_kind kind;
+  char *path, *temporary; /* owned; the second only of PART_NAMED */
   int descriptor;         /* -1: closed */
   bool fresh;             /* this process holds the lock and found nothing written */
   uint64_t size;          /* bytes that count: where the next go */
@@ -42,22 +53,29 @@ enum part_end {
  * the record is to be closed all the same. */
 enum vqct_status part_file_open(struct part_file *part, char *path, struct vqct_error *error);
 
+/** Begins what goes to standard output; kind is PART_STREAM or PART_SPOOLED. Errors: WRITE, MEMORY;
+ * the record is to be closed all the same. */
+enum vqct_status part_file_open_output(struct part_file *part, enum part_kind kind,
+                                       struct vqct_error *error);
+
 /** Bytes that are in the file, which an earlier run may have written. Errors: WRITE. */
 enum vqct_status part_file_found(const struct part_file *part, uint64_t *bytes,
                                  struct vqct_error *error);
 
-/** Makes the file this long; what is added reads as zeros. Errors: WRITE. */
+/** Makes the file this long; what is added reads as zeros. Of a stream it is the size so far.
+ * Errors: WRITE. */
 enum vqct_status part_file_cut(struct part_file *part, uint64_t size, struct vqct_error *error);
 
 /** Errors: WRITE. */
 enum vqct_status part_file_append(struct part_file *part, const void *data, size_t size,
                                   struct vqct_error *error);
 
-/** Writes over what is there. Errors: WRITE. */
+/** Writes over what is there, which no stream takes. Errors: WRITE. */
 enum vqct_status part_file_write_at(struct part_file *part, const void *data, size_t size,
                                     uint64_t offset, struct vqct_error *error);
 
-/** Flushes the file to the disk and gives it its name. Errors: WRITE. */
+/** Flushes the file to the disk and gives it its name, or sends it to standard output. Errors:
+ * WRITE. */
 enum vqct_status part_file_finish(struct part_file *part, struct vqct_error *error);
 
 /** Closes and frees; may be called again. */

@@ -1,45 +1,36 @@
-/* Files of tokens, opened: a table of where each picture's tokens are, which an array's shape or a
+/* A set of tokens, opened: a table of where each picture's numbers are, which an array's shape or a
  * sidecar's lines fill in, and which, with the layout that the sidecar tells, is all that reading
- * looks at. Nothing of it is believed before
- * it is compared with the size of the file, and every token with its plane's codes. */
+ * looks at. Nothing of it is believed before it is compared with what the files hold, and every
+ * token with its plane's codes. */
 #include "token_file.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
-#include "byte_stream.h"
 #include "error.h"
-#include "mapped_file.h"
 #include "npy.h"
-#include "size.h"
 #include "token_formats.h"
-#include "token_layout.h"
-#include "token_record.h"
+#include "token_numbers.h"
+#include "token_sidecar.h"
 
-#define GRID_MAX 32768 /* tokens a side */
-
-/* Where one picture's tokens are. */
-struct grid {
-  uint64_t offset; /* bytes from the first number of the file */
+/* One picture. */
+struct place {
+  struct token_bytes bytes;
   uint32_t height, width;
+  char *name; /* owned; NULL: not told */
 };
 
 struct token_file {
-  const char *path; /* for messages, while it is opened */
+  const char *path; /* for messages */
   const struct vqct_model_info *model;
-  bool any_model;            /* tokens of another model are taken too */
-  struct npy npy;            /* .npy */
-  struct mapped_file mapped; /* .bin */
-  const unsigned char *data;
-  uint64_t size; /* bytes of data */
-  enum tensor_type type;
-  struct token_layout layout;
-  struct grid *grid;
+  bool any_model; /* tokens of another model are taken too */
+  struct token_set set;
+  struct npy npy; /* an array that tells its shape itself, or */
+  const struct token_reading *reading;
+  struct token_reader *reader;
+  struct token_numbers numbers; /* of the last picture that was text */
+  struct place *place;
   size_t count, capacity;
-  char **name; /* of named pictures; fewer than count where their sidecar is of other tokens */
-  size_t named, names;
 };
 
 /* ---- numbers --------------------------------------------------------------------------------- */
@@ -71,24 +62,86 @@ static uint64_t read_number(const unsigned char *bytes, enum tensor_type type) {
   return is_signed && bytes[size - 1] & 0x80 ? UINT64_MAX : value;
 }
 
-/* Token `plane, row, column` of a picture, as its file has it. */
-static uint64_t read_token(const struct token_file *file, size_t picture, uint32_t plane,
-                           uint32_t row, uint32_t column) {
-  const struct grid *grid = &file->grid[picture];
-  uint64_t place = token_layout_place(&file->layout, file->model->planes, grid->height, grid->width,
-                                      plane, row, column);
-  return read_number(file->data + grid->offset + place * tensor_type_size(file->type), file->type);
+/* The numbers of a picture, as bytes of a type. */
+struct row {
+  const unsigned char *bytes;
+  enum tensor_type type;
+};
+
+static enum vqct_status no_tokens(const struct token_file *file, size_t picture,
+                                  struct vqct_error *error) {
+  return error_set(error, VQCT_TOKENS,
+                   "%s: picture %zu: its line is no object of JSON with as many \"tokens\" as the "
+                   ".jsonl tells",
+                   file->path, picture);
 }
 
-static enum vqct_status check_picture(const struct token_file *file, size_t picture,
+/* The list of a line of JSON into numbers of 32 bits. */
+static enum vqct_status pack_list(struct token_file *file, size_t picture, const json_t *list,
+                                  struct vqct_error *error) {
+  const struct place *place = &file->place[picture];
+  size_t count = json_array_size(list);
+  if (count !=
+      token_layout_length(&file->set.layout, file->set.planes, place->height, place->width))
+    return no_tokens(file, picture, error);
+  uint32_t *values = malloc(count * sizeof *values);
+  enum vqct_status status =
+      values ? VQCT_OK : error_set(error, VQCT_MEMORY, "no memory for tokens");
+  for (size_t i = 0; i < count && status == VQCT_OK; i++) {
+    const json_t *number = json_array_get(list, i);
+    json_int_t value = json_integer_value(number);
+    if (!json_is_integer(number) || value < 0 || value > UINT32_MAX)
+      status = no_tokens(file, picture, error);
+    values[i] = (uint32_t)value;
+  }
+  if (status == VQCT_OK)
+    status = token_numbers_pack(&file->numbers, values, count, true, error);
+  free(values);
+  return status;
+}
+
+static enum vqct_status read_text(struct token_file *file, size_t picture,
+                                  struct vqct_error *error) {
+  const struct token_bytes *text = &file->place[picture].bytes;
+  json_t *record = json_loadb((const char *)text->data, text->size, 0, NULL);
+  enum vqct_status status = pack_list(file, picture, json_object_get(record, "tokens"), error);
+  json_decref(record);
+  return status;
+}
+
+/* The numbers of a picture, which stay until those of another are asked for. */
+static enum vqct_status find_row(struct token_file *file, size_t picture, struct row *row,
+                                 struct vqct_error *error) {
+  *row = (struct row){file->place[picture].bytes.data, file->set.type};
+  if (!file->reading || !file->reading->text)
+    return VQCT_OK;
+  enum vqct_status status = read_text(file, picture, error);
+  *row = (struct row){file->numbers.bytes, TENSOR_U32};
+  return status;
+}
+
+/* Token `plane, row, column` of a picture, as its file has it. */
+static uint64_t read_token(const struct token_file *file, const struct place *place,
+                           const struct row *numbers, uint32_t plane, uint32_t row,
+                           uint32_t column) {
+  uint64_t at = token_layout_place(&file->set.layout, file->model->planes, place->height,
+                                   place->width, plane, row, column);
+  return read_number(numbers->bytes + at * tensor_type_size(numbers->type), numbers->type);
+}
+
+static enum vqct_status check_picture(struct token_file *file, size_t picture,
                                       struct vqct_error *error) {
-  const struct grid *grid = &file->grid[picture];
+  const struct place *place = &file->place[picture];
+  struct row numbers;
+  enum vqct_status status = find_row(file, picture, &numbers, error);
+  if (status != VQCT_OK)
+    return status;
   for (uint32_t p = 0; p < file->model->planes; p++) {
     const struct vqct_plane *plane = &file->model->plane[p];
-    uint64_t first = plane->first + (uint64_t)file->layout.offset;
-    for (uint32_t row = 0; row < grid->height; row++)
-      for (uint32_t column = 0; column < grid->width; column++) {
-        uint64_t token = read_token(file, picture, p, row, column);
+    uint64_t first = plane->first + (uint64_t)file->set.layout.offset;
+    for (uint32_t row = 0; row < place->height; row++)
+      for (uint32_t column = 0; column < place->width; column++) {
+        uint64_t token = read_token(file, place, &numbers, p, row, column);
         if (token < first || token - first >= plane->count)
           return error_set(error, VQCT_TOKENS,
                            "%s: picture %zu, plane %u, row %u, column %u: token %lld is outside "
@@ -101,21 +154,30 @@ static enum vqct_status check_picture(const struct token_file *file, size_t pict
   return VQCT_OK;
 }
 
-/* ---- shapes ---------------------------------------------------------------------------------- */
+/* ---- pictures -------------------------------------------------------------------------------- */
 
-static enum vqct_status add_grid(struct token_file *file, struct grid grid,
-                                 struct vqct_error *error) {
+static enum vqct_status add_place(struct token_file *file, const struct place *place,
+                                  struct vqct_error *error) {
   if (file->count == file->capacity) {
     size_t capacity = file->capacity ? 2 * file->capacity : 256;
-    struct grid *grown = realloc(file->grid, capacity * sizeof *grown);
+    struct place *grown = realloc(file->place, capacity * sizeof *grown);
     if (!grown)
       return error_set(error, VQCT_MEMORY, "%s: no memory for %zu pictures", file->path, capacity);
-    file->grid = grown;
+    file->place = grown;
     file->capacity = capacity;
   }
-  file->grid[file->count++] = grid;
+  file->place[file->count++] = *place;
   return VQCT_OK;
 }
+
+static enum vqct_status set_name(struct place *place, const json_t *record,
+                                 struct vqct_error *error) {
+  const char *image = json_string_value(json_object_get(record, "image"));
+  place->name = strdup(image ? image : "");
+  return place->name ? VQCT_OK : error_set(error, VQCT_MEMORY, "no memory for names");
+}
+
+/* ---- arrays that tell their shape ------------------------------------------------------------ */
 
 static enum vqct_status open_array(struct token_file *file, struct vqct_error *error) {
   enum vqct_status status = npy_open(file->path, &file->npy, error);
@@ -134,248 +196,105 @@ static enum vqct_status open_array(struct token_file *file, struct vqct_error *e
   if (shape[0] != file->model->planes)
     return error_set(error, VQCT_TOKENS, "%s: %zu planes; the model has %u", file->path, shape[0],
                      file->model->planes);
-  if (shape[1] < 1 || shape[2] < 1 || shape[1] > GRID_MAX || shape[2] > GRID_MAX)
+  if (shape[1] < 1 || shape[2] < 1 || shape[1] > TOKEN_GRID_MAX || shape[2] > TOKEN_GRID_MAX)
     return error_set(error, VQCT_TOKENS,
                      "%s: a grid of %zu x %zu tokens; from 1 to %d a side are "
                      "possible",
-                     file->path, shape[2], shape[1], GRID_MAX);
-  file->data = tensor->data;
-  file->type = tensor->type;
-  uint64_t bytes = shape[0] * shape[1] * shape[2] * tensor_type_size(tensor->type);
-  for (size_t i = 0; i < pictures && status == VQCT_OK; i++)
-    status =
-        add_grid(file, (struct grid){i * bytes, (uint32_t)shape[1], (uint32_t)shape[2]}, error);
+                     file->path, shape[2], shape[1], TOKEN_GRID_MAX);
+  file->set.type = tensor->type;
+  size_t bytes = shape[0] * shape[1] * shape[2] * tensor_type_size(tensor->type);
+  const unsigned char *data = tensor->data;
+  for (size_t i = 0; i < pictures && status == VQCT_OK; i++) {
+    const struct place place = {.bytes = {data + i * bytes, bytes},
+                                .height = (uint32_t)shape[1],
+                                .width = (uint32_t)shape[2]};
+    status = add_place(file, &place, error);
+  }
   return status;
 }
 
-static enum vqct_status add_name(struct token_file *file, const json_t *record,
-                                 struct vqct_error *error) {
-  const char *image = json_string_value(json_object_get(record, "image"));
-  if (file->named == file->names) {
-    size_t names = file->names ? 2 * file->names : 256;
-    char **grown = realloc(file->name, names * sizeof *grown);
-    if (!grown)
-      return error_set(error, VQCT_MEMORY, "%s: no memory for %zu names", file->path, names);
-    file->name = grown;
-    file->names = names;
-  }
-  char *name = strdup(image ? image : "");
-  if (!name)
-    return error_set(error, VQCT_MEMORY, "%s: memory is exhausted", file->path);
-  file->name[file->named++] = name;
-  return VQCT_OK;
-}
-
-static enum vqct_status sidecar_fault(const struct byte_stream *sidecar,
-                                      const struct text_line *line, const char *fault,
-                                      struct vqct_error *error) {
-  return error_set(error, VQCT_DATA, "%s: line %llu: %s", byte_stream_name(sidecar),
-                   (unsigned long long)line->number, fault);
-}
-
-/* Tokens are numbers of one model's codes, and mean nothing to another. */
-static enum vqct_status check_model(const struct token_file *file, const json_t *record,
-                                    struct vqct_error *error) {
-  const char *checksum = json_string_value(json_object_get(record, "checksum"));
-  const char *name = json_string_value(json_object_get(record, "model"));
-  if (file->any_model || !checksum || strcmp(checksum, file->model->checksum) == 0)
-    return VQCT_OK;
-  return error_set(error, VQCT_OTHER_MODEL,
-                   "%s: its tokens are of the model '%.64s' (checksum %.12s), not of '%s' (%.12s)",
-                   file->path, name ? name : "?", checksum, file->model->name,
-                   file->model->checksum);
-}
-
-/* How a picture's numbers lie, where the first line says that they are not just its planes. */
-static enum vqct_status read_layout(struct token_file *file, const json_t *record,
-                                    const struct byte_stream *sidecar, struct vqct_error *error) {
-  const json_t *layout = json_object_get(record, "layout");
-  if (!layout || token_layout_from_json(layout, &file->layout, error) == VQCT_OK)
-    return VQCT_OK;
-  return error_prefix(error, "%s: line 1", byte_stream_name(sidecar));
-}
-
-/* The first line tells the type of the numbers. */
-static enum vqct_status read_description(struct token_file *file, const json_t *record,
-                                         const struct byte_stream *sidecar,
-                                         const struct text_line *line, struct vqct_error *error) {
-  const char *type = json_string_value(json_object_get(record, "tokens"));
-  size_t planes = json_array_size(json_object_get(record, "planes"));
-  if (!type || (strcmp(type, "uint16") && strcmp(type, "uint32")))
-    return sidecar_fault(sidecar, line, "\"tokens\" must be \"uint16\" or \"uint32\"", error);
-  if (planes != file->model->planes)
-    return error_set(error, VQCT_TOKENS, "%s: %zu planes; the model has %u", file->path, planes,
-                     file->model->planes);
-  file->type = strcmp(type, "uint16") ? TENSOR_U32 : TENSOR_U16;
-  enum vqct_status status = read_layout(file, record, sidecar, error);
-  return status == VQCT_OK ? check_model(file, record, error) : status;
-}
-
-static enum vqct_status read_entry(struct token_file *file, const json_t *record,
-                                   const struct byte_stream *sidecar, const struct text_line *line,
-                                   struct vqct_error *error) {
-  if (json_object_get(record, "error") || json_object_get(record, "passed_over"))
-    return VQCT_OK;
-  const json_t *grid = json_object_get(record, "grid");
-  json_int_t height = json_integer_value(json_array_get(grid, 0));
-  json_int_t width = json_integer_value(json_array_get(grid, 1));
-  json_int_t offset = json_integer_value(json_object_get(record, "offset"));
-  if (height < 1 || width < 1 || height > GRID_MAX || width > GRID_MAX || offset < 0)
-    return sidecar_fault(sidecar, line, "\"grid\" or \"offset\" is missing or out of range", error);
-  uint64_t bytes =
-      token_layout_length(&file->layout, file->model->planes, (size_t)height, (size_t)width) *
-      tensor_type_size(file->type);
-  if ((uint64_t)offset > file->size || bytes > file->size - (uint64_t)offset)
-    return error_set(error, VQCT_TOKENS,
-                     "%s: %llu bytes; the tokens of picture %zu end at byte %llu", file->path,
-                     (unsigned long long)file->size, file->count,
-                     (unsigned long long)((uint64_t)offset + bytes));
-  enum vqct_status status =
-      add_grid(file, (struct grid){(uint64_t)offset, (uint32_t)height, (uint32_t)width}, error);
-  return status == VQCT_OK ? add_name(file, record, error) : status;
-}
-
-static enum vqct_status read_sidecar(struct token_file *file, struct byte_stream *sidecar,
-                                     struct vqct_error *error) {
-  struct text_line line;
-  enum vqct_status status;
-  while ((status = byte_stream_line(sidecar, &line, error)) == VQCT_OK && line.text) {
-    json_t *record = line.cut ? NULL : json_loadb(line.text, line.length, 0, NULL);
-    if (!json_is_object(record))
-      status = sidecar_fault(sidecar, &line, "not a JSON object", error);
-    else if (line.number == 1)
-      status = read_description(file, record, sidecar, &line, error);
-    else
-      status = read_entry(file, record, sidecar, &line, error);
-    json_decref(record);
-    if (status != VQCT_OK)
+/* The names of an array's pictures, where the .jsonl tells of as many. */
+static void name_pictures(struct token_file *file, struct token_sidecar *sidecar) {
+  struct token_line line;
+  size_t named = 0;
+  while (token_sidecar_next(sidecar, &file->set, &line, NULL) == VQCT_OK && line.record) {
+    if (named < file->count && set_name(&file->place[named], line.record, NULL) != VQCT_OK)
       break;
+    named++;
+  }
+  for (size_t i = 0; named != file->count && i < file->count; i++) {
+    free(file->place[i].name);
+    file->place[i].name = NULL;
+  }
+}
+
+/* ---- sets that their sidecar tells of -------------------------------------------------------- */
+
+static enum vqct_status read_pictures(struct token_file *file, struct token_sidecar *sidecar,
+                                      struct vqct_error *error) {
+  struct token_line line;
+  enum vqct_status status;
+  while ((status = token_sidecar_next(sidecar, &file->set, &line, error)) == VQCT_OK &&
+         line.record) {
+    struct place place = {.height = (uint32_t)line.height, .width = (uint32_t)line.width};
+    if ((status = file->reading->find(file->reader, &line, &place.bytes, error)) ||
+        (status = set_name(&place, line.record, error)))
+      return status;
+    if ((status = add_place(file, &place, error))) {
+      free(place.name);
+      return status;
+    }
   }
   return status;
 }
 
-/* NAME and another suffix in place of the path's, from malloc. */
-static char *beside(const char *path, const char *suffix) {
-  return token_name_beside(path, (size_t)(strrchr(path, '.') - path), suffix);
+static enum vqct_status open_set(struct token_file *file, const struct token_format *format,
+                                 struct token_sidecar *sidecar, struct vqct_error *error) {
+  file->reading = format->reading;
+  enum vqct_status status = file->reading->open(&file->set, &file->reader, error);
+  return status == VQCT_OK ? read_pictures(file, sidecar, error) : status;
 }
 
-/* Finds the pictures in `data` and `size` by the sidecar's lines. */
-static enum vqct_status find_pictures(struct token_file *file, struct vqct_error *error) {
-  struct byte_stream *sidecar;
-  char *name = beside(file->path, ".jsonl");
-  if (!name)
-    return error_set(error, VQCT_MEMORY, "%s: memory is exhausted", file->path);
-  enum vqct_status status = byte_stream_open(name, TOKEN_LINE_MAX, &sidecar, error);
-  free(name);
+/* An array needs its .jsonl only where that says more than its shape does. */
+static enum vqct_status open_npy(struct token_file *file, const struct token_format *format,
+                                 struct token_sidecar *sidecar, struct vqct_error *error) {
+  struct token_set *set = &file->set;
+  bool buckets = false;
+  enum vqct_status status =
+      token_sidecar_describe(sidecar, file->model, file->any_model, set, &buckets, error);
+  if (!json_object_get(sidecar->record, "tokens")) /* it is of something else */
+    return open_array(file, error);
   if (status != VQCT_OK)
     return status;
-  status = read_sidecar(file, sidecar, error);
-  byte_stream_close(sidecar);
+  if (buckets || !token_layout_is_plain(&set->layout))
+    return open_set(file, format, sidecar, error);
+  status = open_array(file, error);
+  if (status == VQCT_OK)
+    name_pictures(file, sidecar);
   return status;
 }
 
-/* Numbers without a header: of the path itself, or of NAME.bin beside NAME.idx. */
-static enum vqct_status open_raw(struct token_file *file, const char *numbers,
-                                 struct vqct_error *error) {
-  enum vqct_status status = numbers ? mapped_file_open(numbers, &file->mapped, error)
-                                    : error_set(error, VQCT_MEMORY, "memory is exhausted");
-  if (status != VQCT_OK)
-    return status;
-  file->data = file->mapped.data;
-  file->size = file->mapped.size;
-  return find_pictures(file, error);
-}
-
-static enum vqct_status open_megatron(struct token_file *file, struct vqct_error *error) {
-  char *numbers = beside(file->path, ".bin");
-  enum vqct_status status = open_raw(file, numbers, error);
-  free(numbers);
-  return status;
-}
-
-/* An array whose numbers lie as its sidecar says. */
-static enum vqct_status open_arranged(struct token_file *file, struct vqct_error *error) {
-  enum vqct_status status = npy_open(file->path, &file->npy, error);
-  if (status != VQCT_OK)
-    return status;
-  const struct tensor *tensor = &file->npy.tensor;
-  file->data = tensor->data;
-  file->size = (uint64_t)tensor->count * tensor_type_size(tensor->type);
-  status = find_pictures(file, error);
-  if (status == VQCT_OK && file->type != tensor->type)
-    return error_set(error, VQCT_TOKENS, "%s: its numbers are %s, and its .jsonl tells of %s",
-                     file->path, tensor_type_name(tensor->type), tensor_type_name(file->type));
-  return status;
-}
-
-/* The .jsonl beside an array, where there is one that describes tokens: their model and layout, and
- * of planes the names. */
-static enum vqct_status read_names(struct token_file *file, struct byte_stream *sidecar,
-                                   struct vqct_error *error) {
-  struct text_line line;
-  enum vqct_status status = VQCT_OK;
-  while (status == VQCT_OK && byte_stream_line(sidecar, &line, NULL) == VQCT_OK && line.text) {
-    json_t *record = line.cut ? NULL : json_loadb(line.text, line.length, 0, NULL);
-    if (json_object_get(record, "row") && json_object_get(record, "grid"))
-      status = add_name(file, record, error);
-    json_decref(record);
-  }
-  return status;
-}
-
-static enum vqct_status read_beside(struct token_file *file, struct byte_stream *sidecar,
-                                    struct vqct_error *error) {
-  struct text_line line;
-  if (byte_stream_line(sidecar, &line, NULL) != VQCT_OK || !line.text || line.cut)
-    return VQCT_OK;
-  json_t *record = json_loadb(line.text, line.length, 0, NULL);
-  bool described = json_object_get(record, "tokens");
-  enum vqct_status status = described ? read_layout(file, record, sidecar, error) : VQCT_OK;
-  if (described && status == VQCT_OK)
-    status = check_model(file, record, error);
-  json_decref(record);
-  if (!described || status != VQCT_OK || !token_layout_is_plain(&file->layout))
-    return status;
-  return read_names(file, sidecar, error);
-}
-
-static enum vqct_status check_sidecar(struct token_file *file, struct vqct_error *error) {
-  char *name = beside(file->path, ".jsonl");
-  struct byte_stream *sidecar = NULL;
-  if (!name)
-    return error_set(error, VQCT_MEMORY, "%s: memory is exhausted", file->path);
-  enum vqct_status status = VQCT_OK;
-  if (byte_stream_open(name, TOKEN_LINE_MAX, &sidecar, NULL) == VQCT_OK)
-    status = read_beside(file, sidecar, error);
-  byte_stream_close(sidecar);
-  free(name);
-  return status;
-}
-
-static enum vqct_status open_checked_array(struct token_file *file, struct vqct_error *error) {
-  enum vqct_status status = check_sidecar(file, error);
-  if (status != VQCT_OK)
-    return status;
-  return token_layout_is_plain(&file->layout) ? open_array(file, error)
-                                              : open_arranged(file, error);
-}
-
-static enum vqct_status open_by_suffix(struct token_file *file, struct vqct_error *error) {
+static enum vqct_status open_by_suffix(struct token_file *file, struct token_sidecar *sidecar,
+                                       struct vqct_error *error) {
   const struct token_format *format;
+  bool buckets;
   enum vqct_status status = token_format_of(file->path, &format, error);
   if (status != VQCT_OK)
     return status;
-  if (!format->array)
-    return error_set(error, VQCT_INVALID, "%s: what is decoded ends in " TOKEN_SUFFIXES_READ,
-                     file->path);
-  if (format == &token_format_npy)
-    return open_checked_array(file, error);
-  return format == &token_format_megatron ? open_megatron(file, error)
-                                          : open_raw(file, file->path, error);
+  bool is_npy = format == &token_format_npy;
+  status = token_sidecar_open(sidecar, file->path, format->suffix, error);
+  if (is_npy)
+    return status == VQCT_OK ? open_npy(file, format, sidecar, error) : open_array(file, error);
+  if (status || (status = token_sidecar_describe(sidecar, file->model, file->any_model, &file->set,
+                                                 &buckets, error)))
+    return status;
+  return open_set(file, format, sidecar, error);
 }
 
 static enum vqct_status open_and_check(struct token_file *file, struct vqct_error *error) {
-  enum vqct_status status = open_by_suffix(file, error);
+  struct token_sidecar sidecar = {0};
+  enum vqct_status status = open_by_suffix(file, &sidecar, error);
+  token_sidecar_close(&sidecar);
   for (size_t i = 0; i < file->count && status == VQCT_OK; i++)
     status = check_picture(file, i, error);
   return status;
@@ -391,7 +310,8 @@ enum vqct_status token_file_open(const char *path, const struct vqct_model_info 
   file->path = path;
   file->model = model;
   file->any_model = any_model;
-  file->layout = (struct token_layout)TOKEN_LAYOUT_PLAIN;
+  file->set =
+      (struct token_set){.path = path, .layout = TOKEN_LAYOUT_PLAIN, .planes = model->planes};
   enum vqct_status status = open_and_check(file, error);
   if (status != VQCT_OK) {
     token_file_close(file);
@@ -404,12 +324,13 @@ enum vqct_status token_file_open(const char *path, const struct vqct_model_info 
 void token_file_close(struct token_file *file) {
   if (!file)
     return;
+  if (file->reader)
+    file->reading->close(file->reader);
   npy_close(&file->npy);
-  mapped_file_close(&file->mapped);
-  free(file->grid);
-  for (size_t i = 0; i < file->named; i++)
-    free(file->name[i]);
-  free(file->name);
+  token_numbers_free(&file->numbers);
+  for (size_t i = 0; i < file->count; i++)
+    free(file->place[i].name);
+  free(file->place);
   free(file);
 }
 
@@ -419,20 +340,25 @@ size_t token_file_count(const struct token_file *file) {
 
 void token_file_grid(const struct token_file *file, size_t picture, uint32_t *height,
                      uint32_t *width) {
-  *height = file->grid[picture].height;
-  *width = file->grid[picture].width;
+  *height = file->place[picture].height;
+  *width = file->place[picture].width;
 }
 
-/* Names of another number of pictures are of other tokens. */
 const char *token_file_name(const struct token_file *file, size_t picture) {
-  return file->named == file->count ? file->name[picture] : NULL;
+  return file->place[picture].name;
 }
 
-void token_file_read(const struct token_file *file, size_t picture, uint32_t *tokens) {
-  const struct grid *grid = &file->grid[picture];
+enum vqct_status token_file_read(struct token_file *file, size_t picture, uint32_t *tokens,
+                                 struct vqct_error *error) {
+  const struct place *place = &file->place[picture];
+  struct row numbers;
+  enum vqct_status status = find_row(file, picture, &numbers, error);
+  if (status != VQCT_OK)
+    return status;
   for (uint32_t p = 0; p < file->model->planes; p++)
-    for (uint32_t row = 0; row < grid->height; row++)
-      for (uint32_t column = 0; column < grid->width; column++)
-        *tokens++ =
-            (uint32_t)(read_token(file, picture, p, row, column) - (uint64_t)file->layout.offset);
+    for (uint32_t row = 0; row < place->height; row++)
+      for (uint32_t column = 0; column < place->width; column++)
+        *tokens++ = (uint32_t)(read_token(file, place, &numbers, p, row, column) -
+                               (uint64_t)file->set.layout.offset);
+  return VQCT_OK;
 }

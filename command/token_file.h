@@ -1,5 +1,5 @@
-/* Files of tokens to read: .npy of shape N,P,h,w or P,h,w, or any other that token_formats.h lists,
- * with its .jsonl sidecar, which also tells of a layout to be undone. */
+/* Sets of tokens to read: an .npy of shape N,P,h,w or P,h,w, or any other that token_formats.h
+ * lists, with its .jsonl sidecar, which also tells of a layout to be undone. */
 #ifndef COMMAND_TOKEN_FILE_H
 #define COMMAND_TOKEN_FILE_H
 
@@ -33,7 +33,9 @@ void token_file_grid(const struct token_file *file, size_t picture, uint32_t *he
  * the file is closed. */
 const char *token_file_name(const struct token_file *file, size_t picture);
 
-/** Copies a picture's tokens, P,h,w. */
-void token_file_read(const struct token_file *file, size_t picture, uint32_t *tokens);
+/** Copies a picture's tokens, P,h,w. One thread at a time. Errors: TOKENS (its file was changed
+ * meanwhile), MEMORY. */
+enum vqct_status token_file_read(struct token_file *file, size_t picture, uint32_t *tokens,
+                                 struct vqct_error *error);
 
 #endif

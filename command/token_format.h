@@ -26,17 +26,22 @@
 #include "part_file.h"
 #include "pictures.h"
 #include "token_layout.h"
+#include "token_reading.h"
 #include "views.h"
 #include "vqct/status.h"
 
 /** What a run writes, alike for all of its pictures. */
 struct token_output {
-  const char *path;               /* outlives the files */
-  size_t planes;                  /* P */
-  struct token_layout layout;     /* of the numbers of a picture */
-  bool wide;                      /* uint32, else uint16 */
-  bool labels;                    /* pictures have them */
-  size_t grid_height, grid_width; /* one_size formats: h and w of every picture */
+  const char *path;           /* outlives the files */
+  bool stream;                /* to standard output, whatever the path; nothing is gone on with */
+  size_t planes;              /* P */
+  struct token_layout layout; /* of the numbers of a picture */
+  bool wide;                  /* uint32, else uint16 */
+  bool labels;                /* pictures have them */
+  size_t grid_height, grid_width;  /* one_size formats without buckets: h and w of every picture */
+  const struct views_size *bucket; /* the sizes that pictures have; outlive the files */
+  size_t buckets;                  /* 0: any size, or one */
+  uint32_t downsampling;           /* pixels a token */
   unsigned views;    /* of each picture, at least 1: that many rows, one after the other */
   size_t shard_size; /* sharded formats: pictures a file */
   const struct pictures *pictures; /* outlive the files */
@@ -59,9 +64,11 @@ struct token_picture {
 struct token_files;
 
 struct token_format {
+  const char *name;   /* as --format has it */
   const char *suffix; /* of the path, with its dot */
-  bool one_size;      /* all pictures have the grid of the output */
-  bool array;         /* one file holds the numbers of all pictures, which decode reads */
+  bool stream;        /* one file, which may go to standard output */
+  bool one_size;      /* all pictures of a file have one grid */
+  bool array;         /* one file holds the numbers of all pictures, or of all of a bucket */
   bool sharded;       /* files of shard_size pictures each */
   uint32_t widest;    /* the greatest number that its wide files hold */
 
@@ -86,6 +93,9 @@ struct token_format {
 
   /** Closes and frees what is not finished as `end` says. NULL is allowed. */
   void (*close)(struct token_files *files, enum part_end end);
+
+  /** How its files are read again. */
+  const struct token_reading *reading;
 };
 
 /** NumPy's arrays, the same numbers without a header, and those with the index of Megatron-LM and

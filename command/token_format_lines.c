@@ -29,8 +29,9 @@ static enum vqct_status lines_open(const struct token_output *output, struct tok
   struct token_files *files = calloc(1, sizeof *files);
   if (!files)
     return error_set(error, VQCT_MEMORY, "no memory to write tokens");
-  if ((status = part_file_open(&files->part, strdup(output->path), error)) ||
-      (status = part_file_found(&files->part, &files->found, error))) {
+  status = output->stream ? part_file_open_output(&files->part, PART_STREAM, error)
+                          : part_file_open(&files->part, strdup(output->path), error);
+  if (status || (status = part_file_found(&files->part, &files->found, error))) {
     lines_close(files, PART_AS_FOUND);
     return status;
   }
@@ -90,7 +91,9 @@ static enum vqct_status lines_finish(struct token_files *files, struct vqct_erro
 }
 
 const struct token_format token_format_lines = {
+    .name = "jsonl",
     .suffix = ".tokens.jsonl",
+    .stream = true,
     .widest = UINT32_MAX,
     .open = lines_open,
     .recount = lines_recount,
@@ -98,4 +101,5 @@ const struct token_format token_format_lines = {
     .append = lines_append,
     .finish = lines_finish,
     .close = lines_close,
+    .reading = &token_reading_lines,
 };

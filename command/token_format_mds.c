@@ -291,6 +291,7 @@ static enum vqct_status mds_finish(struct token_files *files, struct vqct_error 
 }
 
 const struct token_format token_format_mds = {
+    .name = "mds",
     .suffix = "." SUFFIX,
     .sharded = true,
     .widest = UINT16_MAX,
@@ -300,4 +301,5 @@ const struct token_format token_format_mds = {
     .append = mds_append,
     .finish = mds_finish,
     .close = mds_close,
+    .reading = &token_reading_mds,
 };

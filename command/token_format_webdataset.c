@@ -1,7 +1,7 @@
 /* webdataset's shards NAME-000000.tar, NAME-000001.tar, ...: of each picture KEY.npy, its numbers,
  * and KEY.cls, KEY.txt and KEY.json as they lie beside it; where there is no .cls and pictures have
  * labels, KEY.cls is the class. Several views of a picture are KEY.0.npy, KEY.1.npy, ... A shard is
- * ended when the next begins.
+ * ended when the next begins. On standard output all are one archive.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,11 +56,13 @@ static enum vqct_status webdataset_open(const struct token_output *output,
   if (!files)
     return error_set(error, VQCT_MEMORY, "no memory to write tokens");
   files->output = *output;
-  files->shards = (struct token_shards){.prefix = prefix(output->path),
-                                        .digits = 6,
-                                        .suffix = SUFFIX,
-                                        .each = output->shard_size * output->views,
-                                        .part = PART_FILE_CLOSED};
+  files->shards =
+      (struct token_shards){.stream = output->stream,
+                            .prefix = output->stream ? NULL : prefix(output->path),
+                            .digits = 6,
+                            .suffix = SUFFIX,
+                            .each = output->stream ? SIZE_MAX : output->shard_size * output->views,
+                            .part = PART_FILE_CLOSED};
   if ((status = token_keys_check(output->pictures, error)) ||
       (status = libarchive_load(&files->library, error)) ||
       (status = beside_open(output->pictures, &files->beside, error)) ||
@@ -187,7 +189,9 @@ static enum vqct_status webdataset_finish(struct token_files *files, struct vqct
 }
 
 const struct token_format token_format_webdataset = {
+    .name = "webdataset",
     .suffix = SUFFIX,
+    .stream = true,
     .sharded = true,
     .widest = UINT32_MAX,
     .open = webdataset_open,
@@ -196,4 +200,5 @@ const struct token_format token_format_webdataset = {
     .append = webdataset_append,
     .finish = webdataset_finish,
     .close = webdataset_close,
+    .reading = &token_reading_webdataset,
 };

@@ -1,13 +1,17 @@
 #include "token_formats.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "error.h"
 
+/* In the order of TOKEN_FORMAT_NAMES. */
 static const struct token_format *const formats[] = {
     &token_format_npy,   &token_format_bin,        &token_format_megatron, &token_format_datatrove,
     &token_format_lines, &token_format_webdataset, &token_format_mds};
+
+const struct token_format *token_format_named(size_t choice) {
+  return formats[choice];
+}
 
 enum vqct_status token_format_of(const char *path, const struct token_format **format,
                                  struct vqct_error *error) {
@@ -20,14 +24,4 @@ enum vqct_status token_format_of(const char *path, const struct token_format **f
     }
   }
   return error_set(error, VQCT_INVALID, "%s: a file of tokens ends in " TOKEN_SUFFIXES, path);
-}
-
-char *token_name_beside(const char *path, size_t stem, const char *suffix) {
-  size_t size = strlen(suffix) + 1;
-  char *name = malloc(stem + size);
-  if (!name)
-    return NULL;
-  memcpy(name, path, stem);
-  memcpy(name + stem, suffix, size);
-  return name;
 }

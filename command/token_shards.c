@@ -48,6 +48,8 @@ static enum vqct_status remove_from(const struct token_shards *shards, size_t nu
 static enum vqct_status open_shard(struct token_shards *shards, size_t number,
                                    struct vqct_error *error) {
   part_file_close(&shards->part, PART_KEPT);
+  if (shards->stream)
+    return part_file_open_output(&shards->part, PART_STREAM, error);
   return part_file_open(&shards->part, shard_path(shards, number, ""), error);
 }
 
@@ -85,6 +87,8 @@ enum vqct_status token_shards_cut(struct token_shards *shards, struct vqct_error
   uint64_t size = shards->part.size;
   size_t number = token_shards_number(shards);
   enum vqct_status status;
+  if (shards->stream)
+    return VQCT_OK;
   if ((status = number ? open_shard(shards, number, error) : VQCT_OK) ||
       (!shards->pictures && (status = part_file_cut(&shards->part, 0, error))) ||
       (status = part_file_cut(&shards->part, size, error)))
@@ -104,6 +108,8 @@ enum vqct_status token_shards_next(struct token_shards *shards, struct vqct_erro
  */
 enum vqct_status token_shards_finish(struct token_shards *shards, struct vqct_error *error) {
   size_t files = token_shards_number(shards) + 1;
+  if (shards->stream)
+    return part_file_finish(&shards->part, error);
   enum vqct_status status = remove_from(shards, files, "", error);
   while (files-- > 0 && status == VQCT_OK) {
     status = open_shard(shards, files, error);

@@ -9,6 +9,7 @@
 #include "part_file.h"
 
 struct token_shards {
+  bool stream;  /* all pictures go to standard output, and nothing has a name */
   char *prefix; /* owned */
   int digits;
   const char *suffix;

@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 
 #include "error.h"
-#include "token_formats.h"
+#include "token_name.h"
 #include "token_record.h"
 
 #define GRID_MAX UINT16_MAX /* tokens a side that a line of the sidecar may tell */
@@ -16,7 +16,7 @@
 struct token_writer {
   const struct token_format *format;
   struct token_files *files;
-  struct part_file sidecar;
+  struct part_file sidecar; /* none where tokens go to standard output */
   size_t planes;
   unsigned views; /* of each picture */
   struct token_layout layout;
@@ -78,6 +78,8 @@ static bool recount(struct token_writer *writer, const char *description, const 
 static enum vqct_status resume(struct token_writer *writer, const char *description, bool *anew,
                                struct vqct_error *error) {
   uint64_t size;
+  if (!description)
+    return writer->format->cut(writer->files, error);
   enum vqct_status status = part_file_found(&writer->sidecar, &size, error);
   if (status != VQCT_OK)
     return status;
@@ -105,6 +107,11 @@ static char *sidecar_path(const char *path, const char *suffix) {
   return token_name_beside(path, strlen(path) - strlen(suffix), ".jsonl");
 }
 
+static enum vqct_status open_sidecar(struct token_writer *writer, const char *path,
+                                     struct vqct_error *error) {
+  return part_file_open(&writer->sidecar, sidecar_path(path, writer->format->suffix), error);
+}
+
 static void writer_close(struct token_writer *writer, enum part_end end) {
   writer->format->close(writer->files, end);
   part_file_close(&writer->sidecar, end);
@@ -127,8 +134,7 @@ enum vqct_status token_writer_open(const struct token_format *format,
   writer->layout = output->layout;
   writer->sidecar = (struct part_file)PART_FILE_CLOSED;
   if ((status = format->open(output, &writer->files, error)) ||
-      (status =
-           part_file_open(&writer->sidecar, sidecar_path(output->path, format->suffix), error)) ||
+      (description && (status = open_sidecar(writer, output->path, error))) ||
       (status = resume(writer, description, &start->anew, error))) {
     writer_close(writer, PART_AS_FOUND);
     return status;
@@ -143,6 +149,8 @@ enum vqct_status token_writer_open(const struct token_format *format,
 
 static enum vqct_status write_record(struct token_writer *writer, const json_t *record,
                                      struct vqct_error *error) {
+  if (record && writer->sidecar.descriptor < 0)
+    return VQCT_OK;
   char *line = record ? json_dumps(record, JSON_ENSURE_ASCII) : NULL;
   if (!line)
     return error_set(error, VQCT_MEMORY, "no memory to write tokens");
@@ -243,7 +251,7 @@ enum vqct_status token_writer_commit(struct token_writer *writer, const struct p
   if ((status = write_totals(writer, pictures, error)) ||
       (status = writer->format->finish(writer->files, error)))
     return status;
-  return part_file_finish(&writer->sidecar, error);
+  return writer->sidecar.descriptor < 0 ? VQCT_OK : part_file_finish(&writer->sidecar, error);
 }
 
 void token_writer_close(struct token_writer *writer, bool keep) {

@@ -7,19 +7,25 @@
 static enum vqct_status check_buckets(const struct views *views,
                                       const struct vqct_model_info *model,
                                       struct vqct_error *error) {
-  for (size_t i = 0; i < views->sizes; i++)
-    if (views->size[i].width % model->downsampling || views->size[i].height % model->downsampling)
+  for (size_t i = 0; i < views->sizes; i++) {
+    const struct views_size *size = &views->size[i];
+    if (size->width % model->downsampling || size->height % model->downsampling)
       return error_set(error, VQCT_INVALID,
                        "--buckets: %" PRIu32 "x%" PRIu32
                        ": both sides must be multiples of %" PRIu32 ", the model's downsampling",
-                       views->size[i].width, views->size[i].height, model->downsampling);
+                       size->width, size->height, model->downsampling);
+    for (size_t j = 0; j < i; j++)
+      if (views->size[j].width == size->width && views->size[j].height == size->height)
+        return error_set(error, VQCT_INVALID, "--buckets: %" PRIu32 "x%" PRIu32 " stands twice",
+                         size->width, size->height);
+  }
   return VQCT_OK;
 }
 
 enum vqct_status view_options_read(const struct view_options *options,
                                    const struct preparation *preparation,
-                                   const struct vqct_model_info *model, bool one_size,
-                                   struct views *views, bool *used, struct vqct_error *error) {
+                                   const struct vqct_model_info *model, struct views *views,
+                                   bool *used, struct vqct_error *error) {
   *views = (struct views){.flip = options->flip, .seed = (uint64_t)options->seed};
   if (!views_read_crops(views, options->crops))
     return error_set(error, VQCT_INVALID,
@@ -39,8 +45,5 @@ enum vqct_status view_options_read(const struct view_options *options,
     return error_set(error, VQCT_INVALID, "--flip: --crops ten has each view mirrored already");
   if (*used && preparation->resize != VQCT_RESIZE_COVER)
     return error_set(error, VQCT_INVALID, "--crops, --flip and --buckets go with --resize cover");
-  if (views->sizes && one_size)
-    return error_set(error, VQCT_INVALID,
-                     "--buckets: an .npy holds pictures of one size only: use another format");
   return check_buckets(views, model, error);
 }

@@ -62,11 +62,10 @@ struct view_options {
   }
 
 /** Reads the options; *used tells whether they ask for anything, in which case pictures are to be
- * resized by cover, and to one size where `one_size` says so. Errors: INVALID, naming the option.
- */
+ * resized by cover. Errors: INVALID, naming the option. */
 enum vqct_status view_options_read(const struct view_options *options,
                                    const struct preparation *preparation,
-                                   const struct vqct_model_info *model, bool one_size,
-                                   struct views *views, bool *used, struct vqct_error *error);
+                                   const struct vqct_model_info *model, struct views *views,
+                                   bool *used, struct vqct_error *error);
 
 #endif

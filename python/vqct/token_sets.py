@@ -7,6 +7,7 @@ import json
 import mmap
 import os
 import pathlib
+import re
 import tarfile
 from typing import Any, Callable, Dict, Iterator, List, Tuple, Union, overload
 
@@ -117,7 +118,7 @@ class TokenSet(collections.abc.Sequence):
 def tokens(path: Union[str, "os.PathLike[str]"]) -> TokenSet:
     """Opens what `vqct encode -o PATH` wrote, with the NAME.jsonl beside it: NAME.npy, .bin, .idx
     (Megatron-LM), .ds (datatrove), .tokens.jsonl, .tar (the shards NAME-000000.tar and so on),
-    .mds (MosaicML's folder).
+    .mds (MosaicML's folder). With --buckets NAME.npy stands for NAME-256x256.npy and so on.
 
     Raises ReadError where a file cannot be read, TokensError where one says more than it holds.
     """
@@ -138,15 +139,26 @@ def tokens(path: Union[str, "os.PathLike[str]"]) -> TokenSet:
 
 def _array(file: pathlib.Path, kind: np.dtype, pictures: List[Dict[str, Any]],
            lengths: List[int]) -> Callable[[int], np.ndarray]:
-    """Numbers that stand together in one file."""
-    data = _numbers(file.with_suffix(".bin") if file.suffix == ".idx" else file, kind)
+    """Numbers that stand together in one file, or in one of each size (--buckets)."""
+    files: Dict[str, np.ndarray] = {}
+    places: List[Tuple[np.ndarray, int]] = []
     for one, length in zip(pictures, lengths):
-        offset = one.get("offset")
-        if not isinstance(offset, int) or offset < 0 or offset % kind.itemsize or \
-                offset // kind.itemsize + length > len(data):
+        bucket, offset = one.get("bucket", ""), one.get("offset")
+        if not isinstance(bucket, str) or not re.fullmatch(r"(\d{1,5}x\d{1,5})?", bucket):
             raise _missing(file, one)
-    first = [one["offset"] // kind.itemsize for one in pictures]
-    return lambda i: data[first[i]:first[i] + lengths[i]]
+        if bucket not in files:
+            files[bucket] = _numbers(_of_bucket(file, bucket), kind)
+        if not isinstance(offset, int) or offset < 0 or offset % kind.itemsize or \
+                offset // kind.itemsize + length > len(files[bucket]):
+            raise _missing(_of_bucket(file, bucket), one)
+        places.append((files[bucket], offset // kind.itemsize))
+    return lambda i: places[i][0][places[i][1]:places[i][1] + lengths[i]]
+
+
+def _of_bucket(file: pathlib.Path, bucket: str) -> pathlib.Path:
+    """The file of numbers of a bucket, "" where there is one of all."""
+    return file.with_name(file.stem + (bucket and "-") + bucket +
+                          (".bin" if file.suffix == ".idx" else file.suffix))
 
 
 def _lines(file: pathlib.Path, kind: np.dtype, pictures: List[Dict[str, Any]],

@@ -131,6 +131,41 @@ class Shards(CommandCase):
     def key(self, name):
         return self.path("in").lstrip("/") + "/" + name
 
+    # ---- decoding -----------------------------------------------------------------------------
+
+    def pictures_of(self, name):
+        """What a set decodes to."""
+        done = vqct("decode", self.model, self.path(name), "-o", self.path(name + ".out"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        folder = self.path(name + ".out")
+        return {name: content(os.path.join(folder, name)) for name in os.listdir(folder)}
+
+    def test_all_decode_to_the_same_pictures(self):
+        self.write("in/cat/3.png", "no picture")
+        self.write("in/cat/1.json", "{}")
+        self.encode("plain.bin", "-q", status=PARTIAL)
+        expected = self.pictures_of("plain.bin")
+        self.assertEqual(len(set(expected.values())), 5)
+        for options in ((), ("--layout", "interleaved", "--labels", "folder"), ("--row-end", 60),
+                        ("--offset", 65000, "--begin", 65500, "--end", 3)):
+            for name in "t.tokens.jsonl", "w.tar", "m.mds":
+                with self.subTest(name=name, options=options):
+                    size = () if name.endswith("jsonl") else ("--shard-size", 2)
+                    self.encode(name, "-q", *size, *options, status=PARTIAL)
+                    self.assertEqual(self.pictures_of(name), expected)
+        for name in "t.tokens.jsonl", "w.tar":
+            self.encode(name, "-q", "--offset", 2 ** 32 - 32, status=PARTIAL)
+            self.assertEqual(self.pictures_of(name), expected)
+
+    def test_views_decode_in_their_order(self):
+        options = "--flip", "--resize", "cover", "--size", 16
+        self.encode("plain.bin", *options)
+        expected = self.pictures_of("plain.bin")
+        self.assertEqual(len(expected), 10)
+        for name in "w.tar", "m.mds":
+            self.encode(name, "--shard-size", 2, *options)
+            self.assertEqual(self.pictures_of(name), expected)
+
     # ---- lines of JSON -----------------------------------------------------------------------
 
     def test_lines(self):
@@ -345,8 +380,6 @@ class Shards(CommandCase):
 
     def test_options_that_do_not_go_together(self):
         self.assertFails(self.run_encode("a.bin", "--shard-size", 2), USAGE, "--shard-size", ".bin")
-        self.assertFails(vqct("decode", self.model, self.path("w.tar"), "-o", self.path("out")),
-                         USAGE, "w.tar", ".npy")
         self.assertFails(self.run_encode("none/w.tar"), WRITE, "none/w-000000.tar")
 
 

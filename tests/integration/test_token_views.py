@@ -31,13 +31,13 @@ class Views(CommandCase):
         return vqct("encode", self.model, *(inputs or ("in",)), "-o", self.path(out), "--size", size,
                     *options, cwd=self.folder)
 
-    def encode(self, out, *options, **more):
-        """First and last line, those of the rows, and their tokens."""
+    def encode(self, out, *options, read=True, **more):
+        """First and last line, those of the rows, and of one array the tokens."""
         done = self.run_encode(out, *options, **more)
         self.assertEqual(done.returncode, 0, done.stderr)
         with open(self.path(os.path.splitext(out)[0] + ".jsonl")) as file:
             first, *rows, last = map(json.loads, file)
-        numbers = np.load(self.path(out)) if out.endswith(".npy") else None
+        numbers = np.load(self.path(out)) if out.endswith(".npy") and read else None
         return first, rows, last, numbers
 
     def tokens(self, images):
@@ -150,21 +150,78 @@ class Views(CommandCase):
         _, other, _, _ = self.encode("t.npy", "--crops", "random:3", "--seed", 1)
         self.assertFalse({tuple(row["box"]) for row in rows} & {tuple(row["box"]) for row in other})
 
-    def test_buckets(self):
-        buckets = ((32, 32), (48, 32), (24, 40), (96, 32))
-        first, rows, _, _ = self.encode("t.bin", "--buckets",
-                                        ",".join(f"{w}x{h}" for w, h in buckets), "--flip")
-        self.assertEqual(first["views"]["buckets"], [list(size) for size in buckets])
-        numbers = np.fromfile(self.path("t.bin"), "<u2")
-        nearest = buckets[1], buckets[2], buckets[0], buckets[3]
-        for i, (picture, size) in enumerate(zip(self.pictures.values(), nearest)):
+    BUCKETS = (32, 32), (48, 32), (24, 40), (96, 32), (16, 64)
+    NEAREST = BUCKETS[1], BUCKETS[2], BUCKETS[0], BUCKETS[3]  # of each picture; the last has none
+    BUCKET_OPTIONS = "--buckets", ",".join(f"{w}x{h}" for w, h in BUCKETS), "--flip"
+
+    def of_buckets(self):
+        """The tokens of each picture and its mirror image, P,h,w."""
+        found = []
+        for picture, size in zip(self.pictures.values(), self.NEAREST):
             crop = self.centre(self.covered(picture, *size), *size)
-            for row, image in zip(rows[2 * i:2 * i + 2], (crop, ImageOps.mirror(crop))):
-                self.assertEqual(row["grid"], [size[1] // 4, size[0] // 4])
-                expected = self.tokens([image])[0]
-                begin = row["offset"] // 2
-                np.testing.assert_array_equal(numbers[begin:begin + expected.size],
-                                              expected.ravel())
+            found += [self.tokens([image])[0] for image in (crop, ImageOps.mirror(crop))]
+        return found
+
+    def files(self, stem):
+        return sorted(name for name in os.listdir(self.folder) if name.startswith(stem))
+
+    def test_buckets(self):
+        """Arrays have a file of each size that a picture has; what is not of this run is gone."""
+        expected = self.of_buckets()
+        sizes = ["24x40", "32x32", "48x32", "96x32"]
+        for ending, endings in ((".npy", [".npy"]), (".bin", [".bin"]), (".idx", [".bin", ".idx"]),
+                                (".ds", [".ds", ".ds.index", ".ds.metadata"])):
+            with self.subTest(ending=ending):
+                for name in self.files("t"):
+                    os.remove(self.path(name))
+                for one in endings:
+                    with open(self.path("t-16x64" + one), "wb"):
+                        pass
+                first, rows, _, _ = self.encode("t" + ending, *self.BUCKET_OPTIONS, read=False)
+                self.assertEqual(first["views"]["buckets"], [list(size) for size in self.BUCKETS])
+                self.assertEqual(self.files("t"), sorted(
+                    [f"t-{size}{one}" for size in sizes for one in endings] + ["t.jsonl"]))
+                for i, (row, tokens) in enumerate(zip(rows, expected, strict=True)):
+                    self.assertEqual((row["row"], row["bucket_row"]), (i, i % 2))
+                    self.assertEqual(row["bucket"], "{}x{}".format(*self.NEAREST[i // 2]))
+                    name = self.path(f"t-{row['bucket']}{endings[0]}")
+                    numbers = np.load(name) if ending == ".npy" else \
+                        np.fromfile(name, "<u2").reshape(-1, *tokens.shape)
+                    self.assertEqual(len(numbers), 2)
+                    np.testing.assert_array_equal(numbers[row["bucket_row"]], tokens)
+                    self.assertEqual(row["offset"], row["bucket_row"] * tokens.size * 2)
+                self.check_decoded("t" + ending, expected)
+
+    def check_decoded(self, name, expected):
+        """Decoding gives the pictures that each picture's own array gives."""
+        done = vqct("decode", self.model, self.path(name), "-o", self.path("out"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        found = sorted(os.listdir(self.path("out")))
+        self.assertEqual(found, [f"{i:04d}-{i // 2}.png" for i in range(2 * len(self.pictures))])
+        for name, tokens in zip(found, expected, strict=True):
+            np.save(self.path("one.npy"), tokens)
+            vqct("decode", self.model, self.path("one.npy"), "-o", self.path("one"))
+            self.assertEqual(content(self.path(f"out/{name}")), content(self.path("one/0000.png")))
+
+    def test_a_cut_run_goes_on_with_buckets(self):
+        for ending in (".npy", ".idx"):
+            with self.subTest(ending=ending):
+                for name in self.files("t"):
+                    os.remove(self.path(name))
+                self.encode("t" + ending, *self.BUCKET_OPTIONS, read=False)
+                files = {name: content(self.path(name)) for name in self.files("t")}
+                for name in files:
+                    os.remove(self.path(name))
+                array = ".bin" if ending == ".idx" else ending
+                parts = {name: data for name, data in files.items() if name.endswith(array)}
+                parts[f"t-24x40{array}"] = parts[f"t-24x40{array}"][:-3]
+                parts["t.jsonl"] = files["t.jsonl"][:-40]
+                for name, data in parts.items():
+                    with open(self.path(name + ".part"), "wb") as file:
+                        file.write(data)
+                done = self.run_encode("t" + ending, *self.BUCKET_OPTIONS)
+                self.assertIn("going on after 1 of 4", done.stdout)
+                self.assertEqual({name: content(self.path(name)) for name in self.files("t")}, files)
 
     def test_views_are_one_document(self):
         self.encode("t.idx", "--crops", "ten")
@@ -222,12 +279,6 @@ class Views(CommandCase):
         self.assertEqual((lines[-1]["pictures"], lines[-1]["views"], lines[-1]["failed"]), (3, 30, 1))
         self.assertEqual(np.load(self.path("t.npy")).shape[0], 30)
 
-    def test_decode_and_names(self):
-        self.encode("t.bin", "--flip", "--buckets", "32x32,48x32")
-        done = vqct("decode", self.model, self.path("t.bin"), "-o", self.path("out"))
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(len(os.listdir(self.path("out"))), 8)
-
     def test_bad_options(self):
         for options, words in (
                 (("--crops", "five"), ("--crops 'five'", "random:N")),
@@ -239,7 +290,8 @@ class Views(CommandCase):
                 (("--crop-range", "0.8:1x"), ("0.8:1x",)),
                 (("--crops", "ten", "--flip"), ("--flip", "ten")),
                 (("--flip", "--resize", "none"), ("--resize cover",)),
-                (("--buckets", "32x32"), (".npy",)),
+                (("--buckets", "32x32,48x32,32x32"), ("32x32 stands twice",)),
+                (("--buckets", "32x32", "--resize", "none", "-o", "t.bin"), ("--resize cover",)),
                 (("--buckets", "32x32,", "-o", "t.bin"), ("--buckets '32x32,'",)),
                 (("--buckets", "32x", "-o", "t.bin"), ("--buckets '32x'",)),
                 (("--buckets", "0x32", "-o", "t.bin"), ("--buckets '0x32'",)),

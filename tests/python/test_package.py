@@ -185,6 +185,26 @@ class TokenSets(ModelCase):
                                       [*plain[0][:, 0].T.ravel(), 98])
         np.testing.assert_array_equal(found.torch(sequences=True)[0].numpy(), sequence)
 
+    def test_buckets(self):
+        """A file of each size; items stay in the order of the pictures."""
+        options = "--buckets", "32x16,16x16,16x32", "--flip"
+        expected = [one.copy() for one in vqct.tokens(self.encode("sized.tokens.jsonl", *options))]
+        self.assertEqual({one.shape for one in expected}, {(2, 4, 4), (2, 8, 4)})
+        for name in ("sized.npy", "sized.bin", "sized.idx", "sized.ds"):
+            found = vqct.tokens(self.encode(name, *options))
+            self.assertFalse(os.path.exists(self.path(name)))
+            for mine, theirs in zip(found, expected, strict=True):
+                np.testing.assert_array_equal(mine, theirs)
+        side = self.path("sized.jsonl")
+        with open(side) as file:
+            text = file.read()
+        for bad, kind in (('"../../16x16"', vqct.TokensError), ('"8x8"', vqct.ReadError),
+                          ("7", vqct.TokensError)):
+            with open(side, "w") as file:
+                file.write(text.replace('"16x16"', bad, 1))
+            with self.assertRaisesRegex(kind, "sized"):
+                vqct.tokens(self.path("sized.ds"))
+
     def test_a_layout_that_is_none(self):
         path = self.encode("set.bin", "--resize", "none", "--offset", "3")
         side = self.path("set.jsonl")

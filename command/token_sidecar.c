@@ -1,0 +1,129 @@
+#include "token_sidecar.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "token_name.h"
+#include "token_record.h"
+#include "views.h"
+
+enum vqct_status token_sidecar_open(struct token_sidecar *sidecar, const char *path,
+                                    const char *suffix, struct vqct_error *error) {
+  char *name = token_name_beside(path, strlen(path) - strlen(suffix), ".jsonl");
+  *sidecar = (struct token_sidecar){0};
+  if (!name)
+    return error_set(error, VQCT_MEMORY, "%s: memory is exhausted", path);
+  enum vqct_status status = byte_stream_open(name, TOKEN_LINE_MAX, &sidecar->stream, error);
+  free(name);
+  return status;
+}
+
+void token_sidecar_close(struct token_sidecar *sidecar) {
+  byte_stream_close(sidecar->stream);
+  json_decref(sidecar->record);
+  *sidecar = (struct token_sidecar){0};
+}
+
+static enum vqct_status fault(const struct token_sidecar *sidecar, const char *what,
+                              struct vqct_error *error) {
+  return error_set(error, VQCT_DATA, "%s: line %llu: %s", byte_stream_name(sidecar->stream),
+                   (unsigned long long)sidecar->text.number, what);
+}
+
+/* The next line; its record is NULL at the end. */
+static enum vqct_status read_line(struct token_sidecar *sidecar, struct vqct_error *error) {
+  struct text_line *text = &sidecar->text;
+  json_decref(sidecar->record);
+  sidecar->record = NULL;
+  enum vqct_status status = byte_stream_line(sidecar->stream, text, error);
+  if (status != VQCT_OK || !text->text)
+    return status;
+  sidecar->record = text->cut ? NULL : json_loadb(text->text, text->length, 0, NULL);
+  return json_is_object(sidecar->record) ? VQCT_OK : fault(sidecar, "not a JSON object", error);
+}
+
+/* ---- the first line -------------------------------------------------------------------------- */
+
+/* Tokens are numbers of one model's codes, and mean nothing to another. */
+static enum vqct_status check_model(const json_t *record, const char *path,
+                                    const struct vqct_model_info *model, struct vqct_error *error) {
+  const char *checksum = json_string_value(json_object_get(record, "checksum"));
+  const char *name = json_string_value(json_object_get(record, "model"));
+  if (!checksum || strcmp(checksum, model->checksum) == 0)
+    return VQCT_OK;
+  return error_set(error, VQCT_OTHER_MODEL,
+                   "%s: its tokens are of the model '%.64s' (checksum %.12s), not of '%s' (%.12s)",
+                   path, name ? name : "?", checksum, model->name, model->checksum);
+}
+
+/* How a picture's numbers lie, where the line says that they are not just its planes. */
+static enum vqct_status read_layout(const struct token_sidecar *sidecar, struct token_set *set,
+                                    struct vqct_error *error) {
+  const json_t *layout = json_object_get(sidecar->record, "layout");
+  set->layout = (struct token_layout)TOKEN_LAYOUT_PLAIN;
+  if (!layout || token_layout_from_json(layout, &set->layout, error) == VQCT_OK)
+    return VQCT_OK;
+  return error_prefix(error, "%s: line 1", byte_stream_name(sidecar->stream));
+}
+
+/* Rows of each file: pictures times views; 0 where it is not told or no such number. */
+static size_t shard_rows(const json_t *record) {
+  const json_t *views = json_object_get(json_object_get(record, "views"), "count");
+  json_int_t pictures = json_integer_value(json_object_get(record, "shard_size"));
+  json_int_t each = views ? json_integer_value(views) : 1;
+  bool possible =
+      pictures > 0 && pictures <= UINT32_MAX && each > 0 && each <= 2 * VIEWS_RANDOM_MAX;
+  return possible ? (size_t)pictures * (size_t)each : 0;
+}
+
+enum vqct_status token_sidecar_describe(struct token_sidecar *sidecar,
+                                        const struct vqct_model_info *model, bool any_model,
+                                        struct token_set *set, bool *buckets,
+                                        struct vqct_error *error) {
+  enum vqct_status status = read_line(sidecar, error);
+  if (status != VQCT_OK)
+    return status;
+  const json_t *record = sidecar->record;
+  const char *type = json_string_value(json_object_get(record, "tokens"));
+  if (!type || (strcmp(type, "uint16") && strcmp(type, "uint32")))
+    return fault(sidecar, "\"tokens\" must be \"uint16\" or \"uint32\"", error);
+  set->type = strcmp(type, "uint16") ? TENSOR_U32 : TENSOR_U16;
+  set->planes = json_array_size(json_object_get(record, "planes"));
+  set->shard_rows = shard_rows(record);
+  *buckets = json_array_size(json_object_get(json_object_get(record, "views"), "buckets")) > 0;
+  if (set->planes != model->planes)
+    return error_set(error, VQCT_TOKENS, "%s: %zu planes; the model has %u", set->path, set->planes,
+                     model->planes);
+  status = read_layout(sidecar, set, error);
+  return status || any_model ? status : check_model(record, set->path, model, error);
+}
+
+/* ---- pictures -------------------------------------------------------------------------------- */
+
+/* A picture's line, and not that of one that failed, nor the last. */
+static bool tells_of_tokens(const json_t *record) {
+  return !json_object_get(record, "error") && !json_object_get(record, "passed_over");
+}
+
+enum vqct_status token_sidecar_next(struct token_sidecar *sidecar, const struct token_set *set,
+                                    struct token_line *line, struct vqct_error *error) {
+  enum vqct_status status;
+  *line = (struct token_line){0};
+  do
+    status = read_line(sidecar, error);
+  while (status == VQCT_OK && sidecar->record && !tells_of_tokens(sidecar->record));
+  if (status != VQCT_OK || !sidecar->record)
+    return status;
+  const json_t *grid = json_object_get(sidecar->record, "grid");
+  json_int_t height = json_integer_value(json_array_get(grid, 0));
+  json_int_t width = json_integer_value(json_array_get(grid, 1));
+  if (height < 1 || width < 1 || height > TOKEN_GRID_MAX || width > TOKEN_GRID_MAX)
+    return fault(sidecar, "\"grid\" is missing or out of range", error);
+  *line = (struct token_line){.record = sidecar->record,
+                              .row = sidecar->rows++,
+                              .height = (size_t)height,
+                              .width = (size_t)width};
+  line->numbers = token_layout_length(&set->layout, set->planes, line->height, line->width);
+  return VQCT_OK;
+}
