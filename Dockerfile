@@ -22,7 +22,7 @@ LABEL org.opencontainers.image.title="vqct" \
       org.opencontainers.image.base.name="docker.io/library/debian:12-slim"
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libarchive13 libgnutls30 libjansson4 libjpeg62-turbo \
-       libmicrohttpd12 libpng16-16 libssl3 libuv1 libyaml-0-2 libzip4 zlib1g \
+       libmicrohttpd12 libpng16-16 libssl3 libuv1 libwebp7 libyaml-0-2 libzip4 zlib1g \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/* /var/log/*
 COPY --from=build /out/usr/bin/vqct /usr/bin/vqct
 COPY --from=build /out/usr/share/vqct/models /models

@@ -37,7 +37,7 @@ static bool is_apple_double(const char *name) {
 }
 
 static bool is_picture(const char *name) {
-  static const char *const endings[] = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", NULL};
+  static const char *const endings[] = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", NULL};
   return ends_with_one_of(name, endings) && !is_apple_double(name);
 }
 
@@ -252,7 +252,8 @@ static enum vqct_status visit(struct search *search, char *path, const struct fo
     return pictures_add_file(search->list, path, stamp_of(&facts), search->error);
   else if (given)
     status = error_set(search->error, VQCT_READ,
-                       "%s: neither a directory, a .png or .jpg picture nor a .tar archive", path);
+                       "%s: neither a directory, a .png, .jpg or .webp picture nor a .tar archive",
+                       path);
   else
     pass_over(search->list, path);
   free(path);
@@ -355,7 +356,7 @@ static enum vqct_status tell_none(const struct search *search, const char *path)
   const struct vqct_error *fault = pictures_first_fault(search->list);
   if (fault->status != VQCT_OK)
     return error_set(search->error, fault->status, "%s", fault->message);
-  return error_set(search->error, VQCT_READ, "%s: there is no PNG or JPEG picture", path);
+  return error_set(search->error, VQCT_READ, "%s: there is no PNG, JPEG or WebP picture", path);
 }
 
 enum vqct_status pictures_open(const char *const *paths, size_t count, enum pictures_bad bad,

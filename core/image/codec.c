@@ -26,6 +26,27 @@ enum vqct_status image_new(uint32_t width, uint32_t height, uint32_t channels,
   return VQCT_OK;
 }
 
+/* a * p / 255 is rounded exactly. */
+void image_over_white(struct vqct_image *image) {
+  size_t count = (size_t)image->width * image->height;
+  const uint8_t *from = image->pixels;
+  uint8_t *to = image->pixels;
+  if (image->channels != 4)
+    return;
+  for (size_t i = 0; i < count; i++, from += 4, to += 3) {
+    unsigned alpha = from[3], white = 255 * (255 - alpha) + 128;
+    for (int c = 0; c < 3; c++) {
+      unsigned sum = from[c] * alpha + white;
+      to[c] = (uint8_t)((sum + (sum >> 8)) >> 8);
+    }
+  }
+  image->channels = 3;
+  /* A realloc that fails leaves the block as it was. */
+  uint8_t *pixels = realloc(image->pixels, count * 3);
+  if (pixels)
+    image->pixels = pixels;
+}
+
 enum vqct_status image_check_encodable(const struct vqct_image *image, struct vqct_error *error) {
   enum { SIDE_MAX = 65500 };
   if (image->pixels && image->width && image->height && image->width <= SIDE_MAX &&

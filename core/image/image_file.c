@@ -2,20 +2,10 @@
 #include "image_file.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #include "error.h"
+#include "format.h"
 #include "orientation.h"
-
-static enum vqct_image_format format_of(const uint8_t *data, size_t size) {
-  static const uint8_t png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-  static const uint8_t jpeg[3] = {0xff, 0xd8, 0xff};
-  if (size >= sizeof png && memcmp(data, png, sizeof png) == 0)
-    return VQCT_IMAGE_PNG;
-  if (size >= sizeof jpeg && memcmp(data, jpeg, sizeof jpeg) == 0)
-    return VQCT_IMAGE_JPEG;
-  return VQCT_IMAGE_UNKNOWN;
-}
 
 static enum vqct_status check_size(const struct vqct_image_header *header,
                                    const struct vqct_image_limits *limits,
@@ -37,17 +27,39 @@ static enum vqct_status check_size(const struct vqct_image_header *header,
   return VQCT_OK;
 }
 
-/* The size of a JPEG as it is shown. */
+/* The size of a picture as it is shown. */
+static void set_size(struct vqct_image_header *header, uint32_t width, uint32_t height,
+                     unsigned orientation) {
+  bool swaps = orientation_swaps(orientation);
+  header->width = swaps ? height : width;
+  header->height = swaps ? width : height;
+}
+
 static enum vqct_status read_jpeg_header(struct image_file *file, struct vqct_error *error) {
   struct jpeg_segments *segments = &file->segments;
   enum vqct_status status =
       jpeg_segments_read(file->data, file->size, file->limits, segments, error);
-  if (status != VQCT_OK)
-    return status;
-  bool swaps = orientation_swaps(segments->orientation);
-  file->header.width = swaps ? segments->height : segments->width;
-  file->header.height = swaps ? segments->width : segments->height;
-  return VQCT_OK;
+  if (status == VQCT_OK)
+    set_size(&file->header, segments->width, segments->height, segments->orientation);
+  return status;
+}
+
+static enum vqct_status read_webp_header(struct image_file *file, struct vqct_error *error) {
+  struct webp_outline *outline = &file->outline;
+  enum vqct_status status = webp_outline_read(file->data, file->size, file->limits, outline, error);
+  if (status == VQCT_OK)
+    set_size(&file->header, outline->width, outline->height, outline->orientation);
+  return status;
+}
+
+/* What is read here, and what the file is instead where its first bytes tell. */
+static enum vqct_status refuse_format(const struct image_file *file, struct vqct_error *error) {
+  const char *name = format_unread(file->data, file->size);
+  if (!file->size)
+    return error_set(error, VQCT_IMAGE, "the picture file is empty");
+  if (name)
+    return error_set(error, VQCT_IMAGE, "%s is not read here: PNG, JPEG or WebP", name);
+  return error_set(error, VQCT_IMAGE, "the file is neither PNG, JPEG nor WebP");
 }
 
 enum vqct_status image_file_read(const void *data, size_t size,
@@ -67,9 +79,11 @@ enum vqct_status image_file_read(const void *data, size_t size,
   case VQCT_IMAGE_JPEG:
     status = read_jpeg_header(file, error);
     break;
+  case VQCT_IMAGE_WEBP:
+    status = read_webp_header(file, error);
+    break;
   default:
-    return error_set(error, VQCT_IMAGE,
-                     size ? "the file is neither PNG nor JPEG" : "the picture file is empty");
+    return refuse_format(file, error);
   }
   return status == VQCT_OK ? check_size(&file->header, limits, error) : status;
 }
@@ -88,6 +102,8 @@ enum vqct_status image_file_decode(const struct image_file *file, unsigned reduc
   *image = (struct vqct_image){0};
   if (file->header.format == VQCT_IMAGE_PNG)
     return codec_png_decode(file->data, file->size, file->limits, &file->header, image, error);
+  if (file->header.format == VQCT_IMAGE_WEBP)
+    return codec_webp_decode(&file->outline, image, error);
   return codec_jpeg_decode(file->data, file->size, file->limits, &file->segments, reduction, image,
                            error);
 }

@@ -12,9 +12,10 @@ struct image_file {
   const struct vqct_image_limits *limits;
   struct vqct_image_header header;
   struct jpeg_segments segments; /* of a JPEG file */
+  struct webp_outline outline;   /* of a WebP file */
 };
 
-/** Reads the headers. Errors: IMAGE (neither PNG nor JPEG, or damaged), LIMIT. */
+/** Reads the headers. Errors: IMAGE (neither PNG, JPEG nor WebP, or damaged), LIMIT. */
 enum vqct_status image_file_read(const void *data, size_t size,
                                  const struct vqct_image_limits *limits, struct image_file *file,
                                  struct vqct_error *error);

@@ -153,27 +153,6 @@ static unsigned set_transformations(png_structp png, png_infop info) {
   return png_get_channels(png, info);
 }
 
-/* RGBA over white to RGB, in place; a * p / 255 is rounded exactly. */
-static void composite_over_white(uint8_t *pixels, size_t count) {
-  const uint8_t *from = pixels;
-  uint8_t *to = pixels;
-  for (size_t i = 0; i < count; i++, from += 4, to += 3) {
-    unsigned alpha = from[3], white = 255 * (255 - alpha) + 128;
-    for (int c = 0; c < 3; c++) {
-      unsigned sum = from[c] * alpha + white;
-      to[c] = (uint8_t)((sum + (sum >> 8)) >> 8);
-    }
-  }
-}
-
-/* Gives back the memory of the fourth channel. A realloc that fails leaves the block as it was. */
-static void shrink(struct vqct_image *image) {
-  uint8_t *pixels = realloc(image->pixels, (size_t)image->width * image->height * 3);
-  if (pixels)
-    image->pixels = pixels;
-  image->channels = 3;
-}
-
 /* Everything that may jump. */
 static enum vqct_status read_rows(struct png_reading *reading) {
   png_structp png = reading->png;
@@ -224,10 +203,7 @@ enum vqct_status codec_png_decode(const uint8_t *data, size_t size,
   png_destroy_read_struct(&reading.png, &reading.info, NULL);
   if (status != VQCT_OK)
     goto failed;
-  if (image->channels == 4) {
-    composite_over_white(image->pixels, (size_t)image->width * image->height);
-    shrink(image);
-  }
+  image_over_white(image);
   if ((status = orientation_apply(orientation, image, error)) != VQCT_OK)
     goto failed;
   return VQCT_OK;

@@ -1,4 +1,4 @@
-/* Pictures: PNG and JPEG files to 8-bit pixels and back, and resizing.
+/* Pictures: PNG, JPEG and WebP files to 8-bit pixels and back, and resizing.
  *
  *   struct vqct_image photo, square;
  *   struct vqct_image_limits limits = VQCT_IMAGE_LIMITS_DEFAULT;
@@ -30,14 +30,14 @@ struct vqct_image {
 /** Frees the pixels and clears the record; may be called again. */
 void vqct_image_free(struct vqct_image *image);
 
-enum vqct_image_format { VQCT_IMAGE_UNKNOWN, VQCT_IMAGE_PNG, VQCT_IMAGE_JPEG };
+enum vqct_image_format { VQCT_IMAGE_UNKNOWN, VQCT_IMAGE_PNG, VQCT_IMAGE_JPEG, VQCT_IMAGE_WEBP };
 
 /** What a file may cost. Checked from its header, before memory is taken. */
 struct vqct_image_limits {
   uint64_t bytes;       /* of the file */
   uint64_t pixels;      /* width times height */
   uint32_t side;        /* width, and height */
-  uint32_t chunk_bytes; /* of one PNG chunk other than IDAT, and of one JPEG marker segment */
+  uint32_t chunk_bytes; /* of one PNG or WebP chunk without pixels, and one JPEG marker segment */
   uint32_t scans;       /* of a progressive JPEG */
 };
 
@@ -51,19 +51,20 @@ struct vqct_image_header {
   uint32_t width, height; /* after the EXIF orientation is applied */
 };
 
-/** Reads the header of a PNG or JPEG file and checks it against the limits. Errors: IMAGE, LIMIT.
- */
+/** Reads the header of a PNG, JPEG or WebP file and checks it against the limits. Errors: IMAGE,
+ * LIMIT. */
 enum vqct_status vqct_image_probe(const void *data, size_t size,
                                   const struct vqct_image_limits *limits,
                                   struct vqct_image_header *header, struct vqct_error *error);
 
-/** Decodes a PNG (any colour type and depth, transparency over white, eXIf orientation applied) or
- * a JPEG (grey, YCbCr, CMYK, progressive, EXIF orientation applied) to 3 channels, the values as
- * stored: gamma and colour profiles are not applied, and of 16-bit samples the upper 8 bits are
- * kept. The format is told from the first bytes; bytes after the picture's end are ignored. A
- * damaged file gives no picture: of libjpeg's warnings, those that mean lost pixels are errors
- * here. Beside the file and the result, a progressive JPEG takes up to 8 bytes a pixel. Errors:
- * IMAGE (damaged, truncated or of another format), LIMIT, MEMORY; image is then empty. */
+/** Decodes a PNG (any colour type and depth, transparency over white, eXIf orientation applied),
+ * a JPEG (grey, YCbCr, CMYK, progressive, EXIF orientation applied) or a WebP (lossy or lossless,
+ * of an animation the first frame, transparency over white, EXIF orientation applied) to 3
+ * channels, the values as stored: gamma and colour profiles are not applied, and of 16-bit samples
+ * the upper 8 bits are kept. The format is told from the first bytes; bytes after the picture's end
+ * are ignored. A damaged file gives no picture: of libjpeg's warnings, those that mean lost pixels
+ * are errors here. Beside the file and the result, a progressive JPEG takes up to 8 bytes a pixel.
+ * Errors: IMAGE (damaged, truncated or of another format), LIMIT, MEMORY; image is then empty. */
 enum vqct_status vqct_image_decode(const void *data, size_t size,
                                    const struct vqct_image_limits *limits, struct vqct_image *image,
                                    struct vqct_error *error);

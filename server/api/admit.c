@@ -83,8 +83,8 @@ static bool read_quality(struct request *request, struct exchange *exchange) {
 
 /* The names that pictures have, registered or not. */
 static bool is_picture_type(const char *type) {
-  static const char *const names[] = {"image/png", "image/jpeg", "image/jpg", "image/pjpeg",
-                                      "image/x-png"};
+  static const char *const names[] = {"image/png",   "image/jpeg",  "image/jpg",
+                                      "image/pjpeg", "image/x-png", "image/webp"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (content_type_is(type, names[i]))
       return true;
@@ -133,8 +133,8 @@ static bool read_input(struct request *request, struct exchange *exchange) {
     reply_problem(&exchange->reply, PROBLEM_UNSUPPORTED_MEDIA_TYPE, "'%.80s'; %s is read here",
                   type,
                   tokens ? "application/json, application/x-npy or application/octet-stream"
-                         : "image/png, image/jpeg, application/octet-stream, multipart/form-data "
-                           "or application/json");
+                         : "image/png, image/jpeg, image/webp, application/octet-stream, "
+                           "multipart/form-data or application/json");
     return false;
   }
   if (request->input == FORM_MULTIPART &&

@@ -390,7 +390,7 @@ class Encode(CommandTest):
         jpeg = io.BytesIO()
         picture(1, 40, 40).save(jpeg, "JPEG")
         for name, data in (("a.png", good), ("b.jpe", jpeg.getvalue()), ("c.JFIF", jpeg.getvalue()),
-                           ("d.webp", b""), ("e.WebP", b""), ("f.gif", b""), ("._a.png", b"x"),
+                           ("d.avif", b""), ("e.AVIF", b""), ("f.gif", b""), ("._a.png", b"x"),
                            (".hidden.png", good), ("README", b""), ("x.long-ending", b"")):
             write(f"{folder}/{name}", data)
         os.symlink(folder, f"{folder}/circle")
@@ -398,7 +398,7 @@ class Encode(CommandTest):
         with tarfile.open(f"{folder}/t.tar", "w") as tar:
             tar.add(f"{folder}/a.png", "a.png")
             tar.add(f"{folder}/._a.png", "._b.png")
-            tar.add(f"{folder}/d.webp", "d.webp")
+            tar.add(f"{folder}/d.avif", "d.avif")
             link = tarfile.TarInfo("link.png")
             link.type, link.linkname = tarfile.LNKTYPE, "a.png"
             tar.addfile(link)
@@ -407,11 +407,26 @@ class Encode(CommandTest):
         done = self.encode(folder, "-o", self.path("t.npy"), "--size", 32)
         self.assertEqual(totals(self.path("t.jsonl")), {
             "pictures": 5, "tokens": np.load(self.path("t.npy")).size, "failed": 0,
-            "passed_over": {"._": 2, "circular link": 1, "gif": 1, "hidden": 1, "no ending": 1,
-                            "other": 1, "symbolic link": 1, "txt": 1, "webp": 3}})
-        self.assertRegex(done.stdout, r"5 pictures, \d+ tokens, 0 failed, passed over: 2 \._, .*3 webp; "
+            "passed_over": {"._": 2, "avif": 3, "circular link": 1, "gif": 1, "hidden": 1,
+                            "no ending": 1, "other": 1, "symbolic link": 1, "txt": 1}})
+        self.assertRegex(done.stdout, r"5 pictures, \d+ tokens, 0 failed, passed over: 2 \._, 3 avif, .*; "
                                       r"\d+\.\d s, \d+\.\d pictures/s\n$")
         self.assertEqual(self.encode(folder, "-o", self.path("t.npy"), "--size", 32, "-q").stdout, "")
+
+    def test_webp(self):
+        """In a folder and in a shard: the tokens of the same pixels as PNG."""
+        os.mkdir(self.path("in"))
+        for i, name in enumerate(("a.webp", "b.WEBP")):
+            picture(i, 40, 40).save(self.path(f"in/{name}"), "WEBP", lossless=True)
+            picture(i, 40, 40).save(self.path(f"{name[0]}.png"))
+        with tarfile.open(self.path("in/t.tar"), "w") as tar:
+            tar.add(self.path("in/a.webp"), "c.webp")
+        self.encode(self.path("in"), "-o", self.path("t.npy"), "--size", 32)
+        self.encode(self.path("a.png"), self.path("b.png"), "-o", self.path("p.npy"), "--size", 32)
+        expected = np.load(self.path("p.npy"))[[0, 1, 0]]
+        np.testing.assert_array_equal(np.load(self.path("t.npy")), expected)
+        done = vqct("eval", self.model, self.path("in"), "--size", "32")
+        self.assertIn("3 pictures", done.stdout)
 
     def test_links_and_depth_are_told(self):
         deep = self.path("in/" + "/".join("d" * 18))
@@ -426,7 +441,7 @@ class Encode(CommandTest):
         self.assertEqual(totals(self.path("t.jsonl"))["failed"], 3)
         os.mkdir(self.path("empty"))
         self.assertFails(vqct("encode", self.model, self.path("empty"), "-o", self.path("u.npy")), READ,
-                         "there is no PNG or JPEG picture")
+                         "there is no PNG, JPEG or WebP picture")
 
     def test_a_signal_is_heard_within_a_picture(self):
         """A picture that takes some ten seconds: 736 x 736 on a network with attention at a quarter."""

@@ -68,7 +68,7 @@ class Routes(serving.ModelCase):
 
     def test_every_form_in_gives_the_same_tokens(self):
         expected = self.tokens(self.png)
-        for kind in ("image/png", "application/octet-stream", "image/jpeg"):  # told by its bytes
+        for kind in ("image/png", "application/octet-stream", "image/jpeg", "image/webp"):  # told by its bytes
             image, = self.server.post("/v1/encode?size=32", self.png, kind).json()["images"]
             np.testing.assert_array_equal(np.ravel(image["tokens"]), expected.ravel())
         body, kind = multipart([("a.png", self.png), ("b.png", self.png)])
@@ -382,6 +382,25 @@ class Routes(serving.ModelCase):
         answer = self.server.post("/v1/encode?size=32", field + body, kind).json()
         self.assertEqual([len(answer["images"]), answer["failed"]], [2, 1])
         self.assertEqual(answer["images"][0]["tokens"], expected[0]["tokens"])
+
+    def test_webp(self):
+        """The tokens of the pixels that Pillow sees, and what other formats are told."""
+        image = Image.open(io.BytesIO(self.png))
+        lossless, lossy, moving = io.BytesIO(), io.BytesIO(), io.BytesIO()
+        image.save(lossless, "WEBP", lossless=True)
+        image.save(lossy, "WEBP", quality=80)
+        image.save(moving, "WEBP", lossless=True, save_all=True,
+                   append_images=[image.transpose(Image.ROTATE_180), image.transpose(Image.ROTATE_180)])
+        seen = io.BytesIO()
+        Image.open(lossy).convert("RGB").save(seen, "PNG")
+        for data, as_png in ((lossless, self.png), (moving, self.png), (lossy, seen.getvalue())):
+            answer = self.server.post("/v1/encode?size=32", data.getvalue(), "image/webp")
+            self.assertEqual(answer.json()["images"], self.encode(as_png).json()["images"])
+        cut = self.server.post("/v1/encode?size=32", lossy.getvalue()[:-30], "image/webp")
+        self.assertEqual((cut.status, cut.json()["detail"][:26]), (422, "the WebP file is truncated"))
+        avif = b"\0\0\0\x14ftypavif\0\0\0\0mif1"
+        self.assertEqual(self.server.post("/v1/encode", avif).json()["detail"],
+                         "AVIF is not read here: PNG, JPEG or WebP")
 
     def test_compressed_bodies(self):
         expected = self.encode(self.png).json()

@@ -70,7 +70,7 @@ class StandardInput(CommandCase):
 
     def test_what_is_no_path(self):
         for data, status, words in (
-                (self.paths("none.png"), READ, ("none.png",)), ("\n\n", READ, ("no PNG or JPEG",)),
+                (self.paths("none.png"), READ, ("none.png",)), ("\n\n", READ, ("no PNG, JPEG or WebP",)),
                 (self.paths("in/a.png") + "x" * 5000, DATA, ("line 2", "no path")),
                 (self.paths("in/a.png") * 100 + "a\0b", DATA, ("line 101", "no path")),
                 (self.paths("in/a.png", "t.txt"), READ, ("t.txt", "neither a directory")),

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <jpeglib.h>
+#include <webp/encode.h>
 #include <zlib.h>
 
 #include "codec.h"
@@ -66,6 +67,17 @@ static struct vqct_bytes make_png(const struct vqct_image *image) {
   struct vqct_bytes file;
   ck_assert_int_eq(vqct_image_encode_png(image, &file, NULL), VQCT_OK);
   return file;
+}
+
+/* Written by libwebp itself, with transparency. */
+static struct vqct_bytes make_webp(bool lossless) {
+  struct vqct_image picture = make_picture(WIDTH, HEIGHT, 4);
+  uint8_t *data = NULL;
+  size_t size = lossless ? WebPEncodeLosslessRGBA(picture.pixels, WIDTH, HEIGHT, 4 * WIDTH, &data)
+                         : WebPEncodeRGBA(picture.pixels, WIDTH, HEIGHT, 4 * WIDTH, 60, &data);
+  ck_assert_uint_gt(size, 0);
+  vqct_image_free(&picture);
+  return (struct vqct_bytes){data, size};
 }
 
 /* A file that grows chunk by chunk. */
@@ -166,12 +178,34 @@ START_TEST(other_files_are_refused) {
     const char *text;
   } files[] = {
       {BYTES(""), "empty"},
-      {BYTES("\xff"), "neither PNG nor JPEG"},
-      {BYTES("\xff\xd8"), "neither PNG nor JPEG"},
-      {BYTES("\x89PNG"), "neither PNG nor JPEG"},
-      {BYTES("GIF89a\1\0\1\0"), "neither PNG nor JPEG"},
-      {BYTES("RIFF\0\0\0\0WEBP"), "neither PNG nor JPEG"},
-      {BYTES("<svg xmlns='http://www.w3.org/2000/svg'/>"), "neither PNG nor JPEG"},
+      {BYTES("\xff"), "neither PNG, JPEG nor WebP"},
+      {BYTES("\xff\xd8"), "neither PNG, JPEG nor WebP"},
+      {BYTES("\x89PNG"), "neither PNG, JPEG nor WebP"},
+      {BYTES("GIF89a\1\0\1\0"), "GIF is not read here: PNG, JPEG or WebP"},
+      {BYTES("<svg xmlns='http://www.w3.org/2000/svg'/>"), "SVG is not read here"},
+      {BYTES("\0\0\0\x1c"
+             "ftypmif1\0\0\0\0avifmif1miaf"),
+       "AVIF is not read here"},
+      {BYTES("\0\0\0\x14"
+             "ftypheic\0\0\0\0"),
+       "HEIC is not read here"},
+      {BYTES("\0\0\0\x10"
+             "ftypisom\0\0\0\0avif"),
+       "MP4 is not read here"}, /* behind the box */
+      {BYTES("\0\0\0\x14"
+             "ftyp"),
+       "MP4 is not read here"},
+      {BYTES("BM\x46\0\0\0\0\0\0\0"), "BMP is not read here"},
+      {BYTES("BM is a word"), "neither PNG, JPEG nor WebP"},
+      {BYTES("\xff\x0a\xfa"), "JPEG XL is not read here"},
+      {BYTES("RIFF\0\0\0\0WAVE"), "neither PNG, JPEG nor WebP"},
+      {BYTES("RIFF\0\0\0\0WEB"), "neither PNG, JPEG nor WebP"},
+      {BYTES("RIFF\0\0\0\0WEBP"), "truncated"},
+      {BYTES("RIFF\4\0\0\0WEBP"), "truncated in a chunk"},
+      {BYTES("RIFF\xff\xff\xff\xffWEBPVP8 "), "announces 4294967303 bytes"},
+      {BYTES("RIFF\x0c\0\0\0WEBPVP8 \xff\xff\xff\xff"), "VP8  at byte 12 has 4294967295"},
+      {BYTES("RIFF\x0c\0\0\0WEBPVP8L\0\0\0\0"), "in its header"},
+      {BYTES("RIFF\x0c\0\0\0WEBPVP8X\0\0\0\0"), "VP8X has 0 bytes"},
       {BYTES("\x89PNG\r\n\x1a\n"), "truncated"},
       {BYTES("\x89PNG\r\n\x1a\n\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0................"),
        "does not begin with an IHDR"},
@@ -314,6 +348,8 @@ START_TEST(truncated_files_are_refused) {
     expect_every_prefix_refused(make_jpeg(&colour, kind));
     expect_every_prefix_refused(make_jpeg(&grey, kind));
   }
+  expect_every_prefix_refused(make_webp(false));
+  expect_every_prefix_refused(make_webp(true));
   expect_every_prefix_refused(make_png(&colour));
   expect_every_prefix_refused(make_png(&grey));
   vqct_image_free(&colour);
@@ -363,6 +399,8 @@ START_TEST(damage_gives_a_picture_or_an_error) {
   for (enum jpeg_kind kind = BASELINE; kind <= ARITHMETIC; kind++)
     damage(make_jpeg(&picture, kind), kind);
   damage(make_png(&picture), 100);
+  damage(make_webp(false), 101);
+  damage(make_webp(true), 102);
   vqct_image_free(&picture);
 }
 END_TEST
