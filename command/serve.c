@@ -28,6 +28,9 @@ static enum vqct_status check_options(const struct serve_options *options,
   if (!options->tls_certificate != !options->tls_key)
     return error_set(error, VQCT_INVALID,
                      "tls-certificate and tls-key are needed together, or neither");
+  if (!options->api_keys && (options->key_rate || options->key_pixel_rate))
+    return error_set(error, VQCT_INVALID, "%s limits each of the api-keys, and there are none",
+                     options->key_rate ? "key-rate" : "key-pixel-rate");
   if (options->threads && options->workers > options->threads)
     return error_set(error, VQCT_INVALID, "workers is %lld: at most threads, %lld, is allowed",
                      (long long)options->workers, (long long)options->threads);
@@ -110,6 +113,7 @@ static enum vqct_status start_service(struct server *server, const struct model_
   service->stall_time = options->stall_timeout;
   tasks_init(&service->tasks, &server->loop, (size_t)options->codec_threads);
   service->log = (struct log){.level = (enum log_level)options->log_level, .file = STDERR_FILENO};
+  service->rates = (struct key_rates){(double)options->key_rate, (double)options->key_pixel_rate};
   service->limits.images = (size_t)options->max_images;
   service->limits.pixels = (uint64_t)options->max_pixels;
   service->limits.image = (struct vqct_image_limits)VQCT_IMAGE_LIMITS_DEFAULT;
@@ -146,7 +150,7 @@ static struct listener_options listener_settings(struct server *server) {
                                               .request_time_max = options->request_timeout_max},
                                    .origins = options->cors_origin.items,
                                    .origin_count = options->cors_origin.count,
-                                   .keys = (const struct keys *const *)&server->service.keys,
+                                   .keys = &server->service.keys,
                                    .error_member_path = "/v2",
                                    .context = &server->service,
                                    .finished = service_finished};

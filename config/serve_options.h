@@ -15,6 +15,7 @@ struct serve_options {
   double header_timeout, body_timeout, idle_timeout, write_timeout;
   double request_timeout, request_timeout_max;
   double drain_delay, drain_timeout, stall_timeout;
+  int64_t key_rate, key_pixel_rate;
   const char *api_keys, *tls_certificate, *tls_key, *tls_priority;
   struct option_list cors_origin;
   bool watch;

@@ -6,6 +6,7 @@
 #include "accept.h"
 #include "choice.h"
 #include "infer.h"
+#include "rates.h"
 #include "stages.h"
 
 #define SIZE_DEFAULT    256 /* pixels a side */
@@ -199,6 +200,8 @@ static struct request *begin(struct service *service, struct exchange *exchange,
   struct engine *engine = choice_of_query(service, exchange);
   if (!engine)
     return NULL;
+  if (!rates_admit(service, exchange))
+    return NULL;
   exchange->cancel = request_cancel;
   struct request *request = request_new(service, exchange, kind, engine);
   if (request)
@@ -292,7 +295,7 @@ bool infer_admit(void *context, struct exchange *exchange) {
   struct service *service = context;
   enum request_kind kind;
   struct engine *engine = infer_model(service, exchange, &kind);
-  if (!engine || !exchange_check_query(exchange, names))
+  if (!engine || !exchange_check_query(exchange, names) || !rates_admit(service, exchange))
     return false;
   exchange->cancel = request_cancel;
   struct request *request = request_new(service, exchange, kind, engine);

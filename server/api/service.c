@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "rates.h"
+
 /* ---- refusing -------------------------------------------------------------------------------- */
 
 unsigned service_retry_after(const struct service *service) {
@@ -65,6 +67,10 @@ void service_finished(void *context, const struct exchange *exchange) {
   snprintf(labels, sizeof labels, "route=\"%s\",method=\"%s\",code=\"%u\"%s", route,
            exchange->method, status, model);
   registry_add(service->registry, METRIC_REQUESTS, labels, 1);
+  if (exchange->has_key) {
+    snprintf(labels, sizeof labels, "%s,code=\"%u\"", rates_key_label(exchange).text, status);
+    registry_add(service->registry, METRIC_KEY_REQUESTS, labels, 1);
+  }
   history_record(service);
   snprintf(labels, sizeof labels, "route=\"%s\"%s", route, model);
   registry_observe(service->registry, METRIC_REQUEST_SECONDS, labels, seconds);

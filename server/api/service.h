@@ -24,6 +24,11 @@ struct request_limits {
   struct vqct_image_limits image; /* of one picture's file */
 };
 
+/** What each key may ask for in a second, 0 for any number of it; constant. */
+struct key_rates {
+  double requests, pixels;
+};
+
 enum service_phase {
   SERVICE_READY,
   SERVICE_LEAVING,  /* told to stop; still serving while load balancers turn away */
@@ -37,7 +42,8 @@ struct service {
   struct log log;
   struct models *models; /* for new requests */
   struct keys *keys;     /* NULL: none needed */
-  struct tasks tasks;    /* for the codec threads */
+  struct key_rates rates;
+  struct tasks tasks; /* for the codec threads */
   struct queue *queue;
   struct workers *workers;
   struct admission admission; /* any thread */
@@ -56,6 +62,8 @@ struct service {
 enum service_metric {
   METRIC_REQUESTS,
   METRIC_REFUSED,
+  METRIC_KEY_REQUESTS,
+  METRIC_KEY_PIXELS,
   METRIC_IN_FLIGHT,
   METRIC_CONNECTIONS,
   METRIC_QUEUE_IMAGES,

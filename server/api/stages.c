@@ -10,6 +10,7 @@
 #include "body.h"
 #include "compress.h"
 #include "prepare.h"
+#include "rates.h"
 #include "render.h"
 
 static void prepare_begin(struct request *request);
@@ -174,9 +175,13 @@ static void compute_more(struct request *request) {
 static void compute_begin(struct request *request) {
   request->stage = REQUEST_COMPUTING;
   enum job_operation operation = request->kind == REQUEST_DECODE ? JOB_DECODE : JOB_ENCODE;
+  uint64_t pixels = 0;
   for (size_t i = 0; i < request->count; i++)
-    if (!request->pictures[i].failed)
+    if (!request->pictures[i].failed) {
+      pixels += job_pixels(&request->pictures[i].job);
       push_picture(request, &request->pictures[i], operation);
+    }
+  rates_count_pixels(request->service, request->exchange, pixels);
   compute_more(request);
 }
 
@@ -360,6 +365,7 @@ static void answer(struct request *request) {
     if (refusal != REFUSAL_NONE)
       service_refuse(request->service, &request->reply, refusal);
     memcpy(exchange->subject, request->engine->name, sizeof request->engine->name);
+    rates_tell(request->service, exchange, &request->reply);
     move_reply(&request->reply, &exchange->reply);
     record_times(request);
     exchange_answer(exchange);

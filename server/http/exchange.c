@@ -112,7 +112,8 @@ static void add_common_headers(struct exchange *exchange) {
   if (*exchange->origin) {
     reply_header(reply, "Access-Control-Allow-Origin", "%s", exchange->origin);
     reply_header(reply, "Access-Control-Expose-Headers",
-                 "ETag, Inference-Header-Content-Length, Retry-After, Server-Timing, X-Request-Id, "
+                 "ETag, Inference-Header-Content-Length, RateLimit, RateLimit-Policy, Retry-After, "
+                 "Server-Timing, X-Request-Id, "
                  "X-Vqct-Model, X-Vqct-Shape, "
                  "X-Vqct-Psnr, X-Vqct-Ssim");
   }

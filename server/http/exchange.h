@@ -60,7 +60,9 @@ struct exchange {
   char request_id[REQUEST_ID_MAX + 1];
   char trace_id[33], span_id[17], parent_id[17]; /* W3C trace context, in hexadecimal */
   char trace_flags[3];
-  char key_name[64];
+  bool has_key; /* one that is known, with this hash and name */
+  unsigned char key_hash[KEY_HASH_BYTES];
+  char key_name[KEY_NAME_MAX];
   char
       subject[65]; /* what the handler works on, for logs and figures; "" where that is not known */
   char origin[256]; /* an allowed Origin, or "" */

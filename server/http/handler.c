@@ -86,7 +86,7 @@ static void set_origin(struct exchange *exchange) {
 }
 
 /* Blanks around a value are no part of it. */
-static const char *find_key(const struct keys *keys, const char *given) {
+static const struct key *find_key(struct keys *keys, const char *given) {
   char key[KEY_BYTES_MAX];
   given += strspn(given, " \t");
   size_t size = strlen(given);
@@ -100,16 +100,18 @@ static const char *find_key(const struct keys *keys, const char *given) {
 }
 
 static bool check_key(struct exchange *exchange) {
-  const struct keys *keys = *exchange->listener->options.keys;
+  struct keys *keys = *exchange->listener->options.keys;
   if (!keys || exchange->route->open)
     return true;
   const char *given = exchange_header(exchange, "X-API-Key");
   const char *authorization = exchange_header(exchange, "Authorization");
   if (!given && authorization && !strncasecmp(authorization, "Bearer ", 7))
     given = authorization + 7;
-  const char *name = given ? find_key(keys, given) : NULL;
-  if (name) {
-    strcpy(exchange->key_name, name);
+  const struct key *key = given ? find_key(keys, given) : NULL;
+  if (key) {
+    exchange->has_key = true;
+    memcpy(exchange->key_hash, key->hash, sizeof key->hash);
+    memcpy(exchange->key_name, key->name, sizeof key->name);
     return true;
   }
   reply_header(&exchange->reply, "WWW-Authenticate", "Bearer");

@@ -13,14 +13,8 @@
 
 #include "error.h"
 
-#define HASH_BYTES     32
 #define FILE_BYTES_MAX ((size_t)1 << 20)
 #define LINE_MAX_BYTES 256
-
-struct key {
-  unsigned char hash[HASH_BYTES];
-  char name[KEY_NAME_MAX];
-};
 
 struct keys {
   size_t count, capacity;
@@ -35,14 +29,14 @@ static int digit(char c) {
 }
 
 static bool parse_line(const char *line, struct key *key) {
-  for (size_t i = 0; i < HASH_BYTES; i++) {
+  for (size_t i = 0; i < KEY_HASH_BYTES; i++) {
     int high = digit(line[2 * i]);
     int low = high < 0 ? -1 : digit(line[2 * i + 1]);
     if (low < 0)
       return false;
     key->hash[i] = (unsigned char)(high << 4 | low);
   }
-  line += 2 * HASH_BYTES;
+  line += 2 * KEY_HASH_BYTES;
   if (*line && *line != ' ' && *line != '\t')
     return false;
   line += strspn(line, " \t");
@@ -82,7 +76,7 @@ static enum vqct_status read_lines(FILE *file, const char *path, struct keys *ke
       line[--length] = '\0';
     if (!length || *line == '#')
       continue;
-    struct key key;
+    struct key key = {0};
     if (!parse_line(line, &key))
       return error_set(error, VQCT_DATA, "%s:%u: not a SHA-256 in hexadecimal and a short name",
                        path, number);
@@ -119,13 +113,17 @@ void keys_free(struct keys *keys) {
   free(keys);
 }
 
-const char *keys_find(const struct keys *keys, const char *key) {
-  unsigned char hash[HASH_BYTES];
-  if (gnutls_hash_fast(GNUTLS_DIG_SHA256, key, strlen(key), hash))
-    return NULL;
-  const char *name = NULL;
+struct key *keys_of_hash(struct keys *keys, const unsigned char hash[KEY_HASH_BYTES]) {
+  struct key *found = NULL;
   for (size_t i = 0; i < keys->count; i++)
-    if (!gnutls_memcmp(keys->keys[i].hash, hash, HASH_BYTES))
-      name = keys->keys[i].name;
-  return name;
+    if (!gnutls_memcmp(keys->keys[i].hash, hash, KEY_HASH_BYTES))
+      found = &keys->keys[i];
+  return found;
+}
+
+struct key *keys_find(struct keys *keys, const char *text) {
+  unsigned char hash[KEY_HASH_BYTES];
+  if (gnutls_hash_fast(GNUTLS_DIG_SHA256, text, strlen(text), hash))
+    return NULL;
+  return keys_of_hash(keys, hash);
 }

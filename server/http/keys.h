@@ -8,11 +8,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "bucket.h"
 #include "vqct/status.h"
 
-#define KEY_NAME_MAX 64
+#define KEY_NAME_MAX   64
+#define KEY_HASH_BYTES 32
 
 struct keys;
+
+struct key {
+  unsigned char hash[KEY_HASH_BYTES];
+  char name[KEY_NAME_MAX];        /* "" if it has none */
+  struct bucket requests, pixels; /* that it used lately; loop thread */
+};
 
 /** Reads a key file of at most 1 MiB. Errors: READ, DATA (naming the line), MEMORY. */
 enum vqct_status keys_read(const char *path, struct keys **keys, struct vqct_error *error);
@@ -20,8 +28,12 @@ enum vqct_status keys_read(const char *path, struct keys **keys, struct vqct_err
 /** NULL is allowed. */
 void keys_free(struct keys *keys);
 
-/** The name of a key, "" if it has none; NULL where the key is not known. The time does not depend
- * on which hash matches or how far. */
-const char *keys_find(const struct keys *keys, const char *key);
+/** The key of which this is the text, NULL where it is not known. The time does not depend on which
+ * hash matches or how far. */
+struct key *keys_find(struct keys *keys, const char *text);
+
+/** The key of a hash, which may have been in an older file; NULL where it is in this one no more.
+ */
+struct key *keys_of_hash(struct keys *keys, const unsigned char hash[KEY_HASH_BYTES]);
 
 #endif

@@ -59,9 +59,9 @@ struct listener_options {
   const char *tls_priority;               /* of GnuTLS */
   const char *const *origins;             /* that browsers may call from; "*" for all */
   size_t origin_count;
-  const struct keys *const *keys; /* where the keys stand now; *keys NULL: none needed */
-  const char *error_member_path;  /* at and below it, problems are {"error": SENTENCE}; or NULL */
-  void *context;                  /* for the routes and the calls below */
+  struct keys *const *keys;      /* where the keys stand now; *keys NULL: none needed */
+  const char *error_member_path; /* at and below it, problems are {"error": SENTENCE}; or NULL */
+  void *context;                 /* for the routes and the calls below */
   /** After each exchange: for logs and metrics. */
   void (*finished)(void *context, const struct exchange *exchange);
 };

@@ -31,6 +31,7 @@
   X(IMAGE_TOO_LARGE, 422, "image-too-large", "A picture has more pixels than allowed")             \
   X(BAD_TOKENS, 422, "bad-tokens", "Tokens are out of range or of the wrong shape")                \
   X(QUEUE_FULL, 429, "queue-full", "The server has all the work it takes on; try again later")     \
+  X(RATE_LIMITED, 429, "rate-limited", "The key has had what it may ask for in a second")          \
   X(HEADERS_TOO_LARGE, 431, "headers-too-large", "The headers are larger than allowed")            \
   X(INTERNAL, 500, "internal", "The server failed")                                                \
   X(OUT_OF_MEMORY, 503, "out-of-memory", "The server is short of memory; try again later")         \

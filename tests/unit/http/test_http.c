@@ -1,5 +1,6 @@
 /* The parts of HTTP that work on text alone. */
 #include <check.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +100,29 @@ START_TEST(what_is_no_smaller_stays_as_it_is) {
   reply_problem(&reply, PROBLEM_INTERNAL, "instead");
   ck_assert_ptr_null(reply.coding);
   reply_free(&reply);
+}
+END_TEST
+
+START_TEST(a_bucket_gives_a_second_at_once_and_then_its_rate) {
+  const uint64_t second = 1000000000, start = 5 * second;
+  struct bucket bucket = {0};
+  ck_assert_double_eq_tol(bucket_left(&bucket, 4, start), 4, 1e-9);
+  for (int i = 0; i < 4; i++) {
+    ck_assert_uint_eq(bucket_wait(&bucket, 4, 1, start), 0);
+    bucket_take(&bucket, 4, 1, start);
+  }
+  ck_assert_double_eq_tol(bucket_left(&bucket, 4, start), 0, 1e-9);
+  ck_assert_uint_eq(bucket_wait(&bucket, 4, 1, start), 1);
+  ck_assert_double_eq_tol(bucket_left(&bucket, 4, start + second / 2), 2, 1e-9);
+  ck_assert_uint_eq(bucket_wait(&bucket, 4, 4, start + second / 2), 1);
+  ck_assert_double_eq_tol(bucket_left(&bucket, 4, start + 100 * second), 4, 1e-9); /* no more */
+  bucket_take(&bucket, 4, 42, start + second); /* a debt of 38 */
+  ck_assert_double_eq_tol(bucket_left(&bucket, 4, start + second), -38, 1e-9);
+  ck_assert_uint_eq(bucket_wait(&bucket, 4, 1, start + second), 10);
+  ck_assert_uint_eq(bucket_wait(&bucket, 4, 1, start + 10 * second), 1);
+  ck_assert_uint_eq(bucket_wait(&bucket, 4, 1, start + 11 * second), 0);
+  bucket_take(&bucket, 1e-300, 1e300, start + 12 * second);
+  ck_assert_uint_eq(bucket_wait(&bucket, 1e-300, 1, start + 12 * second), INT_MAX);
 }
 END_TEST
 
@@ -358,8 +382,12 @@ START_TEST(keys_are_found_by_their_hash) {
   struct keys *keys;
   struct vqct_error error;
   ck_assert_int_eq(read_keys(text, &keys, &error), VQCT_OK);
-  ck_assert_str_eq(keys_find(keys, "alpha"), "first one");
-  ck_assert_str_eq(keys_find(keys, "beta"), "");
+  ck_assert_str_eq(keys_find(keys, "alpha")->name, "first one");
+  ck_assert_str_eq(keys_find(keys, "beta")->name, "");
+  struct key copy = *keys_find(keys, "beta");
+  ck_assert_ptr_eq(keys_of_hash(keys, copy.hash), keys_find(keys, "beta"));
+  copy.hash[KEY_HASH_BYTES - 1] ^= 1;
+  ck_assert_ptr_null(keys_of_hash(keys, copy.hash));
   ck_assert_ptr_null(keys_find(keys, "gamma"));
   ck_assert_ptr_null(keys_find(keys, ""));
   keys_free(keys);
@@ -415,6 +443,7 @@ END_TEST
 int main(void) {
   TCase *cases = tcase_create("http");
   tcase_add_test(cases, accept_chooses_the_best_offer);
+  tcase_add_test(cases, a_bucket_gives_a_second_at_once_and_then_its_rate);
   tcase_add_test(cases, gzip_is_given_to_who_likes_it);
   tcase_add_test(cases, what_is_no_smaller_stays_as_it_is);
   tcase_add_test(cases, priority_gives_the_urgency_or_is_ignored);
