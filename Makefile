@@ -289,7 +289,8 @@ BUILD_DEBS := build-essential pkg-config libmicrohttpd-dev libgnutls28-dev libuv
 # The arm64 build's arithmetic is compared with that of an x86-64 machine.
 CROSS_DEBS := $(if $(filter x86_64,$(shell uname -m)),gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 TEST_DEBS  := check python3-torch python3-numpy python3-pil python3-jsonschema python3-yaml curl openssl \
-              libopenblas0-pthread prometheus haproxy groff-base graphviz openmpi-bin libopenmpi-dev systemd $(CROSS_DEBS)
+              libopenblas0-pthread prometheus haproxy groff-base graphviz openmpi-bin libopenmpi-dev systemd \
+              python3-pip python3-setuptools python3-wheel $(CROSS_DEBS)
 # Ubuntu's Chromium is a snap, which a build cannot install: there the browser's test says it is skipped.
 BROWSER_DEBS := $(if $(filter debian,$(shell . /etc/os-release && echo $$ID)),chromium chromium-driver python3-selenium)
 # Node.js from elsewhere brings npm along, and Debian's npm conflicts with it.
@@ -348,10 +349,11 @@ install: all $(B)/public/libvqct.a ## install under PREFIX (and DESTDIR, for pac
 	test -e $(DESTDIR)$(SYSCONFDIR)/vqct/vqct.json || \
 	  $(PLACED) config/vqct.json >$(DESTDIR)$(SYSCONFDIR)/vqct/vqct.json
 
-deb: ## make a Debian package in build/
-	rm -rf build/deb
+deb: ## make the Debian packages in build/
+	rm -rf build/deb build/deb-python
 	$(MAKE) install DESTDIR=build/deb PREFIX=/usr
 	deploy/debian/build-package build/deb $(VERSION) build/vqct_$(VERSION).deb
+	deploy/debian/build-python-package python build/deb-python $(VERSION) build/python3-vqct_$(VERSION).deb
 
 format: ## put every C file into the project's form
 	clang-format -i $(shell git ls-files '*.c' '*.h')

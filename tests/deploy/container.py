@@ -172,8 +172,8 @@ def try_image(stages):
 
 # ---- the package --------------------------------------------------------------------------------
 
-def installed_files(root):
-    output = subprocess.run(["chroot", root, "dpkg", "-L", "vqct"], check=True, text=True,
+def installed_files(root, package):
+    output = subprocess.run(["chroot", root, "dpkg", "-L", package], check=True, text=True,
                             stdout=subprocess.PIPE).stdout
     return [path for path in output.splitlines() if not os.path.isdir(root + path)]
 
@@ -189,17 +189,47 @@ def user_id(root, name):
     return f"{found[1]}:{found[2]}"
 
 
+def make_packages(build_root):
+    """Builds them; the names of that of the command and that of Python."""
+    dockerfile.chroot_run(build_root, "make deb", directory="/src")
+    names = [name for name in os.listdir(f"{build_root}/src/build") if name.endswith(".deb")]
+    python, package = sorted(names)
+    check(python.startswith("python3-vqct_") and package.startswith("vqct_"),
+          f"make deb makes {' and '.join(names)}")
+    return package, python
+
+
+def try_python(root, package):
+    """Installs the package of Python and compares what it encodes with what the command does."""
+    dockerfile.chroot_run(root, f"apt-get install -q -y --no-install-recommends /tmp/{package}")
+    files = installed_files(root, "python3-vqct")
+    picture = f"{root}/tmp/coffee.jpg"
+    shutil.copy(os.path.join(ROOT, "tests", "data", "coffee.jpg"), picture)
+    dockerfile.chroot_run(root, "vqct init --preset vqct-tiny -o m.safetensors && "
+                                "vqct encode m.safetensors coffee.jpg -o t.npy --size 64 && "
+                                "python3 -c 'import vqct, numpy, importlib.metadata as about; "
+                                "tokens = vqct.Model(\"m.safetensors\").encode(\"coffee.jpg\", size=64); "
+                                "numpy.testing.assert_array_equal(tokens, numpy.load(\"t.npy\")); "
+                                "numpy.testing.assert_array_equal(tokens[0], vqct.tokens(\"t.npy\")[0]); "
+                                "print(about.version(\"vqct\"))'", directory="/tmp")
+    check(True, f"{package} encodes as the command does")
+    dockerfile.chroot_run(root, "apt-get purge -q -y python3-vqct")
+    left = [path for path in files if os.path.lexists(root + path)]
+    folder = f"{root}/usr/lib/python3/dist-packages/vqct"
+    check(not left and not os.path.exists(folder), f"it leaves nothing behind {left}")
+
+
 def try_package(stages):
     build_root = stages["build"].root
-    dockerfile.chroot_run(build_root, "make deb", directory="/src")
-    package, = [name for name in os.listdir(f"{build_root}/src/build") if name.endswith(".deb")]
+    package, python = make_packages(build_root)
     root = os.path.join(WORK, "debian")
     shutil.rmtree(root, ignore_errors=True)
     dockerfile.run(["cp", "-a", os.path.join(WORK, "base", "root"), root])
-    shutil.copy(f"{build_root}/src/build/{package}", f"{root}/tmp/{package}")
+    for name in package, python:
+        shutil.copy(f"{build_root}/src/build/{name}", f"{root}/tmp/{name}")
     dockerfile.chroot_run(root, "apt-get update -q && apt-get install -q -y "
                                 f"--no-install-recommends /tmp/{package}")
-    files = installed_files(root)
+    files = installed_files(root, "vqct")
     check(f"{root}/usr/bin/vqct" and len(files) > 10, f"{package} installs {len(files)} files")
     check_libraries(root)
     os.makedirs(f"{root}/models", exist_ok=True)
@@ -210,6 +240,7 @@ def try_package(stages):
     use(root, {"user": user_id(root, "vqct"), "serve": exec_start(root),
                "health": ["/usr/bin/vqct", "health"], "environment": environment},
         "" if ships else os.path.join(WORK, "models"))
+    try_python(root, python)
     dockerfile.chroot_run(root, "apt-get purge -q -y vqct")
     left = [path for path in files if os.path.lexists(root + path)]
     check(not left and not os.path.exists(f"{root}/etc/vqct"), f"it leaves nothing behind {left}")

@@ -1,15 +1,18 @@
 """What `make install` lays down: the tree, manual pages, completion and the systemd unit."""
+import importlib.util
 import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("VQCT_BUILD", "build/release")
 VQCT = os.path.join(ROOT, BUILD, "vqct")
+PYTHON = sys.executable
 
 
 def run(*argv, **options):
@@ -135,6 +138,52 @@ class Installed(unittest.TestCase):
                  'printf "%s\\n" "${COMPREPLY[@]}"'
         path = self.path("usr/share/bash-completion/completions/vqct")
         return run("bash", "-c", script, "bash", path, VQCT, *words).split()
+
+    # What Python code does with the package, wherever its files lie: the model and tokens of the tree.
+    USE = """if True:
+        import sys, numpy, vqct, importlib.metadata
+        tokens = vqct.Model(sys.argv[1]).encode(sys.argv[2], size=32)
+        numpy.testing.assert_array_equal(tokens, numpy.load(sys.argv[3]))
+        numpy.testing.assert_array_equal(vqct.tokens(sys.argv[3])[0], tokens[0])
+        print(vqct.__file__, importlib.metadata.version("vqct"))
+    """
+
+    def use_python(self, modules):
+        """Uses the package in the folder `modules`, with the installed library."""
+        model, picture, tokens = self.path("m.safetensors"), "tests/data/coffee.jpg", self.path("t.npy")
+        run(VQCT, "init", "--preset", "vqct-tiny", "-o", model)
+        run(VQCT, "encode", model, picture, "-o", tokens, "--size", "32")
+        environment = dict(os.environ, PYTHONPATH=modules, LD_LIBRARY_PATH=self.path("usr/lib"))
+        environment.pop("VQCT_LIBRARY", None)
+        found, version = run(PYTHON, "-c", self.USE, model, picture, tokens, env=environment).split()
+        self.assertTrue(found.startswith(modules + "/"), found)
+        self.assertEqual(run(VQCT, "--version"), f"vqct {version}\n")
+
+    @unittest.skipUnless(shutil.which("dpkg-deb"), "dpkg-deb is not installed")
+    def test_debian_package_of_python(self):
+        version = run(VQCT, "--version").split()[1]
+        package, tree = self.path("python.deb"), self.path("unpacked")
+        run("deploy/debian/build-python-package", "python", self.path("python-tree"), version, package)
+        run("dpkg-deb", "-x", package, tree)
+        said = dict(line.split(": ", 1) for line in run("dpkg-deb", "-f", package).splitlines()
+                    if not line.startswith(" "))
+        self.assertEqual((said["Package"], said["Version"], said["Architecture"]),
+                         ("python3-vqct", version, "all"))
+        self.assertEqual(said["Depends"], f"vqct (= {version}), python3 (>= 3.9), python3-numpy")
+        modules = os.path.join(tree, "usr/lib/python3/dist-packages")
+        self.assertEqual(sorted(name for name in os.listdir(os.path.join(ROOT, "python/vqct")) if name != "__pycache__"),
+                         sorted(os.listdir(os.path.join(modules, "vqct"))))
+        self.use_python(modules)
+
+    @unittest.skipUnless(importlib.util.find_spec("pip") and importlib.util.find_spec("wheel"),
+                         "pip and wheel are not installed")
+    def test_pip_installs_the_package_of_python(self):
+        source, modules = self.path("python-source"), self.path("modules")
+        shutil.copytree(os.path.join(ROOT, "python"), source, ignore=shutil.ignore_patterns("__pycache__"))
+        run(PYTHON, "-m", "pip", "install", "--no-index", "--no-deps", "--no-build-isolation",
+            "--root-user-action=ignore", "--target", modules, source)
+        self.assertTrue(os.path.exists(os.path.join(modules, "vqct/py.typed")))
+        self.use_python(modules)
 
     def test_completion(self):
         for words, expected in (

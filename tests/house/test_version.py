@@ -9,6 +9,8 @@ PLACES = {  # file: the expressions that must be found in it
     "CHANGELOG.md": [r"^## ([\d.]+)$"],
     "Dockerfile": [r"^ARG VERSION=(.*)$"],
     "docs/deploy.md": [r"vqct:([\d.]+\d)", r"vqct_([\d.]+\d)\.deb"],
+    "python/README.md": [r"vqct_([\d.]+\d)\.deb"],
+    "python/pyproject.toml": [r'^version = "(.*)"$'],
     "include/vqct/status.h": [r'such as "([\d.]+)"'],
     "deploy/docker-compose.yaml": [r"image: vqct:(.*)$"],
     "deploy/kubernetes/base/deployment.yaml": [r"image: vqct:(.*)$"],
