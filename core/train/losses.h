@@ -9,6 +9,7 @@
   X(pixel)                                                                                         \
   X(perceptual)                                                                                    \
   X(codebook)                                                                                      \
+  X(anchor)                                                                                        \
   X(generator)                                                                                     \
   X(discriminator)                                                                                 \
   X(adaptive_weight)                                                                               \

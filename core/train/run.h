@@ -24,6 +24,7 @@ struct run_settings {
   const char *prior;           /* path; NULL where the codes need none */
   enum vqct_train_parts parts; /* needs a prior unless it is VQCT_PARTS_BOTH */
   const char *perceptual;      /* path; NULL: no perceptual loss */
+  const char *anchors;         /* path; NULL: no words are tied to colours */
   const char *const *data;
   size_t data_count;
   const char *const *validation; /* paths; none: pictures held out of the data */

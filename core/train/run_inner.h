@@ -32,6 +32,7 @@ struct run {
   struct model_file from; /* empty without one; detached: codes and words */
   const char **words;     /* N: of `from`, where they stay; NULL: those of the prior, or none */
   struct perceptual *perceptual;
+  struct anchors anchors;                 /* none without a file of them */
   struct pictures *pictures, *validation; /* validation NULL: held-out ones of pictures */
   struct loader *loader;
   struct pool *pool;

@@ -184,6 +184,18 @@ static enum vqct_status open_perceptual(struct run *run) {
   return VQCT_OK;
 }
 
+static enum vqct_status read_anchors(struct run *run) {
+  const struct run_settings *s = run->settings;
+  if (!s->anchors)
+    return VQCT_OK;
+  if (!run->codes.adjectives || run->config.quantizer != QUANTIZER_VQCT)
+    return error_set(run->error, VQCT_INVALID, "anchors need a prior whose adjectives are codes");
+  if (run->config.image_channels != 3)
+    return error_set(run->error, VQCT_INVALID, "anchors need pictures of three channels, not of %d",
+                     run->config.image_channels);
+  return anchors_read(s->anchors, &run->codes, &run->anchors, run->error);
+}
+
 static enum vqct_status make_trainer(struct run *run) {
   const struct run_settings *s = run->settings;
   enum vqct_status status = pool_new(s->threads, &run->pool, run->error);
@@ -191,9 +203,13 @@ static enum vqct_status make_trainer(struct run *run) {
     return status;
   status = trainer_new(&run->config, &s->trainer, s->prior ? &run->codes : NULL, run->perceptual,
                        run->reduction, run->pool, &run->trainer, run->error);
-  if (status == VQCT_OK && run->stop.asked && !run->reduction)
+  if (status != VQCT_OK)
+    return status;
+  if (run->anchors.count)
+    run->trainer->anchors = &run->anchors;
+  if (run->stop.asked && !run->reduction)
     run->trainer->stoppable.stop = &run->stop;
-  return status;
+  return VQCT_OK;
 }
 
 static enum vqct_status open_lists(struct run *run) {
@@ -207,8 +223,8 @@ static enum vqct_status open_lists(struct run *run) {
 
 enum vqct_status run_open(struct run *run) {
   static enum vqct_status (*const steps[])(struct run *) = {
-      check_settings, run_folder_open, open_prior,     open_perceptual, open_data,  make_trainer,
-      check_judged,   run_resume,      run_begin_from, start_loader,    open_lists,
+      check_settings, run_folder_open, open_prior, read_anchors,   open_perceptual, open_data,
+      make_trainer,   check_judged,    run_resume, run_begin_from, start_loader,    open_lists,
   };
   run->config = run->settings->config;
   for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {

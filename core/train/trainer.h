@@ -8,6 +8,7 @@
 #ifndef TRAIN_TRAINER_H
 #define TRAIN_TRAINER_H
 
+#include "anchor_loss.h"
 #include "codebook_loss.h"
 #include "discriminator.h"
 #include "ema_codebook.h"
@@ -30,7 +31,7 @@ struct trainer_settings {
   double codebook_weight;
   struct estimator_settings estimator;
   enum vqct_train_pixel pixel;
-  double pixel_weight, perceptual_weight;
+  double pixel_weight, perceptual_weight, anchor_weight;
   uint64_t adversarial_start; /* step of the first adversarial loss; UINT64_MAX: never */
   double adversarial_weight;  /* what the adaptive weight is multiplied by */
   struct discriminator_settings discriminator;
@@ -50,6 +51,7 @@ struct trainer {
   struct optimizer judge;              /* the discriminator's block */
   const struct perceptual *perceptual; /* the caller's; NULL: trained without */
   const struct reduction *reduction;   /* the caller's; NULL: one process */
+  const struct anchors *anchors;       /* the caller's, who sets it; NULL: none */
   struct quantizer quantizer;
   struct ema_codebook ema;
   size_t codes;             /* N */

@@ -2,7 +2,7 @@
  *
  *   transfer -> codebook                                  (once a step)
  *   x -> encoder -> z -> quantizer -> zq -> estimator -> decoder -> y  (tapes kept)
- *   losses of y -> dy -> decoder -> estimator -> + codebook loss -> dz -> encoder
+ *   losses of y -> dy -> decoder -> estimator -> + codebook loss, anchors -> dz -> encoder
  *   discriminator judges x and y and learns from both
  *   dcodes -> transfer                                    (once a step)
  *
@@ -249,6 +249,17 @@ done:
 
 /* ---- backward -------------------------------------------------------------------------------- */
 
+static enum vqct_status draw_to_anchors(const struct micro_batch *b, float *dz, float *dcodes) {
+  const struct trainer *t = b->t;
+  double loss = 0;
+  if (anchor_loss(t->anchors, &t->quantizer, t->codebook, &b->x, &b->z,
+                  (float)t->settings.anchor_weight * b->scale, &loss, dz, dcodes,
+                  &t->exec) != VQCT_OK)
+    return no_memory(b);
+  b->losses->anchor += loss * (double)b->scale;
+  return check_finite(b, loss, "the loss of the anchors");
+}
+
 static enum vqct_status backward(const struct micro_batch *b) {
   struct trainer *t = b->t;
   const struct parameter_gradients parameters = {&t->list, t->generator.parameters,
@@ -271,7 +282,7 @@ static enum vqct_status backward(const struct micro_batch *b) {
     return no_memory(b);
   b->losses->codebook += loss * (double)b->scale;
   status = check_finite(b, loss, "the codebook loss");
-  if (status != VQCT_OK)
+  if (status != VQCT_OK || (t->anchors && (status = draw_to_anchors(b, dz, dcodes)) != VQCT_OK))
     return status;
   return chain_backward(&t->network->encoder, b->encoder, &parameters, dz, NULL, &t->stoppable,
                         b->error);

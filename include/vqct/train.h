@@ -30,6 +30,7 @@ extern "C" {
 /** Losses: means over the steps since the line before. */
 struct vqct_train_losses {
   double pixel, perceptual, codebook;
+  double anchor;                                    /* 0 without anchors */
   double generator, discriminator, adaptive_weight; /* 0 before the adversarial loss starts */
   double gradient_norm, discriminator_norm;         /* before clipping */
 };

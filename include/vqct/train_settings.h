@@ -114,6 +114,10 @@ enum vqct_train_pixel { VQCT_TRAIN_PIXEL_MAP(VQCT_TRAIN_ENUMERATOR) };
   CHOICE(pixel, "pixel", vqct_train_pixel, VQCT_TRAIN_PIXEL_MAP, "l1", "LOSS", "of the pixels")    \
   NUMBER(pixel_weight, "pixel-weight", 1, 0, 1e6, "WEIGHT", "of the pixels' loss")                 \
   NUMBER(perceptual_weight, "perceptual-weight", 1, 0, 1e6, "WEIGHT", "of LPIPS")                  \
+  TEXT(anchors, "anchors", 0, NULL, "FILE",                                                        \
+       "adjectives of colours and their bounds as JSON, to which encodings of such patches are "   \
+       "drawn; needs a prior")                                                                     \
+  NUMBER(anchor_weight, "anchor-weight", 0.1, 0, 1e6, "WEIGHT", "of that loss")                    \
   WHOLE(discriminator_start, "discriminator-start", 10000, -1, 0x1p53, "STEP",                     \
         "first step of the adversarial loss; -1: never")                                           \
   NUMBER(discriminator_weight, "discriminator-weight", 0.8, 0, 1e6, "WEIGHT",                      \

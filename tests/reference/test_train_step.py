@@ -46,14 +46,14 @@ class TrainerSettings(ctypes.Structure):
                 ("dropout", ctypes.c_double), ("codebook", CodebookLoss),
                 ("codebook_weight", ctypes.c_double), ("estimator", Estimator),
                 ("pixel", ctypes.c_int), ("pixel_weight", ctypes.c_double),
-                ("perceptual_weight", ctypes.c_double),
+                ("perceptual_weight", ctypes.c_double), ("anchor_weight", ctypes.c_double),
                 ("adversarial_start", ctypes.c_uint64), ("adversarial_weight", ctypes.c_double),
                 ("discriminator", Settings), ("generator_optimizer", OptimizerSettings),
                 ("discriminator_optimizer", OptimizerSettings), ("ema", Ema),
                 ("seed", ctypes.c_uint64)]
 
 
-LOSSES = ("pixel", "perceptual", "codebook", "generator", "discriminator", "adaptive_weight",
+LOSSES = ("pixel", "perceptual", "codebook", "anchor", "generator", "discriminator", "adaptive_weight",
           "gradient_norm", "discriminator_norm")
 
 
@@ -71,7 +71,7 @@ def settings(codes, beta, adversarial_start, codebook_weight=1.0, clip=0.0, seed
     adam = OptimizerSettings(1e-3, 0, 0, 0, 0.5, 0.9, 1e-8, clip, 0.9)
     judge = OptimizerSettings(5e-4, 0, 0, 0, 0.5, 0.9, 1e-8, 0, 0)
     return TrainerSettings(codes, True, 0, CodebookLoss(0.25, beta), codebook_weight,
-                           Estimator(estimator, 0, seed), 0, 1.5, 0.7, adversarial_start, 0.8,
+                           Estimator(estimator, 0, seed), 0, 1.5, 0.7, 0, adversarial_start, 0.8,
                            Settings(3, 6, 2), adam, judge, Ema(0.9, 0.05, 7), seed)
 
 
