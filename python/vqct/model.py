@@ -297,5 +297,5 @@ def _rows(arrays: Any) -> Any:
     """The addresses of the first axis' parts, which must be contiguous each."""
     if isinstance(arrays, np.ndarray):
         first, step = arrays.ctypes.data, arrays.strides[0]
-        return (c_void_p * len(arrays))(*range(first, first + step * len(arrays), step))
+        return (c_void_p * len(arrays))(*(first + i * step for i in range(len(arrays))))
     return (c_void_p * len(arrays))(*(one.ctypes.data for one in arrays))

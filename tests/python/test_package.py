@@ -55,6 +55,7 @@ class Encode(ModelCase):
         self.assertEqual(tokens.shape, (3, 2, 4, 5))
         for i in range(3):
             np.testing.assert_array_equal(self.python.encode(batch[i]), tokens[i:i + 1])
+            np.testing.assert_array_equal(self.python.encode(batch[i][None]), tokens[i:i + 1])
         # A view that is not contiguous is the same picture.
         np.testing.assert_array_equal(self.python.encode(batch[:, ::-1][:, ::-1]), tokens)
 
