@@ -1,3 +1,5 @@
+/* It is drawn over itself at most ten times a second, and cleared before anything else is written
+ * to the terminal. The rate counts only what this run did. */
 #include "progress.h"
 
 #include <stdio.h>

@@ -1,3 +1,5 @@
+/* The handler sets a flag and gives the signal its default back, so that a second one ends a
+ * program whose work does not come to an end. Calls that were interrupted go on. */
 #include "signals.h"
 
 #include <signal.h>

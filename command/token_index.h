@@ -1,11 +1,16 @@
 /* The files beside an array of numbers that tell training stacks where its pictures lie.
  *
- *   Megatron-LM  NAME.idx: "MMIDIDX" and two zeros; u64 version 1; u8 type of the numbers (8:
- * uint16, 4: int32); u64 sequences; u64 entries of documents; then i32 lengths and i64 places in
- *                bytes of the sequences, i64 documents by their first sequence and the number of
- * all (megatron/core/datasets/indexed_dataset.py) datatrove    NAME.ds.index: u64 ends of the
- * documents, in numbers; NAME.ds.metadata: what made them and their size, how many, and that for
- * people (its tokenized files, nanotron's)
+ * Megatron-LM's NAME.idx (megatron/core/datasets/indexed_dataset.py):
+ *
+ *   "MMIDIDX" and two zeros; u64 version 1; u8 type of the numbers (8: uint16, 4: int32)
+ *   u64 sequences; u64 entries of documents
+ *   i32 lengths of the sequences; i64 their places in bytes
+ *   i64 documents, each by its first sequence, and the number of all sequences
+ *
+ * datatrove's (its tokenized files, which nanotron reads):
+ *
+ *   NAME.ds.index     u64 ends of the documents, in numbers
+ *   NAME.ds.metadata  what made them and the size of a number; how many; that for people
  *
  * All little-endian. A view of a picture is a sequence, and all its views are a document; datatrove
  * has documents alone, and each view is one.

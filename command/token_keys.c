@@ -1,3 +1,5 @@
+/* Two pictures of one key would be one sample in webdataset, so all keys are made and sorted before
+ * anything is written. */
 #include "token_keys.h"
 
 #include <stdlib.h>

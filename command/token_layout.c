@@ -1,3 +1,5 @@
+/* token_layout_place is the one truth about where a token stands; arranging and reading back both
+ * go by it, and the length counts the same rows and marks. */
 #include "token_layout.h"
 
 #include <string.h>

@@ -1,3 +1,5 @@
+/* What an earlier run left is counted from the sidecar's records, not from the files: a file counts
+ * up to the end of its last recorded picture and is cut there. Shards behind it are removed. */
 #include "token_shards.h"
 
 #include <errno.h>

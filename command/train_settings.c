@@ -1,3 +1,6 @@
+/* The table comes out of VQCT_TRAIN_SETTING_MAP, which has names, defaults and ranges once for the
+ * library and the command. The JSON form is that table walked again; it leaves out what belongs to
+ * one start of a run: its folder, --resume and --until. */
 #include "train_settings.h"
 
 #include <jansson.h>

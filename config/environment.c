@@ -1,3 +1,5 @@
+/* A variable that is no option but within a letter or two of one is taken for a misspelt one; any
+ * other may be somebody else's. */
 #include "environment.h"
 
 #include <stdlib.h>

@@ -1,3 +1,6 @@
+/* A parameter's first numbers are drawn from the stream of its own number, so that what one begins
+ * with depends on the seed and its place in the list, not on how many numbers those before it have.
+ */
 #include "parameters.h"
 
 #include <stdio.h>

@@ -1,3 +1,6 @@
+/* A normal number takes one of the two that Box and Muller's transform makes, so that the state is
+ * all there is to save and to go on from. Numbers below a bound are drawn again where some would
+ * come more often than others. */
 #include "rng.h"
 
 #include <math.h>

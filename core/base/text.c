@@ -1,3 +1,6 @@
+/* The room doubles, so that adding is linear in the text. What is printed goes through the stack
+ * where it fits, so that most prints format once; a longer one formats a second time into its
+ * place. */
 #include "text.h"
 
 #include <stdarg.h>

@@ -1,3 +1,6 @@
+/* By the table of well-formed bytes in Unicode's chapter 3: the first byte tells the length, the
+ * second shows what is overlong, a surrogate or too large. Lower case is a rule for Latin letters
+ * only, without tables or locale, so that words are the same on every machine. */
 #include "utf8.h"
 
 #include <stdlib.h>

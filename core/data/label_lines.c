@@ -1,3 +1,6 @@
+/* Lines are sorted by name, and a picture's name is looked for whole, then from behind each slash
+ * and colon, so that the longest end wins. Each line keeps the picture that took it: a second one
+ * is an error, and lines that none took are told. */
 #include "label_lines.h"
 
 #include <inttypes.h>

@@ -1,3 +1,5 @@
+/* Labels come picture by picture from one of three sources, then all are sorted once, and equal
+ * ones fall into one class, which each picture finds by a search: the time is that of sorting. */
 #include "labels.h"
 
 #include <inttypes.h>

@@ -1,3 +1,5 @@
+/* Entropy and drift are sums in double over shares of codes in bits; a share of 0 adds nothing,
+ * which is the limit, and rounding takes neither below 0. */
 #include <math.h>
 
 #include "vqct/codebook.h"

@@ -1,3 +1,5 @@
+/* Weights are checked before they are used, since a network with a tensor of another shape, or with
+ * NaN, would give measures that look like measures. */
 #include "network_file.h"
 
 #include <stdlib.h>

@@ -1,3 +1,6 @@
+/* A view is a window of the picture at another size (struct resample_target), so that each is
+ * resampled once from the original pixels, and its box in them follows from the same numbers. All
+ * views of a picture are rows of one tall picture. */
 #include "views.h"
 
 #include <inttypes.h>

@@ -1,3 +1,5 @@
+/* Only the functions of the table are looked up, by the library's soname, and RTLD_NODELETE keeps
+ * it in memory: closing the handle at once leaves nothing to close later, and no count to keep. */
 #include "libarchive.h"
 
 #include <dlfcn.h>

@@ -1,3 +1,6 @@
+/* All three leave bytes: \u escapes and Latin-1 become UTF-8 in protocol 0's texts; \x escapes
+ * become bytes in Python 2's; and UTF-8 of Latin-1's characters becomes the bytes that
+ * _codecs.encode would give. */
 #include "pickle_text.h"
 
 #include <stdint.h>

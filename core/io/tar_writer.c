@@ -1,3 +1,6 @@
+/* libarchive reads names in the encoding of the locale: while a file is added that of the thread is
+ * C, where a name is the bytes that it has. An error of the sink is kept and reported in place of
+ * libarchive's. */
 #define _GNU_SOURCE /* uselocale */
 
 #include "tar_writer.h"

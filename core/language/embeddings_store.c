@@ -1,3 +1,6 @@
+/* Room for the wanted words alone, however large the file: a reader asks for each word before it
+ * reads its numbers, fills the row and hands it over, which is copied only if all of it is finite.
+ */
 #include "embeddings_store.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* Words are lowered as captions' words are, or a capital would keep one from being found. */
 #include "exclusions.h"
 
 #include <string.h>

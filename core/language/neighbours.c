@@ -1,3 +1,5 @@
+/* One pass over all edges or all words, which keeps the strongest in order; equals come in the
+ * order of their rows, so that the answer is always the same. */
 #include "neighbours.h"
 
 #include <math.h>

@@ -1,3 +1,6 @@
+/* Around the word: its strongest neighbours in the graph, a third as many of each of theirs in
+ * grey, and its nearest in the embedding space, dashed. A word has one node however often it comes;
+ * sfdp lays them out. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

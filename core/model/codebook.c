@@ -1,3 +1,5 @@
+/* Neighbours are sought among all codes of the same part of speech, in double and one after the
+ * other: it is asked for single codes by people, and needs no search structure. */
 #include "vqct/codebook.h"
 
 #include "model.h"

@@ -1,3 +1,6 @@
+/* Positions that chose the same code add to the same row, so tasks divide channels instead of
+ * positions: no two write one number, and each sums in the order of positions, whatever the team.
+ */
 #include "code_gradients.h"
 
 #define COLUMNS ((size_t)16) /* channels a task works on: a cache line */

@@ -1,3 +1,5 @@
+/* The half of the program that knows no MPI: the Makefile links mpi/distributed.c in its place for
+ * MPI=1, so that nothing else asks which one it is. */
 #include "distributed.h"
 
 #include <stddef.h>

@@ -1,3 +1,5 @@
+/* Sums are made in blocks of fixed size, one a task, and the blocks added in order: their order
+ * depends on the pictures alone, not on the team. */
 #include "loss.h"
 
 #include <math.h>

@@ -1,3 +1,5 @@
+/* One X-macro has all losses in the order of the log, so that a new one is added, averaged and sent
+ * over MPI without another line here. */
 #include "losses.h"
 
 _Static_assert(sizeof(struct vqct_train_losses) == LOSSES * sizeof(double), "a loss is missing");

@@ -1,3 +1,5 @@
+/* Values are counted before jansson builds a tree of them, since that takes many times the bytes of
+ * a short value: a bound on the body alone would not bound what it becomes. */
 #include "body.h"
 
 #include <stdbool.h>

@@ -1,4 +1,5 @@
-/* Base64 (RFC 4648, section 4), strict: no line breaks, padding required. */
+/* Base64 (RFC 4648) as clients write it: either alphabet, spaces and line breaks anywhere, padding
+ * whole or left out. What is written has the alphabet of section 4, padding and no breaks. */
 #ifndef HTTP_BASE64_H
 #define HTTP_BASE64_H
 
@@ -11,7 +12,7 @@ void base64_add(struct text *text, const void *data, size_t size);
 size_t base64_decoded_size(size_t size);
 
 /** Decodes into data, which has room for base64_decoded_size(size); false where a character, the
- * length or the padding is wrong. */
+ * number of digits or the padding is wrong. */
 bool base64_decode(const char *text, size_t size, unsigned char *data, size_t *decoded);
 
 #endif

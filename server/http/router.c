@@ -1,3 +1,5 @@
+/* Routes are tried in order: they are a few dozen, and comparing them costs less than parsing the
+ * headers. A path that is known under other methods gathers them for Allow. */
 #include "router.h"
 
 #include <stdio.h>

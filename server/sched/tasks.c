@@ -1,3 +1,5 @@
+/* One list a class, each first in, first out; a task carries its own link and libuv's request, so
+ * that submitting allocates nothing. */
 #include "tasks.h"
 
 void tasks_init(struct tasks *tasks, uv_loop_t *loop, size_t threads) {

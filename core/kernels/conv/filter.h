@@ -6,9 +6,10 @@
  * filters, one for each parity of row and column.
  *
  * Direct form: for each row of taps the product of pixels and taps * channels. Winograd form: tiles
- * of 4 x 4 outputs through F(4x4, 3x3), a quarter of the multiplications for four times the
- * weights. Wide form: the same with the weights as they are, transformed panel by panel while the
- * points of all tiles wait; for filters whose transformed weights would fill the memory.
+ * of outputs through one of the algorithms of simd.h; for F(4x4, 3x3) a quarter of the
+ * multiplications and four times the weights. Wide form: the same with the weights as they are,
+ * transformed panel by panel while the points of all tiles wait; for filters whose transformed
+ * weights would fill the memory.
  */
 #ifndef KERNELS_FILTER_H
 #define KERNELS_FILTER_H
