@@ -9,6 +9,7 @@
 #include <zip.h>
 
 #include "../failing_memory.h"
+#include "../folder.h"
 #include "../suite.h"
 #include "import.h"
 #include "presets.h"
@@ -16,24 +17,6 @@
 #include "safetensors.h"
 
 #define TENSORS_MAX 400
-
-static char folder[] = "/tmp/vqct-readers-XXXXXX";
-
-struct path {
-  char text[64];
-};
-
-static struct path in_folder(const char *name) {
-  struct path path;
-  snprintf(path.text, sizeof path.text, "%s/%s", folder, name);
-  return path;
-}
-
-static FILE *create(const char *name) {
-  FILE *file = fopen(in_folder(name).text, "wb");
-  ck_assert_ptr_nonnull(file);
-  return file;
-}
 
 /* ---- a checkpoint ---------------------------------------------------------------------------- */
 
@@ -126,7 +109,7 @@ static void write_index(void) {
   size_t half = tensor_count / 4;
   ck_assert_int_eq(safetensors_save(in_folder("a.safetensors").text, tensors, half, NULL, 0, NULL),
                    VQCT_OK);
-  FILE *file = create("model.safetensors.index.json");
+  FILE *file = folder_create("model.safetensors.index.json");
   fputs("{\"weight_map\":{", file);
   for (size_t i = 0; i < tensor_count / 2; i++)
     fprintf(file, "%s\"%s\":\"%s\"", i ? "," : "", tensors[i].name,
@@ -147,7 +130,7 @@ static void write_index(void) {
 /* A tensor, an array of numpy and numbers. */
 static void write_words(void) {
   static const char storage[] = STORAGE;
-  FILE *file = create("words.pkl");
+  FILE *file = folder_create("words.pkl");
   fputs(
       "(dVadj_code_book_num\n(dVr\\u00e9d\nI20\nssVnoun_code_book_num\n(dVdog\nI30\nsVcat\nI11\nss"
       "Vadj_noun_edges\n(l(Vr\\u00e9d\nVdog\ntasVadj_code_book_vec\n(dVr\\u00e9d\n"
@@ -161,7 +144,7 @@ static void write_words(void) {
         "(I2\ntVC\ntRss.",
         file);
   fclose(file);
-  file = create("words.json");
+  file = folder_create("words.json");
   fputs("{\"adj_code_book_num\":{\"red\":20},\"noun_code_book_num\":{\"dog\":30},"
         "\"adj_code_book_vec\":{\"red\":[1,2.5]},\"noun_code_book_vec\":{\"dog\":[3,4]},"
         "\"adj_noun_edges\":[[\"red\",\"dog\"]]}",
@@ -172,12 +155,12 @@ static void write_words(void) {
 static void make_folder(void) {
   enum { NUMBERS = 1 << 14 };
   static float numbers[NUMBERS];
-  ck_assert_ptr_nonnull(mkdtemp(folder));
+  folder_make();
   make_tensors(numbers);
   write_torch_file("model.ckpt", 0, tensor_count, numbers, NUMBERS);
   write_torch_file("b.bin", tensor_count / 4, tensor_count / 2, numbers, NUMBERS);
   write_index();
-  FILE *file = create("config.json");
+  FILE *file = folder_create("config.json");
   fputs("{\"_class_name\": \"VQModel\", \"norm_num_groups\": 4}", file);
   fclose(file);
   write_words();
@@ -187,9 +170,7 @@ static void remove_folder(void) {
   static const char *const names[] = {
       "model.ckpt",  "b.bin",     "a.safetensors", "model.safetensors.index.json",
       "config.json", "words.pkl", "words.json"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    unlink(in_folder(names[i]).text);
-  ck_assert_int_eq(rmdir(folder), 0);
+  folder_remove(names, sizeof names / sizeof *names);
 }
 
 /* ---- what is done while memory fails --------------------------------------------------------- */

@@ -1,13 +1,12 @@
 /* Every allocation of a transfer, of embeddings and of CLIP fails once: the result is MEMORY and
  * nothing is left behind, which AddressSanitizer's build of this test sees. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "../failing_memory.h"
+#include "../folder.h"
+#include "../suite.h"
 #include "clip.h"
 #include "embeddings.h"
 #include "prior_embed.h"
@@ -16,27 +15,9 @@
 
 /* ---- a folder of files ----------------------------------------------------------------------- */
 
-static char folder[] = "/tmp/vqct-transfer-XXXXXX";
-
-struct path {
-  char text[64];
-};
-
-static struct path in_folder(const char *name) {
-  struct path path;
-  snprintf(path.text, sizeof path.text, "%s/%s", folder, name);
-  return path;
-}
-
-static FILE *create(const char *name) {
-  FILE *file = fopen(in_folder(name).text, "w");
-  ck_assert_ptr_nonnull(file);
-  return file;
-}
-
 /* All bytes in GPT-2's alphabet, alone and at the end of a word, and two merges. */
 static size_t write_tokenizer(void) {
-  FILE *file = create("vocab.json");
+  FILE *file = folder_create("vocab.json");
   unsigned number = 2;
   fputs("{\"<|startoftext|>\":0,\"<|endoftext|>\":1", file);
   for (unsigned c = 0x21; c <= 0x143; c++)
@@ -45,7 +26,7 @@ static size_t write_tokenizer(void) {
         fprintf(file, ",\"\\u%04x%s\":%u", c, last ? "</w>" : "", number++);
   fprintf(file, ",\"do\":%u,\"dog</w>\":%u}", number, number + 1);
   fclose(file);
-  file = create("merges.txt");
+  file = folder_create("merges.txt");
   fputs("#version: 0.2\nd o\ndo g</w>\n", file);
   fclose(file);
   return number + 2;
@@ -115,15 +96,15 @@ static void write_model(size_t tokens) {
 }
 
 static void make_folder(void) {
-  ck_assert_ptr_nonnull(mkdtemp(folder));
+  folder_make();
   write_model(write_tokenizer());
-  FILE *file = create("config.json");
+  FILE *file = folder_create("config.json");
   fputs("{\"num_attention_heads\": 2}", file);
   fclose(file);
-  file = create("vectors.txt");
+  file = folder_create("vectors.txt");
   fputs("red 1 2 3\ndog 4 5 6\n", file);
   fclose(file);
-  file = create("vectors.json");
+  file = folder_create("vectors.json");
   fputs("{\"dimensions\": 2, \"vectors\": {\"red\": [1, 2], \"dog\": [3, 4]}}", file);
   fclose(file);
 }
@@ -131,9 +112,7 @@ static void make_folder(void) {
 static void remove_folder(void) {
   static const char *const names[] = {"vocab.json",  "merges.txt",  "model.safetensors",
                                       "config.json", "vectors.txt", "vectors.json"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    unlink(in_folder(names[i]).text);
-  rmdir(folder);
+  folder_remove(names, sizeof names / sizeof *names);
 }
 
 /* ---- what is done while memory fails --------------------------------------------------------- */
@@ -231,14 +210,8 @@ START_TEST(each_failure_is_reported) {
 END_TEST
 
 int main(void) {
-  Suite *suite = suite_create("transfer memory");
   TCase *tests = tcase_create("each allocation");
   tcase_add_unchecked_fixture(tests, make_folder, remove_folder);
   tcase_add_loop_test(tests, each_failure_is_reported, 0, OPERATIONS);
-  suite_add_tcase(suite, tests);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed != 0;
+  return suite_run("language memory", tests);
 }

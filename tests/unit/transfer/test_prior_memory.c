@@ -1,19 +1,15 @@
 /* Every allocation of the lexicon, the tagger, a prior's making and its file fails once: the result
  * is MEMORY and nothing is left behind, which AddressSanitizer's build of this test sees. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "../failing_memory.h"
+#include "../folder.h"
 #include "../suite.h"
 #include "pos_train.h"
 #include "prior_build.h"
 
 /* ---- a folder of files ----------------------------------------------------------------------- */
-
-static char folder[] = "/tmp/vqct-prior-XXXXXX";
 
 static const char *const files[][2] = {
     {"index.noun", "dog n\nman n\n"},
@@ -33,16 +29,6 @@ static const char *const files[][2] = {
     {"vectors.txt", "big 1 2\ndog 3 4\nman 5 6\n"},
 };
 #define FILES (sizeof files / sizeof *files)
-
-struct path {
-  char text[64];
-};
-
-static struct path in_folder(const char *name) {
-  struct path path;
-  snprintf(path.text, sizeof path.text, "%s/%s", folder, name);
-  return path;
-}
 
 static struct lexicon lexicon;
 static struct pos_model tagger;
@@ -97,10 +83,9 @@ static enum vqct_status make_prior(const char *captions, struct prior *prior,
 static void make_folder(void) {
   struct vqct_error error;
   struct prior prior;
-  ck_assert_ptr_nonnull(mkdtemp(folder));
+  folder_make();
   for (size_t i = 0; i < FILES; i++) {
-    FILE *file = fopen(in_folder(files[i][0]).text, "w");
-    ck_assert_ptr_nonnull(file);
+    FILE *file = folder_create(files[i][0]);
     fputs(files[i][1], file);
     fclose(file);
   }
@@ -112,12 +97,12 @@ static void make_folder(void) {
 }
 
 static void remove_folder(void) {
+  static const char *const rest[] = {"prior"};
   lexicon_free(&lexicon);
   pos_model_free(&tagger);
   for (size_t i = 0; i < FILES; i++)
     unlink(in_folder(files[i][0]).text);
-  unlink(in_folder("prior").text);
-  rmdir(folder);
+  folder_remove(rest, 1);
 }
 
 /* ---- what is done while memory fails --------------------------------------------------------- */
