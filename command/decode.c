@@ -150,7 +150,7 @@ static enum vqct_status reserve_batch(struct decoding *decoding, size_t batch,
 static enum vqct_status run_to_end(struct decoding *decoding, char **operands,
                                    struct vqct_error *error) {
   const struct settings *settings = decoding->settings;
-  unsigned threads = settings->threads ? (unsigned)settings->threads : cpu_count();
+  unsigned threads = cpu_threads(settings->threads);
   size_t batch = settings->batch ? (size_t)settings->batch : threads;
   if (!settings->output)
     return error_set(error, VQCT_INVALID, "--output DIR is missing");

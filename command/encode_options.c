@@ -131,7 +131,7 @@ enum vqct_status encode_plan_begin(const struct encode_settings *settings, struc
                  .begin = settings->begin,
                  .end = settings->end,
                  .row_end = settings->row_end},
-      .threads = settings->threads ? (unsigned)settings->threads : cpu_count(),
+      .threads = cpu_threads(settings->threads),
   };
   plan->batch = settings->batch ? (size_t)settings->batch : plan->threads;
   if (!settings->output)

@@ -282,8 +282,7 @@ static enum vqct_status prepare_measures(struct eval *eval, struct vqct_error *e
   if ((settings->perceptual &&
        (status = perceptual_open(settings->perceptual, &eval->perceptual, error))) ||
       (settings->features && (status = prepare_features(eval, error))) ||
-      (status = pool_new(settings->threads ? (unsigned)settings->threads : cpu_count(), &eval->pool,
-                         error)))
+      (status = pool_new(cpu_threads(settings->threads), &eval->pool, error)))
     return status;
   count_codes(eval);
   eval->sums.counts = arena_calloc(eval->arena, eval->pass.info->codes, sizeof *eval->sums.counts);

@@ -171,7 +171,7 @@ static enum vqct_status work(const void *values, const struct options_found *fou
   if (!settings->embeddings || !settings->output)
     return error_set(error, VQCT_INVALID, "%s is missing",
                      settings->embeddings ? "--output" : "--embeddings");
-  unsigned threads = settings->threads ? (unsigned)settings->threads : cpu_count();
+  unsigned threads = cpu_threads(settings->threads);
   enum vqct_status status;
   if ((status = gather_captions(settings, found, arena, &recipe, error)) ||
       (status = language_open(settings->lexicon, settings->tagger, &language, error)))

@@ -68,7 +68,7 @@ static enum vqct_status embed(const void *values, const struct options_found *fo
   struct clip *clip = NULL;
   struct prior prior = {0};
   struct pool *pool = NULL;
-  unsigned threads = settings->threads ? (unsigned)settings->threads : cpu_count();
+  unsigned threads = cpu_threads(settings->threads);
   enum vqct_status status;
   if ((status = prior_read(found->operands[0], &prior, error)) ||
       (status = clip_open(settings->clip, &clip, error)) ||

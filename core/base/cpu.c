@@ -67,3 +67,7 @@ unsigned cpu_count(void) {
     count = quota;
   return count ? count : 1;
 }
+
+unsigned cpu_threads(int64_t asked) {
+  return asked ? (unsigned)asked : cpu_count();
+}

@@ -2,6 +2,8 @@
 #ifndef BASE_CPU_H
 #define BASE_CPU_H
 
+#include <stdint.h>
+
 #include "vqct/status.h"
 
 /* Instruction sets that a kernel may be compiled for, from least to most. */
@@ -24,5 +26,8 @@ const char *cpu_isa_name(enum cpu_isa isa);
 
 /** Processors that this process may run on, at least 1 (affinity and container quota counted). */
 unsigned cpu_count(void);
+
+/** As many threads as are asked for, or one for each processor where that is 0. */
+unsigned cpu_threads(int64_t asked);
 
 #endif

@@ -47,7 +47,7 @@ enum vqct_status vqct_session_new(const struct vqct_model *model, unsigned threa
   if (!session)
     return error_set(error, VQCT_MEMORY, "no memory for a session");
   session->model = model;
-  session->threads = threads ? threads : cpu_count();
+  session->threads = cpu_threads(threads);
   if (session->threads > THREADS_MAX)
     session->threads = THREADS_MAX;
   session->seat = calloc(session->threads, sizeof *session->seat);

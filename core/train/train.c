@@ -174,7 +174,7 @@ static enum vqct_status translate_settings(const struct vqct_train_settings *s,
       .validate_every = (uint64_t)s->validate_every,
       .checkpoint_every = (uint64_t)s->checkpoint_every,
       .until = (uint64_t)s->until,
-      .threads = s->threads ? (unsigned)s->threads : cpu_count(),
+      .threads = cpu_threads(s->threads),
       .loader_threads = (unsigned)s->loader_threads,
       .resume = s->resume,
   };
