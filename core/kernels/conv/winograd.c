@@ -38,11 +38,34 @@ static struct filter_task task_at(const struct filter_job *job, size_t number) {
                         tiles_in(job->target->columns, tile));
 }
 
+/* A walk over a rectangle of places in memory, row after row, as offsets in floats. */
+struct walk {
+  size_t at, column, left; /* places that are left */
+  size_t columns, step, row_step;
+};
+
+static struct walk walk_over(size_t rows, size_t columns, size_t step, size_t row_stride) {
+  return (struct walk){.left = rows * columns,
+                       .columns = columns,
+                       .step = step,
+                       .row_step = row_stride - (columns - 1) * step};
+}
+
+static size_t walk_next(struct walk *walk) {
+  size_t at = walk->at;
+  bool last = ++walk->column == walk->columns;
+  walk->at += last ? walk->row_step : walk->step;
+  walk->column = last ? 0 : walk->column;
+  walk->left--;
+  return at;
+}
+
 /* Memory that is needed soon, asked for in parts while products leave time to fetch it. */
 struct ahead {
   struct epilogue output; /* of the panel at hand: y and the residual */
-  const float *input;     /* what the worker's next task probably reads; rows of it */
-  size_t rows, row_lines, row_stride;
+  struct walk pixels;     /* of that */
+  const float *input;     /* what the worker's next task probably reads */
+  struct walk lines;      /* of that */
 };
 
 /* The input of a task, cut at the picture's edges. */
@@ -59,23 +82,19 @@ static void look_ahead(const struct filter_job *job, size_t number, struct ahead
   size_t channels = job->filter->in_channels;
   size_t line = (task.image * (size_t)input->height + (size_t)row) * (size_t)input->width;
   ahead->input = input->x + (line + (size_t)column) * channels;
-  ahead->rows = (size_t)rows;
-  ahead->row_lines = (size_t)columns * channels / CACHE_LINE;
-  ahead->row_stride = (size_t)input->width * channels;
+  ahead->lines = walk_over((size_t)rows, (size_t)columns * channels / CACHE_LINE, CACHE_LINE,
+                           (size_t)input->width * channels);
 }
 
-static void ask_input(const struct ahead *ahead, size_t part, size_t parts) {
-  size_t lines = ahead->rows * ahead->row_lines;
-  for (size_t i = lines * part / parts; i < lines * (part + 1) / parts; i++)
-    __builtin_prefetch(ahead->input + i / ahead->row_lines * ahead->row_stride +
-                           i % ahead->row_lines * CACHE_LINE,
-                       0, 2);
+static void ask_input(struct ahead *ahead, size_t lines) {
+  while (lines-- && ahead->lines.left)
+    __builtin_prefetch(ahead->input + walk_next(&ahead->lines), 0, 2);
 }
 
-static void ask_output(const struct epilogue *e, size_t part, size_t parts) {
-  size_t pixels = e->rows * e->columns;
-  for (size_t i = pixels * part / parts; i < pixels * (part + 1) / parts; i++) {
-    size_t at = i / e->columns * e->row_stride + i % e->columns * e->pixel_stride;
+static void ask_output(struct ahead *ahead, size_t pixels) {
+  const struct epilogue *e = &ahead->output;
+  while (pixels-- && ahead->pixels.left) {
+    size_t at = walk_next(&ahead->pixels);
     for (size_t c = 0; c < e->channels; c += CACHE_LINE) {
       __builtin_prefetch(e->y + at + c, 1, 2);
       if (e->residual)
@@ -85,8 +104,9 @@ static void ask_output(const struct epilogue *e, size_t part, size_t parts) {
 }
 
 static void multiply_points(const struct filter *filter, size_t tiles, size_t panel, bool last,
-                            const struct workspace *w, const struct ahead *ahead) {
+                            const struct workspace *w, struct ahead *ahead) {
   const size_t points = filter->winograd->points;
+  const size_t pixels = ahead->pixels.left / points + 1, lines = ahead->lines.left / points + 1;
   size_t vectors = simd_panel_vectors(filter->simd, filter->out_channels, panel);
   size_t width = vectors * filter->simd->lanes;
   const float *weights = filter_panel(filter, panel, points * filter->in_channels);
@@ -105,9 +125,9 @@ static void multiply_points(const struct filter *filter, size_t tiles, size_t pa
         .c_row = width,
     };
     filter->simd->product(&product);
-    ask_output(&ahead->output, point, points);
+    ask_output(ahead, pixels);
     if (last)
-      ask_input(ahead, point, points);
+      ask_input(ahead, lines);
   }
 }
 
@@ -136,6 +156,8 @@ static void winograd_task(void *argument, size_t number, unsigned worker) {
   tiles_read(&reader, &block, w.pixels, w.pixels + w.input, w.input_step, w.input_row);
   for (size_t panel = task.first_panel; panel < task.end_panel; panel++) {
     task_epilogue(job, &task, panel, &ahead.output);
+    ahead.pixels = walk_over(ahead.output.rows, ahead.output.columns, ahead.output.pixel_stride,
+                             ahead.output.row_stride);
     multiply_points(job->filter, (size_t)(task.rows * task.columns), panel,
                     panel + 1 == task.end_panel, &w, &ahead);
     filter_write_tiles(job, &task, panel, w.pixels + w.output, w.output_step);
