@@ -2,6 +2,16 @@
 
 #include <string.h>
 
+/* What the small ones share. No attention, so that the cost stays proportional to the pixels and
+ * pictures of any size are treated alike. Codes of few numbers: with 64 the encodings fall onto a
+ * plane in each half, and most of the code's room is idle. */
+#define SMALL(...)                                                                                 \
+  {                                                                                                \
+    .quantizer = QUANTIZER_VQCT, .image_channels = 3, .channels = 32, .encoder_blocks = 1,         \
+    .decoder_blocks = 2, .z_channels = 64, .code_dimension = 8, .adjective_k = 1, .groups = 8,     \
+    .adjectives = 900, .nouns = 2900, __VA_ARGS__                                                  \
+  }
+
 static const struct model_preset presets[] = {
     /* The paper's network and the size of its vocabulary. How many of its 6,207 words are
      * adjectives is not published: the share is that of our captions' vocabulary. A prior replaces
@@ -23,69 +33,21 @@ static const struct model_preset presets[] = {
                 .groups = 32,
                 .adjectives = 1471,
                 .nouns = 4736}},
-    /* Small enough to ship and to train on a processor. No attention, so that the cost stays
-     * proportional to the pixels and pictures of any size are treated alike. Codes of few numbers:
-     * with 64 the encodings fall onto a plane in each half, and most of the code's room is idle. */
+    /* Small enough to ship and to train on a processor. */
     {.summary = "small and quick: 8 pixels a token, 3 M parameters, 3,800 codes",
-     .config = {.name = "vqct-f8-small",
-                .quantizer = QUANTIZER_VQCT,
-                .image_channels = 3,
-                .channels = 32,
-                .levels = 4,
-                .multipliers = {1, 2, 2, 4},
-                .encoder_blocks = 1,
-                .decoder_blocks = 2,
-                .attention = {false},
-                .middle_attention = false,
-                .z_channels = 64,
-                .code_dimension = 8,
-                .adjective_k = 1,
-                .groups = 8,
-                .adjectives = 900,
-                .nouns = 2900}},
+     .config = SMALL(.name = "vqct-f8-small", .levels = 4, .multipliers = {1, 2, 2, 4})},
     /* The same work moved down: a layer at the full resolution costs four times one of the same
      * channels at half of it, so none stands there and the levels below are wider. */
     {.summary = "wider and quicker: 8 pixels a token, 4.6 M parameters, 3,800 codes",
-     .config = {.name = "vqct-small",
-                .quantizer = QUANTIZER_VQCT,
-                .image_channels = 3,
-                .channels = 32,
-                .levels = 3,
-                .multipliers = {2, 3, 5},
-                .encoder_blocks = 1,
-                .decoder_blocks = 2,
-                .attention = {false},
-                .middle_attention = false,
-                .z_channels = 64,
-                .code_dimension = 8,
-                .adjective_k = 1,
-                .groups = 8,
-                .space_to_depth = true,
-                .adjectives = 900,
-                .nouns = 2900}},
+     .config = SMALL(.name = "vqct-small", .levels = 3, .multipliers = {2, 3, 5},
+                     .space_to_depth = true)},
     /* As many tokens as the paper's. What a code leaves out the decoder must invent, so it has most
      * of the parameters. */
     {.summary =
          "the same of the paper's sequence: 16 pixels a token, 5.8 M parameters, 3,800 codes",
-     .config = {.name = "vqct-small-f16",
-                .quantizer = QUANTIZER_VQCT,
-                .image_channels = 3,
-                .channels = 32,
-                .levels = 4,
-                .multipliers = {2, 3, 4, 4},
-                .decoder_multipliers = {2, 4, 5, 5},
-                .encoder_blocks = 1,
-                .decoder_blocks = 2,
-                .attention = {false},
-                .middle_attention = false,
-                .z_channels = 64,
-                .code_dimension = 8,
-                .adjective_k = 1,
-                .groups = 8,
-                .space_to_depth = true,
-                .upsample_changes_channels = true,
-                .adjectives = 900,
-                .nouns = 2900}},
+     .config = SMALL(.name = "vqct-small-f16", .levels = 4, .multipliers = {2, 3, 4, 4},
+                     .decoder_multipliers = {2, 4, 5, 5}, .space_to_depth = true,
+                     .upsample_changes_channels = true)},
     /* Most features of the architecture in as few numbers as will do. */
     {.summary = "for tests: 4 pixels a token, attention, 32 codes",
      .config = {.name = "vqct-tiny",
