@@ -184,6 +184,8 @@ static enum vqct_status make_sample(struct token_files *files, const struct toke
   size_t length = array_head(&files->output, picture, head);
   enum vqct_status status =
       token_numbers_pack(&files->numbers, picture->numbers, picture->count, false, error);
+  if (status != VQCT_OK)
+    return status;
   json_t *label = picture->label ? token_record_text(picture->label) : NULL;
   sample->size = 0;
   if (label)
@@ -193,10 +195,9 @@ static enum vqct_status make_sample(struct token_files *files, const struct toke
     add_label(sample, picture->class_index, json_string_value(label));
   text_add(sample, head, length);
   text_add(sample, files->numbers.bytes, files->numbers.size);
-  if (status == VQCT_OK && (sample->failed || (picture->label && !label)))
-    status = error_set(error, VQCT_MEMORY, "no memory to write tokens");
+  bool whole = !sample->failed && (label || !picture->label);
   json_decref(label);
-  return status;
+  return whole ? VQCT_OK : error_set(error, VQCT_MEMORY, "no memory to write tokens");
 }
 
 /* Errors: LIMIT. */
@@ -278,14 +279,17 @@ static enum vqct_status save_index(const struct token_files *files, const char *
 
 static enum vqct_status mds_finish(struct token_files *files, struct vqct_error *error) {
   char *index = path_in(&files->output, "index.json");
-  enum vqct_status status =
-      index ? end_shard(files, error) : error_set(error, VQCT_MEMORY, "no memory to write tokens");
-  if (status == VQCT_OK) {
-    unlink(index); /* of shards that are about to change */
-    status = token_shards_finish(&files->shards, error);
-  }
-  if (status == VQCT_OK)
-    status = save_index(files, index, error);
+  if (!index)
+    return error_set(error, VQCT_MEMORY, "no memory to write tokens");
+  enum vqct_status status = end_shard(files, error);
+  if (status != VQCT_OK)
+    goto done;
+  unlink(index); /* of shards that are about to change */
+  status = token_shards_finish(&files->shards, error);
+  if (status != VQCT_OK)
+    goto done;
+  status = save_index(files, index, error);
+done:
   free(index);
   return status;
 }

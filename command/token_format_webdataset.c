@@ -98,8 +98,9 @@ static enum vqct_status begin_tar(struct token_files *files, struct vqct_error *
 /* Ends the shard in hand, which keeps its temporary name. */
 static enum vqct_status end_shard(struct token_files *files, struct vqct_error *error) {
   enum vqct_status status = begin_tar(files, error);
-  if (status == VQCT_OK)
-    status = tar_writer_end(files->tar, error);
+  if (status != VQCT_OK)
+    return status;
+  status = tar_writer_end(files->tar, error);
   tar_writer_free(files->tar);
   files->tar = NULL;
   return status;
@@ -130,36 +131,41 @@ static enum vqct_status add_numbers(struct token_files *files, const struct toke
   int dims = token_layout_shape(&o->layout, o->planes, picture->height, picture->width, shape);
   enum vqct_status status =
       token_numbers_pack(&files->numbers, picture->numbers, picture->count, o->wide, error);
+  if (status != VQCT_OK)
+    return status;
   size_t size = NPY_HEADER_SIZE + files->numbers.size;
-  char *npy = status == VQCT_OK ? malloc(size) : NULL;
-  if (status == VQCT_OK && !npy)
-    status = error_set(error, VQCT_MEMORY, "no memory to write tokens");
-  if (status == VQCT_OK) {
-    npy_header(o->wide ? TENSOR_U32 : TENSOR_U16, dims, shape, npy);
-    memcpy(npy + NPY_HEADER_SIZE, files->numbers.bytes, files->numbers.size);
-    char ending[24];
-    npy_ending(files, picture->view, ending);
-    status = add_member(files, picture, ending, npy, size, error);
-  }
+  char ending[24], *npy = malloc(size);
+  if (!npy)
+    return error_set(error, VQCT_MEMORY, "no memory to write tokens");
+  npy_header(o->wide ? TENSOR_U32 : TENSOR_U16, dims, shape, npy);
+  memcpy(npy + NPY_HEADER_SIZE, files->numbers.bytes, files->numbers.size);
+  npy_ending(files, picture->view, ending);
+  status = add_member(files, picture, ending, npy, size, error);
   free(npy);
   return status;
 }
 
-/* What lies beside the picture. */
+static enum vqct_status add_class(struct token_files *files, const struct token_picture *picture,
+                                  struct vqct_error *error) {
+  char number[24];
+  int size = snprintf(number, sizeof number, "%zu", picture->class_index);
+  return add_member(files, picture, ".cls", number, (size_t)size, error);
+}
+
+/* What lies beside the picture; its class where no .cls does. */
 static enum vqct_status carry(struct token_files *files, const struct token_picture *picture,
                               struct vqct_error *error) {
   static const char *const endings[] = {".cls", ".txt", ".json"};
-  char number[24];
   for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
     struct beside_bytes bytes;
     enum vqct_status status =
         beside_read(files->beside, picture->index, endings[i], CARRIED_MAX, &bytes, error);
-    if (status == VQCT_OK && bytes.found)
+    if (status != VQCT_OK)
+      return status;
+    if (bytes.found)
       status = add_member(files, picture, endings[i], bytes.data, bytes.size, error);
-    else if (status == VQCT_OK && i == 0 && picture->label)
-      status =
-          add_member(files, picture, ".cls", number,
-                     (size_t)snprintf(number, sizeof number, "%zu", picture->class_index), error);
+    else if (i == 0 && picture->label)
+      status = add_class(files, picture, error);
     beside_release(&bytes);
     if (status != VQCT_OK)
       return status;

@@ -76,7 +76,10 @@ static int by_name(const void *a, const void *b) {
   return order ? order : (x->number > y->number) - (x->number < y->number);
 }
 
-static enum vqct_status check_names(const struct label_lines *lines, struct vqct_error *error) {
+/* By name, which may stand once. */
+static enum vqct_status sort_lines(struct label_lines *lines, struct vqct_error *error) {
+  if (lines->count)
+    qsort(lines->line, lines->count, sizeof *lines->line, by_name);
   for (size_t i = 1; i < lines->count; i++)
     if (strcmp(lines->line[i].name, lines->line[i - 1].name) == 0)
       return error_set(error, VQCT_DATA,
@@ -93,15 +96,12 @@ enum vqct_status label_lines_open(const char *path, struct label_lines **result,
     return error_set(error, VQCT_MEMORY, "%s: no memory for its lines", path);
   lines->path = path;
   enum vqct_status status = read_lines(lines, error);
-  if (status == VQCT_OK && lines->count)
-    qsort(lines->line, lines->count, sizeof *lines->line, by_name);
-  if (status == VQCT_OK)
-    status = check_names(lines, error);
-  if (status == VQCT_OK)
-    *result = lines;
-  else
+  if (status || (status = sort_lines(lines, error))) {
     label_lines_close(lines);
-  return status;
+    return status;
+  }
+  *result = lines;
+  return VQCT_OK;
 }
 
 void label_lines_close(struct label_lines *lines) {

@@ -229,13 +229,12 @@ enum vqct_status labels_open(const char *name, const struct pictures *pictures,
     labels->name = calloc(count, sizeof *labels->name);
     labels->class_of = calloc(count, sizeof *labels->class_of);
   }
-  enum vqct_status status = VQCT_OK;
-  if (!labels || !labels->of || !labels->name || !labels->class_of)
-    status = error_set(error, VQCT_MEMORY, "no memory for the labels of %zu pictures", count);
-  else
-    labels->pictures = count;
-  if (status == VQCT_OK)
-    status = find_labels(labels, &source, error);
+  if (!labels || !labels->of || !labels->name || !labels->class_of) {
+    labels_close(labels);
+    return error_set(error, VQCT_MEMORY, "no memory for the labels of %zu pictures", count);
+  }
+  labels->pictures = count;
+  enum vqct_status status = find_labels(labels, &source, error);
   if (status != VQCT_OK) {
     labels_close(labels);
     return status;

@@ -183,9 +183,11 @@ static enum vqct_status add_value(struct torch_file *file, const char *name,
   if (!unread && !torch_is_tensor(value))
     return VQCT_OK;
   enum vqct_status status = make_room(file);
-  char *copy = status ? NULL : arena_alloc(&file->pickle.memory, strlen(name) + 1);
+  if (status)
+    return status;
+  char *copy = arena_alloc(&file->pickle.memory, strlen(name) + 1);
   if (!copy)
-    return status ? status : exhausted(file);
+    return exhausted(file);
   struct tensor *tensor = &file->tensor[file->count];
   struct torch_view *view = &file->view[file->count++];
   *tensor = (struct tensor){.name = strcpy(copy, name), .unread = unread};

@@ -83,12 +83,12 @@ static enum vqct_status match_by_words(const struct run *run, struct matched *ma
   struct word_table words[2] = {{0}, {0}};
   if (theirs->code_dimension != run->config.code_dimension)
     return VQCT_OK;
-  enum vqct_status status = list_words(run, 0, adjectives, &words[0]);
-  if (status != VQCT_OK)
+  enum vqct_status status;
+  if ((status = list_words(run, 0, adjectives, &words[0])) ||
+      (status = list_words(run, adjectives, all, &words[1])))
     goto done;
-  status = list_words(run, adjectives, all, &words[1]);
   /* Where two codes of the file share a word, numbers are no rows. */
-  if (status == VQCT_OK && words[0].count == adjectives && words[1].count == all - adjectives) {
+  if (words[0].count == adjectives && words[1].count == all - adjectives) {
     match_words(run, 0, run->codes.adjectives, 0, &words[0], matched);
     match_words(run, run->codes.adjectives, run->codes.words, adjectives, &words[1], matched);
   }
@@ -148,16 +148,16 @@ static enum vqct_status fit_transfer(struct run *run, const struct matched *matc
   if (status != VQCT_OK)
     return status;
   memcpy(adam.parameters, weights, total * sizeof *weights);
-  for (int step = 0; step <= FIT_STEPS && status == VQCT_OK; step++) {
+  for (int step = 0; step <= FIT_STEPS; step++) {
     status = transfer_forward(t->transfer, adam.parameters, false, 0, t->codebook, &t->exec);
     if (status != VQCT_OK)
       break;
     *loss = compare_codes(run, matched, t->codebook);
-    if (step == FIT_STEPS)
+    if (step == FIT_STEPS ||
+        (status = transfer_backward(t->transfer, adam.parameters, t->codebook, adam.gradients,
+                                    &t->exec)) ||
+        (status = optimizer_step(&adam, &norm, &t->exec, run->error)))
       break;
-    status = transfer_backward(t->transfer, adam.parameters, t->codebook, adam.gradients, &t->exec);
-    if (status == VQCT_OK)
-      status = optimizer_step(&adam, &norm, &t->exec, run->error);
   }
   memcpy(weights, adam.parameters, total * sizeof *weights);
   optimizer_free(&adam);
