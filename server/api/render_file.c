@@ -1,4 +1,5 @@
-/* A picture of an answer as a file, and how well it was reconstructed. */
+/* What answers are made of: a picture as a file, its tokens as packed numbers, how well it was
+ * reconstructed, and the headers. */
 #include <math.h>
 
 #include "render.h"
@@ -14,6 +15,17 @@ enum vqct_status picture_file(const struct request *request, const struct vqct_i
   if (request->output == FORM_JPEG)
     return vqct_image_encode_jpeg(image, request->quality, file, error);
   return vqct_image_encode_png(image, file, error);
+}
+
+void render_packed(struct text *text, const struct request *request,
+                   const struct picture *picture) {
+  size_t count = picture_tokens(request, picture);
+  size_t size = tensor_type_size(tokens_type(request->engine->info));
+  if (!text_reserve(text, count * size))
+    return;
+  for (size_t i = 0; i < count; i++)
+    for (size_t byte = 0; byte < size; byte++)
+      text->data[text->size++] = (char)(picture->tokens[i] >> 8 * byte);
 }
 
 void picture_measure(struct picture *picture) {

@@ -25,17 +25,6 @@ bool render_possible(struct request *request) {
   return true;
 }
 
-void render_packed(struct text *text, const struct request *request,
-                   const struct picture *picture) {
-  size_t count = picture_tokens(request, picture);
-  size_t size = tensor_type_size(tokens_type(request->engine->info));
-  if (!text_reserve(text, count * size))
-    return;
-  for (size_t i = 0; i < count; i++)
-    for (size_t byte = 0; byte < size; byte++)
-      text->data[text->size++] = (char)(picture->tokens[i] >> 8 * byte);
-}
-
 static void render_array(struct request *request) {
   const struct vqct_model_info *info = request->engine->info;
   const struct job *first = &request->pictures[0].job;
