@@ -150,12 +150,6 @@ static enum vqct_status end_shard(struct token_files *files, struct vqct_error *
                             sizeof(uint32_t) * (samples + 2), error);
 }
 
-static void add_u32(struct text *sample, size_t value) {
-  unsigned char bytes[sizeof(uint32_t)];
-  little_endian_write(bytes, (uint32_t)value);
-  text_add(sample, bytes, sizeof bytes);
-}
-
 /* Dimensions and sides of an array, in as many bytes a side as the longest needs. */
 static size_t array_head(const struct token_output *o, const struct token_picture *picture,
                          unsigned char head[1 + 3 * sizeof(uint32_t)]) {
@@ -172,8 +166,8 @@ static size_t array_head(const struct token_output *o, const struct token_pictur
 }
 
 static void add_label(struct text *sample, size_t class_index, const char *label) {
-  add_u32(sample, (uint32_t)class_index);
-  add_u32(sample, 0);
+  text_add_u32(sample, (uint32_t)class_index);
+  text_add_u32(sample, 0);
   text_add(sample, label, strlen(label));
 }
 
@@ -189,8 +183,8 @@ static enum vqct_status make_sample(struct token_files *files, const struct toke
   json_t *label = picture->label ? token_record_text(picture->label) : NULL;
   sample->size = 0;
   if (label)
-    add_u32(sample, json_string_length(label));
-  add_u32(sample, length + files->numbers.size);
+    text_add_u32(sample, (uint32_t)json_string_length(label));
+  text_add_u32(sample, (uint32_t)(length + files->numbers.size));
   if (label)
     add_label(sample, picture->class_index, json_string_value(label));
   text_add(sample, head, length);

@@ -6,7 +6,6 @@
 
 #include "atomic_file.h"
 #include "error.h"
-#include "little_endian.h"
 #include "text.h"
 #include "token_numbers.h"
 
@@ -31,15 +30,9 @@ void token_lengths_free(struct token_lengths *lengths) {
   *lengths = (struct token_lengths){0};
 }
 
-static void add_u32(struct text *bytes, uint32_t value) {
-  unsigned char number[4];
-  little_endian_write(number, value);
-  text_add(bytes, number, sizeof number);
-}
-
 static void add_u64(struct text *bytes, uint64_t value) {
-  add_u32(bytes, (uint32_t)value);
-  add_u32(bytes, (uint32_t)(value >> 32));
+  text_add_u32(bytes, (uint32_t)value);
+  text_add_u32(bytes, (uint32_t)(value >> 32));
 }
 
 static enum vqct_status save(const char *path, const char *suffix, struct text *bytes,
@@ -75,7 +68,7 @@ enum vqct_status token_index_megatron(const char *path, const struct token_lengt
   add_u64(&bytes, lengths->count);
   add_u64(&bytes, lengths->count / document + 1);
   for (size_t i = 0; i < lengths->count; i++)
-    add_u32(&bytes, lengths->each[i]);
+    text_add_u32(&bytes, lengths->each[i]);
   for (size_t i = 0; i < lengths->count; i++) {
     add_u64(&bytes, place);
     place += (uint64_t)lengths->each[i] * token_number_size(wide);

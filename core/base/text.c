@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "little_endian.h"
 #include "size.h"
 #include "utf8.h"
 
@@ -40,6 +41,12 @@ void text_add(struct text *text, const void *data, size_t size) {
     memcpy(text->data + text->size, data, size);
   text->size += size;
   text->data[text->size] = '\0';
+}
+
+void text_add_u32(struct text *text, uint32_t value) {
+  unsigned char bytes[4];
+  little_endian_write(bytes, value);
+  text_add(text, bytes, sizeof bytes);
 }
 
 void text_print(struct text *text, const char *format, ...) {

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct text {
   char *data; /* size bytes and a zero byte; NULL while nothing was written */
@@ -16,6 +17,9 @@ struct text {
 
 /** Adds size bytes. */
 void text_add(struct text *text, const void *data, size_t size);
+
+/** The four bytes of a number, the least first. */
+void text_add_u32(struct text *text, uint32_t value);
 
 /** Adds a formatted string. */
 void text_print(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));

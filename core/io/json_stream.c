@@ -111,7 +111,7 @@ static enum vqct_status peek_token(struct json_stream *json, int *c, struct vqct
   }
 }
 
-static enum vqct_status text_reserve(struct json_stream *json, size_t more,
+static enum vqct_status reserve_text(struct json_stream *json, size_t more,
                                      struct vqct_error *error) {
   size_t size = json->text_length + more;
   if (size <= json->text_capacity)
@@ -133,7 +133,7 @@ static enum vqct_status text_reserve(struct json_stream *json, size_t more,
 
 static enum vqct_status text_append(struct json_stream *json, const char *bytes, size_t size,
                                     struct vqct_error *error) {
-  enum vqct_status status = text_reserve(json, size, error);
+  enum vqct_status status = reserve_text(json, size, error);
   if (status != VQCT_OK)
     return status;
   memcpy(json->text + json->text_length, bytes, size);

@@ -8,7 +8,7 @@
 #include "captions_forms.h"
 #include "json_stream.h"
 
-enum caption_form { FORM_TEXT, FORM_JSON, FORM_JSON_LINES, FORM_CSV, FORM_TSV };
+enum caption_form { CAPTIONS_TEXT, CAPTIONS_JSON, CAPTIONS_JSON_LINES, CAPTIONS_CSV, CAPTIONS_TSV };
 
 static enum vqct_status read_text(const struct caption_reader *reader, struct vqct_error *error) {
   struct text_line line;
@@ -41,10 +41,10 @@ static size_t skip_blanks(const char *bytes, size_t size, size_t at) {
 /* A caption may begin with "[", a list of objects goes on with "{". */
 static enum vqct_status form_of(const char *bytes, size_t size, const char *path,
                                 enum caption_form *form, struct vqct_error *error) {
-  *form = FORM_TEXT;
+  *form = CAPTIONS_TEXT;
   if (bytes[0] == '[') {
     size_t next = skip_blanks(bytes, size, 1);
-    *form = next < size && bytes[next] == '{' ? FORM_JSON : FORM_TEXT;
+    *form = next < size && bytes[next] == '{' ? CAPTIONS_JSON : CAPTIONS_TEXT;
   }
   if (bytes[0] != '{')
     return VQCT_OK;
@@ -52,15 +52,17 @@ static enum vqct_status form_of(const char *bytes, size_t size, const char *path
   bool lines;
   enum vqct_status status =
       captions_is_json_line(bytes, newline ? (size_t)(newline - bytes) : size, path, &lines, error);
-  *form = lines ? FORM_JSON_LINES : FORM_JSON;
+  *form = lines ? CAPTIONS_JSON_LINES : CAPTIONS_JSON;
   return status;
 }
 
 /* By the name, else by the first block that holds more than blanks. */
 static enum vqct_status find_form(const char *path, enum caption_form *form,
                                   struct vqct_error *error) {
-  *form = has_ending(path, ".csv") ? FORM_CSV : has_ending(path, ".tsv") ? FORM_TSV : FORM_TEXT;
-  if (*form != FORM_TEXT)
+  *form = has_ending(path, ".csv")   ? CAPTIONS_CSV
+          : has_ending(path, ".tsv") ? CAPTIONS_TSV
+                                     : CAPTIONS_TEXT;
+  if (*form != CAPTIONS_TEXT)
     return VQCT_OK;
   struct byte_stream *stream = NULL;
   enum vqct_status status = byte_stream_open(path, 1, &stream, error);
@@ -81,14 +83,14 @@ static enum vqct_status find_form(const char *path, enum caption_form *form,
 static enum vqct_status read_form(const struct caption_reader *reader, enum caption_form form,
                                   struct vqct_error *error) {
   switch (form) {
-  case FORM_JSON:
+  case CAPTIONS_JSON:
     return captions_read_json(reader, error);
-  case FORM_JSON_LINES:
+  case CAPTIONS_JSON_LINES:
     return captions_read_json_lines(reader, error);
-  case FORM_CSV:
-  case FORM_TSV:
-    return captions_read_table(reader, form == FORM_TSV, error);
-  case FORM_TEXT:
+  case CAPTIONS_CSV:
+  case CAPTIONS_TSV:
+    return captions_read_table(reader, form == CAPTIONS_TSV, error);
+  case CAPTIONS_TEXT:
     break;
   }
   return read_text(reader, error);

@@ -11,18 +11,24 @@
 
 #define LINE_MAX_BYTES ((size_t)1 << 22) /* a row of 65,536 numbers fits */
 
-enum embedding_form { FORM_TEXT, FORM_BINARY, FORM_JSON, FORM_NPY, FORM_SAFETENSORS };
+enum embedding_form {
+  EMBEDDINGS_TEXT,
+  EMBEDDINGS_BINARY,
+  EMBEDDINGS_JSON,
+  EMBEDDINGS_NPY,
+  EMBEDDINGS_SAFETENSORS
+};
 
 /* safetensors begin with 8 bytes of length and then '{'; a length below 2^40 has zero bytes there,
  * which no text has. */
 static enum embedding_form form_of(const char *bytes, size_t size) {
   if (size >= 6 && !memcmp(bytes, "\x93NUMPY", 6))
-    return FORM_NPY;
+    return EMBEDDINGS_NPY;
   if (size >= 9 && bytes[8] == '{' && !bytes[5] && !bytes[6] && !bytes[7])
-    return FORM_SAFETENSORS;
+    return EMBEDDINGS_SAFETENSORS;
   if (size && bytes[0] == '{')
-    return FORM_JSON;
-  return embeddings_is_binary(bytes, size) ? FORM_BINARY : FORM_TEXT;
+    return EMBEDDINGS_JSON;
+  return embeddings_is_binary(bytes, size) ? EMBEDDINGS_BINARY : EMBEDDINGS_TEXT;
 }
 
 /* A text file can begin with the word "{" and its vector; JSON has a key or the end there. */
@@ -49,8 +55,8 @@ static enum vqct_status find_form(const char *path, enum embedding_form *form,
     goto done;
   }
   *form = form_of(bytes, size);
-  if (*form == FORM_JSON && is_brace_word(bytes, size))
-    *form = FORM_TEXT;
+  if (*form == EMBEDDINGS_JSON && is_brace_word(bytes, size))
+    *form = EMBEDDINGS_TEXT;
 done:
   byte_stream_close(stream);
   return status;
@@ -62,9 +68,9 @@ static enum vqct_status read_stream(struct embeddings_store *store, enum embeddi
   enum vqct_status status = byte_stream_open(store->source->path, LINE_MAX_BYTES, &bytes, error);
   if (status != VQCT_OK)
     return status;
-  status = form == FORM_JSON     ? embeddings_read_json(store, bytes, error)
-           : form == FORM_BINARY ? embeddings_read_binary(store, bytes, error)
-                                 : embeddings_read_text(store, bytes, error);
+  status = form == EMBEDDINGS_JSON     ? embeddings_read_json(store, bytes, error)
+           : form == EMBEDDINGS_BINARY ? embeddings_read_binary(store, bytes, error)
+                                       : embeddings_read_text(store, bytes, error);
   byte_stream_close(bytes);
   return status;
 }
@@ -74,16 +80,16 @@ static enum vqct_status read_form(struct embeddings_store *store, struct vqct_er
   enum vqct_status status = find_form(store->source->path, &form, error);
   if (status != VQCT_OK)
     return status;
-  bool matrix = form == FORM_NPY || form == FORM_SAFETENSORS;
+  bool matrix = form == EMBEDDINGS_NPY || form == EMBEDDINGS_SAFETENSORS;
   if (matrix != (store->source->words_path != NULL))
     return error_set(error, VQCT_INVALID,
                      matrix ? "%s: a matrix needs a list of its words, one a line"
                             : "%s: holds its words itself, a list of words is not wanted",
                      store->source->path);
   switch (form) {
-  case FORM_NPY:
+  case EMBEDDINGS_NPY:
     return embeddings_read_npy(store, error);
-  case FORM_SAFETENSORS:
+  case EMBEDDINGS_SAFETENSORS:
     return embeddings_read_safetensors(store, error);
   default:
     return read_stream(store, form, error);

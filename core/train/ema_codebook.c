@@ -17,8 +17,8 @@ void ema_codebook_start(struct ema_codebook *codebook) {
 }
 
 /* Counts and sums of this step's vectors. */
-static void gather(const struct quantizer *q, const float *z, const uint32_t *tokens,
-                   size_t positions, float *count, float *sum) {
+static void add_vectors(const struct quantizer *q, const float *z, const uint32_t *tokens,
+                        size_t positions, float *count, float *sum) {
   for (size_t i = 0; i < q->codebooks; i++) {
     const struct codebook *from = &q->codebook[i];
     for (size_t row = 0; row < from->k * positions; row++) {
@@ -75,7 +75,7 @@ enum vqct_status ema_codebook_update(struct ema_codebook *codebook,
   enum vqct_status status = VQCT_MEMORY;
   if (!count || !sum || !dead)
     goto done;
-  gather(quantizer, z, tokens, positions, count, sum);
+  add_vectors(quantizer, z, tokens, positions, count, sum);
   if (reduction) {
     reduction->sum_float(reduction->context, count, codes);
     reduction->sum_float(reduction->context, sum, codes * d);
