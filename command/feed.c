@@ -11,8 +11,11 @@
 /* ---- options --------------------------------------------------------------------------------- */
 
 struct fit preparation_fit(const struct preparation *p, const struct vqct_model_info *model) {
-  return (struct fit){(enum vqct_resize)p->resize, (uint32_t)p->width, (uint32_t)p->height,
-                      model->downsampling, model->channels};
+  return (struct fit){.resize = (enum vqct_resize)p->resize,
+                      .width = (uint32_t)p->width,
+                      .height = (uint32_t)p->height,
+                      .factor = model->downsampling,
+                      .channels = model->channels};
 }
 
 enum vqct_status preparation_check(struct preparation *preparation,

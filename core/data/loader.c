@@ -76,11 +76,12 @@ static enum vqct_status crop(const struct loader_settings *settings, struct vqct
   uint32_t left = (uint32_t)rng_below(rng, image->width - side + 1);
   uint32_t top = (uint32_t)rng_below(rng, image->height - side + 1);
   bool mirrored = settings->flip && rng_bits(rng) >> 63;
-  const struct fit fit = {VQCT_RESIZE_COVER, wanted, wanted, 1, (uint32_t)settings->channels};
-  for (uint32_t y = 0; y < side; y++) /* to the front of its own memory */
-    memmove(image->pixels + (size_t)y * side * 3,
-            image->pixels + ((size_t)(top + y) * image->width + left) * 3, (size_t)side * 3);
-  image->width = image->height = side;
+  const struct fit fit = {.resize = VQCT_RESIZE_COVER,
+                          .width = wanted,
+                          .height = wanted,
+                          .factor = 1,
+                          .channels = (uint32_t)settings->channels,
+                          .crop = {left, top, side, side}};
   enum vqct_status status = fit_picture(&fit, image, &sample->error);
   if (status != VQCT_OK) {
     vqct_image_free(image);

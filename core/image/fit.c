@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "codec.h"
 #include "error.h"
@@ -50,9 +51,21 @@ static void crop_to_multiple(struct resample_target *target, uint32_t factor) {
   target->height -= down;
 }
 
+/* Where a window begins that has a point, 0 to 1 of the whole, as near to its middle as can be. In
+ * the middle of the whole that is the centre. */
+static uint64_t begin_around(double point, uint64_t whole, uint64_t part) {
+  double begin = nearbyint(point * (double)whole - (double)part / 2);
+  return (uint64_t)fmin(fmax(begin, 0), (double)(whole - part));
+}
+
 static struct resample_target fitted(const struct fit *fit, uint32_t width, uint32_t height) {
-  struct resample_target target =
-      resized((struct size){width, height}, fit->resize, fit->width, fit->height);
+  bool cropped = fit->crop.width > 0;
+  const struct size used = {cropped ? fit->crop.width : width, cropped ? fit->crop.height : height};
+  struct resample_target target = resized(used, fit->resize, fit->width, fit->height);
+  if (fit->focus.given && fit->resize == VQCT_RESIZE_COVER) {
+    target.left = begin_around(fit->focus.x, target.full_width, target.width);
+    target.top = begin_around(fit->focus.y, target.full_height, target.height);
+  }
   crop_to_multiple(&target, fit->factor);
   return target;
 }
@@ -120,12 +133,42 @@ static bool keeps_all(const struct resample_target *target, const struct vqct_im
          target->width == image->width && target->height == image->height;
 }
 
+bool fit_box_inside(const struct fit_box *box, uint32_t width, uint32_t height) {
+  return box->width == 0 || (box->height > 0 && box->width <= width && box->height <= height &&
+                             box->left <= width - box->width && box->top <= height - box->height);
+}
+
+/* Leaves that part of a picture, in place. */
+static void crop_to(struct vqct_image *picture, const struct fit_box *box) {
+  size_t channels = picture->channels, stride = picture->width * channels;
+  const uint8_t *from = picture->pixels + box->top * stride + box->left * channels;
+  for (size_t y = 0; y < box->height; y++) /* to the front of its own memory */
+    memmove(picture->pixels + y * box->width * channels, from + y * stride, box->width * channels);
+  picture->width = box->width;
+  picture->height = box->height;
+}
+
+/* Errors: INVALID. */
+static enum vqct_status check_crop(const struct fit_box *crop, const struct vqct_image *picture,
+                                   struct vqct_error *error) {
+  if (fit_box_inside(crop, picture->width, picture->height))
+    return VQCT_OK;
+  return error_set(error, VQCT_INVALID,
+                   "%" PRIu32 " x %" PRIu32 " pixels from %" PRIu32 ",%" PRIu32
+                   " on are not inside the picture of %" PRIu32 " x %" PRIu32,
+                   crop->width, crop->height, crop->left, crop->top, picture->width,
+                   picture->height);
+}
+
 enum vqct_status fit_picture(const struct fit *fit, struct vqct_image *picture,
                              struct vqct_error *error) {
   enum vqct_status status;
   if ((status = check_image(picture, error)) ||
-      (status = check_target(fit->resize, fit->width, fit->height, error)))
+      (status = check_target(fit->resize, fit->width, fit->height, error)) ||
+      (status = check_crop(&fit->crop, picture, error)))
     return status;
+  if (fit->crop.width)
+    crop_to(picture, &fit->crop);
   const struct resample_target target = fitted(fit, picture->width, picture->height);
   if (!target.width || !target.height)
     return error_set(error, VQCT_IMAGE,
@@ -157,7 +200,7 @@ void fit_mirror(struct vqct_image *image) {
 }
 
 unsigned fit_reduction(const struct fit *fit, const struct vqct_image_header *header) {
-  if (header->format != VQCT_IMAGE_JPEG || fit->resize == VQCT_RESIZE_NONE ||
+  if (header->format != VQCT_IMAGE_JPEG || fit->resize == VQCT_RESIZE_NONE || fit->crop.width ||
       (uint64_t)header->width * header->height <= FIT_WHOLE_PIXELS)
     return 1;
   const struct resample_target target =

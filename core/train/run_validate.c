@@ -32,8 +32,11 @@ struct validation {
 static enum vqct_status decode(const struct validation *v, const struct pictures *set,
                                size_t picture, struct vqct_image *image, struct vqct_error *error) {
   const uint32_t side = (uint32_t)v->side;
-  const struct fit fit = {VQCT_RESIZE_COVER, side, side, 1,
-                          (uint32_t)v->run->config.image_channels};
+  const struct fit fit = {.resize = VQCT_RESIZE_COVER,
+                          .width = side,
+                          .height = side,
+                          .factor = 1,
+                          .channels = (uint32_t)v->run->config.image_channels};
   return pictures_decode(set, picture, &fit, image, error);
 }
 

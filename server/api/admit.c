@@ -11,6 +11,7 @@
 
 #define SIZE_DEFAULT    256 /* pixels a side */
 #define SIZE_MAX_SIDE   65535
+#define SIZE_MAX_CROP   999999999
 #define QUALITY_DEFAULT 90
 
 static const char *const form_types[] = {[FORM_JSON] = "application/json",
@@ -71,6 +72,53 @@ static bool read_resize(struct request *request, struct exchange *exchange) {
     return refuse_parameter(exchange, "size", size,
                             "1 to 65535 pixels a side, as a number or WIDTHxHEIGHT,");
   return true;
+}
+
+/* "LEFT,TOP,WIDTH,HEIGHT"; whether that lies inside a picture is seen when its header is read. */
+static bool read_crop(struct request *request, struct exchange *exchange) {
+  const char *given = exchange_query(exchange, "crop"), *text = given;
+  struct fit_box *crop = &request->crop;
+  uint32_t *const numbers[] = {&crop->left, &crop->top, &crop->width, &crop->height};
+  for (size_t i = 0; text && i < 4; i++) {
+    size_t length = strcspn(text, ",");
+    bool valid = read_number(text, length, i < 2 ? 0 : 1, SIZE_MAX_CROP, numbers[i]);
+    if (!valid || (text[length] == ',') != (i < 3))
+      return refuse_parameter(exchange, "crop", given,
+                              "LEFT,TOP,WIDTH,HEIGHT in pixels of the picture");
+    text += length + (i < 3);
+  }
+  return true;
+}
+
+/* A number from 0 to 1. */
+static bool read_part(const char *text, size_t length, double *part) {
+  char *end;
+  if (length == 0 || length > 20 || strspn(text, "0123456789.") < length)
+    return false;
+  *part = strtod(text, &end);
+  return end == text + length && *part <= 1;
+}
+
+/* "X,Y" */
+static bool read_focus(struct request *request, struct exchange *exchange) {
+  const char *given = exchange_query(exchange, "focus");
+  struct fit_point *focus = &request->focus;
+  if (!given)
+    return true;
+  size_t length = strcspn(given, ",");
+  const char *second = given[length] ? given + length + 1 : "";
+  focus->given =
+      read_part(given, length, &focus->x) && read_part(second, strlen(second), &focus->y);
+  if (!focus->given)
+    return refuse_parameter(exchange, "focus", given, "X,Y, each from 0 to 1,");
+  return request->resize == VQCT_RESIZE_COVER ||
+         refuse_parameter(exchange, "focus", given, "no focus but with resize=cover");
+}
+
+/* What the pixels of a request become. */
+static bool read_fit(struct request *request, struct exchange *exchange) {
+  return read_resize(request, exchange) && read_crop(request, exchange) &&
+         read_focus(request, exchange);
 }
 
 static bool read_quality(struct request *request, struct exchange *exchange) {
@@ -254,11 +302,11 @@ static bool read_vectors(struct request *request, struct exchange *exchange) {
 }
 
 bool encode_admit(void *context, struct exchange *exchange) {
-  static const char *const names[] = {"resize", "size",    "words", "encode",
-                                      "model",  "vectors", "pool",  NULL};
+  static const char *const names[] = {"resize", "size",  "crop",    "focus", "words",
+                                      "encode", "model", "vectors", "pool",  NULL};
   static const enum form offers[] = {FORM_JSON, FORM_NPY, FORM_PACKED};
   struct request *request = begin(context, exchange, REQUEST_ENCODE, names);
-  if (!request || !read_resize(request, exchange) || !read_vectors(request, exchange))
+  if (!request || !read_fit(request, exchange) || !read_vectors(request, exchange))
     return false;
   size_t first = request->vectors ? 1 : 0; /* vectors are no JSON */
   return read_switch(exchange, "words", &request->words) && read_token_form(request, exchange) &&
@@ -279,11 +327,11 @@ bool decode_admit(void *context, struct exchange *exchange) {
 }
 
 bool reconstruct_admit(void *context, struct exchange *exchange) {
-  static const char *const names[] = {"resize",  "size",  "words", "encode",
-                                      "quality", "model", NULL};
+  static const char *const names[] = {"resize", "size",    "crop",  "focus", "words",
+                                      "encode", "quality", "model", NULL};
   static const enum form offers[] = {FORM_PNG, FORM_JPEG, FORM_JSON};
   struct request *request = begin(context, exchange, REQUEST_RECONSTRUCT, names);
-  return request && read_resize(request, exchange) && read_quality(request, exchange) &&
+  return request && read_fit(request, exchange) && read_quality(request, exchange) &&
          read_switch(exchange, "words", &request->words) && read_token_form(request, exchange) &&
          read_input(request, exchange) && check_model(request, exchange) &&
          read_encoding(request, exchange) && read_output(request, exchange, offers, 3) &&
@@ -291,7 +339,7 @@ bool reconstruct_admit(void *context, struct exchange *exchange) {
 }
 
 bool infer_admit(void *context, struct exchange *exchange) {
-  static const char *const names[] = {"resize", "size", NULL};
+  static const char *const names[] = {"resize", "size", "crop", "focus", NULL};
   struct service *service = context;
   enum request_kind kind;
   struct engine *engine = infer_model(service, exchange, &kind);
@@ -303,7 +351,7 @@ bool infer_admit(void *context, struct exchange *exchange) {
     return false;
   request->chosen = request->many = true;
   request->input = request->output = FORM_INFER;
-  return read_resize(request, exchange) && check_model(request, exchange) &&
+  return read_fit(request, exchange) && check_model(request, exchange) &&
          read_encoding(request, exchange) && read_json_size(request, exchange) &&
          reserve_slot(request, exchange);
 }

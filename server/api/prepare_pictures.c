@@ -27,8 +27,13 @@ static void fail_image(struct picture *picture, const struct vqct_error *error) 
 /* What the request asks for and the network can take. */
 static struct fit wanted(const struct request *request) {
   const struct vqct_model_info *info = request->engine->info;
-  return (struct fit){request->resize, request->width, request->height, info->downsampling,
-                      info->channels};
+  return (struct fit){.resize = request->resize,
+                      .width = request->width,
+                      .height = request->height,
+                      .factor = info->downsampling,
+                      .channels = info->channels,
+                      .crop = request->crop,
+                      .focus = request->focus};
 }
 
 /* Pixels that decoding holds at once. */
@@ -61,6 +66,13 @@ void prepare_picture(struct request *request, struct picture *picture) {
   if (image_file_read(picture->file, picture->file_size, &request->service->limits.image, &file,
                       &error)) {
     fail_image(picture, &error);
+    return;
+  }
+  if (!fit_box_inside(&fit.crop, file.header.width, file.header.height)) {
+    picture_fail(picture, PROBLEM_BAD_PARAMETER,
+                 "crop is '%u,%u,%u,%u', which is not inside the picture of %u x %u pixels",
+                 fit.crop.left, fit.crop.top, fit.crop.width, fit.crop.height, file.header.width,
+                 file.header.height);
     return;
   }
   uint64_t before = decoded_pixels(&fit, &file.header);

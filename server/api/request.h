@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 
+#include "fit.h"
 #include "service.h"
 #include "tensor.h"
 
@@ -102,7 +103,9 @@ struct request {
   bool mean;   /* of them, over the grid */
   int quality; /* of JPEG */
   enum vqct_resize resize;
-  uint32_t width, height;           /* to resize to */
+  uint32_t width, height; /* to resize to */
+  struct fit_box crop;
+  struct fit_point focus;
   uint32_t grid_height, grid_width; /* of packed tokens */
   char boundary[80];                /* of multipart */
   struct text body;

@@ -298,6 +298,13 @@ class Routes(serving.ModelCase):
             ("POST", "/v1/encode?sise=32", self.png, {}, 400, "bad-parameter"),
             ("POST", "/v1/encode?resize=crop", self.png, {}, 400, "bad-parameter"),
             ("POST", "/v1/encode?resize=none&size=32", self.png, {}, 400, "bad-parameter"),
+            *[("POST", f"/v1/encode?crop={crop}", self.png, {}, 400, "bad-parameter")
+              for crop in ("", "1,2,3", "1,2,3,4,5", "1,2,3,4,", "-1,0,8,8", "0,0,-8,8", "0,0,0,8",
+                           "0,0,8,0", "0,0,8.5,8", "0,0,1e3,8", "0,0,4294967297,1", "0,0,97,64",
+                           "0,0,96,65", "89,0,8,8", "0,57,8,8", "96,64,1,1", "999999999,0,8,8")],
+            *[("POST", f"/v1/encode?focus={focus}", self.png, {}, 400, "bad-parameter")
+              for focus in ("", "0.5", "0.5,", ",0.5", "0.5,0.5,0.5", "1.01,0", "-0.1,0", "nan,0",
+                            "0x1,0", ".,.", "1e-1,0", "0.5,0.5&resize=contain")],
             ("POST", "/v1/encode?words=2", self.png, {}, 400, "bad-parameter"),
             ("POST", "/v1/encode", self.png, {"Accept": "image/png"}, 406, "not-acceptable"),
             ("POST", "/v1/encode", self.png, {"Content-Type": "text/plain"}, 415,
@@ -382,6 +389,34 @@ class Routes(serving.ModelCase):
         answer = self.server.post("/v1/encode?size=32", field + body, kind).json()
         self.assertEqual([len(answer["images"]), answer["failed"]], [2, 1])
         self.assertEqual(answer["images"][0]["tokens"], expected[0]["tokens"])
+
+    def test_crop_and_focus(self):
+        """The tokens of what Pillow cuts out; the crop is one of the upright picture."""
+        image = Image.open(io.BytesIO(self.png))
+        turned, exif = io.BytesIO(), Image.Exif()
+        exif[0x0112] = 6
+        image.transpose(Image.ROTATE_90).save(turned, "PNG", exif=exif)
+
+        def encode(path, data):
+            return self.server.post(path, data, "image/png").json()["images"]
+
+        for query, box in (("crop=8,4,40,32", (8, 4, 48, 36)), ("focus=0,0", (0, 0, 64, 64)),
+                           ("focus=1,0.5", (32, 0, 96, 64)), ("focus=.375,0", (4, 0, 68, 64)),
+                           ("crop=10,20,50,40&focus=1,1", (20, 20, 60, 60))):
+            cut = io.BytesIO()
+            image.crop(box).save(cut, "PNG")
+            expected = encode("/v1/encode?size=32", cut.getvalue())
+            for data in (self.png, turned.getvalue()):
+                self.assertEqual(encode(f"/v1/encode?size=32&{query}", data), expected, query)
+            self.assertEqual(self.server.post(f"/v1/reconstruct?size=32&{query}", self.png).body,
+                             self.server.post("/v1/reconstruct?size=32", cut.getvalue()).body)
+        body, kind = multipart([("a.png", self.png), ("b.jpg", serving.photo(80, 64))])
+        answer = self.server.post("/v1/encode?resize=none&crop=0,0,96,64", body, kind).json()
+        second, first = answer["images"]
+        self.assertEqual(second["grid"], [16, 24])
+        self.assertEqual((first["error"]["type"], first["error"]["detail"]),
+                         ("urn:vqct:problem:bad-parameter", "crop is '0,0,96,64', which is not "
+                          "inside the picture of 80 x 64 pixels"))
 
     def test_webp(self):
         """The tokens of the pixels that Pillow sees, and what other formats are told."""

@@ -103,7 +103,8 @@ class OpenApi(serving.ModelCase):
             self.check(self.server.get(given or path), "get", path)
 
     def test_every_parameter_is_taken(self):
-        values = {"resize": "contain", "size": "40x20", "words": "true", "quality": "50", "encode": "base64",
+        values = {"resize": "cover", "size": "40x20", "crop": "1,2,30,20", "focus": "0.2,1",
+                  "words": "true", "quality": "50", "encode": "base64",
                   "model_check": "off", "window": "10m", "X-Request-Timeout-Ms": "50000", "grid": "1x1", "id": "4",
                   "history": "true", "model": "tiny", "vectors": "codes", "pool": "mean",
                   "Inference-Header-Content-Length": "1", "Priority": "u=5"}

@@ -22,9 +22,15 @@ LIB.fit_bytes.restype = ctypes.c_bool
 LIB.fit_size.restype = ctypes.c_uint64
 
 
+class Point(ctypes.Structure):
+    _fields_ = [("given", ctypes.c_bool), ("x", ctypes.c_double), ("y", ctypes.c_double)]
+
+
 class Fit(ctypes.Structure):
     _fields_ = [("resize", ctypes.c_int), ("width", ctypes.c_uint32), ("height", ctypes.c_uint32),
-                ("factor", ctypes.c_uint32), ("channels", ctypes.c_uint32)]
+                ("factor", ctypes.c_uint32), ("channels", ctypes.c_uint32),
+                ("crop", ctypes.c_uint32 * 4),  # left, top, width, height
+                ("focus", Point)]
 
 
 class Image_(ctypes.Structure):
@@ -128,6 +134,56 @@ class Seam(unittest.TestCase):
                                      capture_output=True, text=True)
                 tokens = os.path.getsize(output) // 2 // 2  # two planes of uint16
                 self.assertEqual(told, 16 * tokens, (width, height, how, size, run.stderr))
+
+    def fitted(self, array, fit):
+        image, error = Image_(), Error()
+        file = io.BytesIO()
+        Image.fromarray(array).save(file, "PNG")
+        data = file.getvalue()
+        limits = (ctypes.c_uint64 * 4)(1 << 30, 1 << 27, 32768 | 8 << 52, 100)
+        self.assertEqual(LIB.vqct_image_decode(data, ctypes.c_size_t(len(data)), limits,
+                                               ctypes.byref(image), ctypes.byref(error)), 0)
+        told = LIB.fit_size(ctypes.byref(fit), image.width, image.height)
+        self.assertEqual(LIB.fit_picture(ctypes.byref(fit), ctypes.byref(image),
+                                         ctypes.byref(error)), 0, error.message)
+        self.assertEqual(told, image.width * image.height)
+        made = np.ctypeslib.as_array(image.pixels, (image.height, image.width, 3)).copy()
+        LIB.vqct_image_free(ctypes.byref(image))
+        return made
+
+    def test_a_crop_is_a_picture_of_its_own(self):
+        """As Pillow's crop; every way to resize then sees no more than that."""
+        rng = np.random.default_rng(21)
+        array = rng.integers(0, 256, (50, 70, 3), dtype=np.uint8)
+        for left, top, width, height in ((0, 0, 70, 50), (69, 49, 1, 1), (3, 7, 20, 40),
+                                         (10, 0, 60, 1), (0, 20, 33, 30)):
+            part = Image.fromarray(array).crop((left, top, left + width, top + height))
+            for resize, size in (0, 32), (1, 32), (2, 0):
+                fit = Fit(resize, size, size, 1, 3, (left, top, width, height))
+                np.testing.assert_array_equal(
+                    self.fitted(array, fit),
+                    self.fitted(np.asarray(part), Fit(resize, size, size, 1, 3)))
+        for box in ((0, 0, 71, 50), (1, 0, 70, 50), (0, 1, 1, 50), (70, 0, 1, 1), (0, 0, 1, 0),
+                    (2 ** 32 - 1, 0, 2, 1), (1, 0, 2 ** 32 - 1, 1)):
+            self.assertFalse(LIB.fit_box_inside((ctypes.c_uint32 * 4)(*box), 70, 50) & 1, box)
+
+    def test_focus_moves_the_window(self):
+        rng = np.random.default_rng(22)
+        for height, width in (40, 90), (90, 40), (50, 50), (64, 200):
+            array = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+            short = min(height, width)
+            scaled = Image.fromarray(array).resize((width * 32 // short, height * 32 // short),
+                                                   Image.BICUBIC)
+            for x, y in (0, 0), (1, 1), (0.5, 0.5), (0.3, 0.8), (0.62, 0.1):
+                left, top = (min(max(round(at * side - 16), 0), side - 32)
+                             for at, side in zip((x, y), scaled.size))
+                fit = Fit(0, 32, 32, 1, 3, (0, 0, 0, 0), (True, x, y))
+                np.testing.assert_array_equal(
+                    self.fitted(array, fit),
+                    np.asarray(scaled.crop((left, top, left + 32, top + 32))))
+            np.testing.assert_array_equal(
+                self.fitted(array, Fit(0, 32, 32, 1, 3, (0, 0, 0, 0), (True, 0.5, 0.5))),
+                self.fitted(array, Fit(0, 32, 32, 1, 3)))
 
     def test_large_jpegs_are_reduced_as_they_are_decoded(self):
         """As Pillow's draft does, bit for bit; and near what the whole picture gives."""
