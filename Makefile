@@ -285,7 +285,7 @@ bench-peers: ## measure beside ONNX Runtime and PyTorch
 
 # ---- packages ---------------------------------------------------------------------------------
 BUILD_DEBS := build-essential pkg-config libmicrohttpd-dev libgnutls28-dev libuv1-dev libjansson-dev \
-              libpng-dev libjpeg-dev libwebp-dev zlib1g-dev libssl-dev libarchive-dev libzip-dev libyaml-dev
+              libpng-dev libjpeg-dev libwebp-dev uthash-dev zlib1g-dev libssl-dev libarchive-dev libzip-dev libyaml-dev
 # The arm64 build's arithmetic is compared with that of an x86-64 machine.
 CROSS_DEBS := $(if $(filter x86_64,$(shell uname -m)),gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 TEST_DEBS  := check python3-torch python3-numpy python3-pil python3-jsonschema python3-yaml curl openssl \

@@ -120,6 +120,9 @@ static enum vqct_status start_service(struct server *server, const struct model_
   service->limits.image.bytes = (uint64_t)options->max_body;
   service->limits.image.pixels = (uint64_t)options->max_image_pixels;
   admission_init(&service->admission, &held);
+  service->cache = options->cache_bytes ? cache_new((uint64_t)options->cache_bytes) : NULL;
+  if (options->cache_bytes && !service->cache)
+    return error_set(error, VQCT_MEMORY, "no memory for the cache");
   service->registry = registry_new(service_metrics, SERVICE_METRICS);
   if (!service->registry)
     return error_set(error, VQCT_MEMORY, "no memory for the metrics");
@@ -235,6 +238,7 @@ static void server_free(struct server *server) {
   models_release(service->models);
   log_close(&service->log);
   registry_free(service->registry);
+  cache_free(service->cache);
   keys_free(service->keys);
   certificate_release(server->certificate);
   uv_loop_close(&server->loop);

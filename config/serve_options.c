@@ -39,6 +39,8 @@ static const struct option options[] = {
      "bytes of bodies that the server takes on at once"},
     {"queue-pixels", 0, OPTION_INTEGER, AT(queue_pixels), "134217728", 1024, 0x1p40, NULL, "PIXELS",
      "pixels of pictures that the server takes on at once"},
+    {"cache-bytes", 0, OPTION_SIZE, AT(cache_bytes), "64M", 0, 0x1p40, NULL, "BYTES",
+     "memory for the tokens of pictures that may come again; 0: none are kept"},
     {"batch-images", 0, OPTION_INTEGER, AT(batch_images), "0", 0, 1024, NULL, "COUNT",
      "pictures of one batch; 0: as many as a worker has threads"},
     {"batch-pixels", 0, OPTION_INTEGER, AT(batch_pixels), "1048576", 1, 0x1p40, NULL, "PIXELS",

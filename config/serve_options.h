@@ -10,6 +10,7 @@ struct serve_options {
   int64_t workers, threads, codec_threads;
   int64_t max_connections, max_body, max_images, max_pixels, max_image_pixels;
   int64_t queue_images, queue_bytes, queue_pixels;
+  int64_t cache_bytes;
   int64_t batch_images, batch_pixels;
   double batch_delay;
   double header_timeout, body_timeout, idle_timeout, write_timeout;

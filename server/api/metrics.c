@@ -66,6 +66,17 @@ static void read_queue(struct service *service, const struct listener *api) {
   registry_set(registry, METRIC_WORKERS_BUSY, "", workers.busy);
 }
 
+static void read_cache(struct service *service) {
+  struct registry *registry = service->registry;
+  struct cache_status cache = {0};
+  if (service->cache)
+    cache = cache_read(service->cache);
+  registry_set(registry, METRIC_CACHE_HITS, "", (double)cache.hits);
+  registry_set(registry, METRIC_CACHE_MISSES, "", (double)cache.misses);
+  registry_set(registry, METRIC_CACHE_EVICTIONS, "", (double)cache.evictions);
+  registry_set(registry, METRIC_CACHE_BYTES, "", (double)cache.bytes);
+}
+
 static void read_plane(struct service *service, const struct engine *engine,
                        const struct vqct_plane *plane, enum usage_window window,
                        const uint64_t *counts) {
@@ -144,6 +155,7 @@ static void read_process(struct service *service) {
 void metrics_handle(void *context, struct exchange *exchange) {
   struct service *service = context;
   read_queue(service, service->api);
+  read_cache(service);
   read_models(service);
   read_process(service);
   exchange->reply.status = 200;

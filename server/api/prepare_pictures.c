@@ -12,6 +12,7 @@
 #include "fit.h"
 #include "multipart.h"
 #include "prepare.h"
+#include "recall.h"
 
 /* ---- one picture ----------------------------------------------------------------------------- */
 
@@ -63,6 +64,8 @@ void prepare_picture(struct request *request, struct picture *picture) {
   const struct fit fit = wanted(request);
   struct image_file file;
   struct vqct_error error = {VQCT_OK, ""};
+  if (recall_find(request, picture) || picture->failed)
+    return;
   if (image_file_read(picture->file, picture->file_size, &request->service->limits.image, &file,
                       &error)) {
     fail_image(picture, &error);

@@ -2,6 +2,7 @@
  * reconstructed, and the headers. */
 #include <math.h>
 
+#include "recall.h"
 #include "render.h"
 
 /* The picture that the decoder gave. */
@@ -40,4 +41,5 @@ void render_headers(struct request *request) {
   const struct vqct_model_info *info = request->engine->info;
   reply_header(&request->reply, "X-Vqct-Model", "%.16s", info->checksum);
   reply_header(&request->reply, "Cache-Control", "no-store");
+  recall_tell(request);
 }

@@ -72,6 +72,9 @@ struct picture {
   struct vqct_image result; /* of reconstruct */
   uint32_t *tokens;         /* planes, grid */
   float *encodings;         /* grid, vector_dimension; where the request asks for them */
+  struct cache_key key;     /* of its tokens in the cache, */
+  bool keyed;               /* where that is asked */
+  bool recalled;            /* its tokens were there */
   uint64_t vector_bytes;    /* reserved for vectors until the answer */
   double psnr, ssim;        /* of reconstruct; ssim NaN where the picture is too small for it */
   struct job_times times;   /* loop */

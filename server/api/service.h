@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "admission.h"
+#include "cache.h"
 #include "exchange.h"
 #include "log.h"
 #include "models.h"
@@ -47,6 +48,7 @@ struct service {
   struct queue *queue;
   struct workers *workers;
   struct admission admission; /* any thread */
+  struct cache *cache;        /* of tokens; NULL: none; any thread */
   struct registry *registry;
   const struct listener *api; /* the first port */
   struct history history;
@@ -81,6 +83,10 @@ enum service_metric {
   METRIC_BATCH_IMAGES,
   METRIC_IMAGES,
   METRIC_TOKENS,
+  METRIC_CACHE_HITS,
+  METRIC_CACHE_MISSES,
+  METRIC_CACHE_EVICTIONS,
+  METRIC_CACHE_BYTES,
   METRIC_CODEBOOK_CODES,
   METRIC_CODEBOOK_TOKENS,
   METRIC_CODEBOOK_USAGE,

@@ -11,6 +11,7 @@
 #include "compress.h"
 #include "prepare.h"
 #include "rates.h"
+#include "recall.h"
 #include "render.h"
 
 static void prepare_begin(struct request *request);
@@ -172,17 +173,11 @@ static void compute_more(struct request *request) {
   render_begin(request);
 }
 
-static void compute_begin(struct request *request) {
-  request->stage = REQUEST_COMPUTING;
-  enum job_operation operation = request->kind == REQUEST_DECODE ? JOB_DECODE : JOB_ENCODE;
-  uint64_t pixels = 0;
-  for (size_t i = 0; i < request->count; i++)
-    if (!request->pictures[i].failed) {
-      pixels += job_pixels(&request->pictures[i].job);
-      push_picture(request, &request->pictures[i], operation);
-    }
-  rates_count_pixels(request->service, request->exchange, pixels);
-  compute_more(request);
+static void count_picture(struct request *request, const struct picture *picture,
+                          const char *labels) {
+  struct registry *registry = request->service->registry;
+  registry_add(registry, METRIC_IMAGES, labels, 1);
+  registry_add(registry, METRIC_TOKENS, labels, (double)picture_tokens(request, picture));
 }
 
 /* Adds a job's times to its picture's; the request's are those of the picture that ends last. */
@@ -204,8 +199,7 @@ static void count_job(struct request *request, struct picture *picture) {
   registry_observe(registry, METRIC_BATCH_WAIT_SECONDS, labels, batch);
   registry_observe(registry, METRIC_COMPUTE_SECONDS, labels, compute);
   registry_observe(registry, METRIC_BATCH_IMAGES, labels, job->batch);
-  registry_add(registry, METRIC_IMAGES, labels, 1);
-  registry_add(registry, METRIC_TOKENS, labels, (double)picture_tokens(request, picture));
+  count_picture(request, picture, labels);
 }
 
 /* Counts an encoded picture's codes. Where its model was loaded again meanwhile, the new engine has
@@ -216,6 +210,31 @@ static void count_usage(struct request *request, const struct picture *picture) 
   bool same = now && !strcmp(now->info->checksum, then->info->checksum);
   usage_record((same ? now : then)->usage, picture->tokens, picture_tokens(request, picture),
                uv_hrtime());
+}
+
+/* A picture that needs no job counts as those that had one, but for their times. */
+static void count_recalled(struct request *request, const struct picture *picture) {
+  char labels[128];
+  snprintf(labels, sizeof labels, "operation=\"encode\",model=\"%s\"", request->engine->name);
+  count_picture(request, picture, labels);
+  count_usage(request, picture);
+}
+
+static void compute_begin(struct request *request) {
+  request->stage = REQUEST_COMPUTING;
+  enum job_operation operation = request->kind == REQUEST_DECODE ? JOB_DECODE : JOB_ENCODE;
+  uint64_t pixels = 0;
+  for (size_t i = 0; i < request->count; i++) {
+    struct picture *picture = &request->pictures[i];
+    if (picture->recalled) {
+      count_recalled(request, picture);
+    } else if (!picture->failed) {
+      pixels += job_pixels(&picture->job);
+      push_picture(request, picture, operation);
+    }
+  }
+  rates_count_pixels(request->service, request->exchange, pixels);
+  compute_more(request);
 }
 
 static void picture_end(struct request *request, struct picture *picture) {
@@ -245,8 +264,10 @@ void request_job_done(void *context, struct job *job) {
   picture_end(request, picture);
   if (!picture->failed) {
     count_job(request, picture);
-    if (job->operation == JOB_ENCODE)
+    if (job->operation == JOB_ENCODE) {
       count_usage(request, picture);
+      recall_keep(request, picture);
+    }
     if (job->operation == JOB_ENCODE && request->kind == REQUEST_RECONSTRUCT && request->exchange)
       push_picture(request, picture, JOB_DECODE);
   }
@@ -379,7 +400,7 @@ static void answer(struct request *request) {
 /* Takes back the jobs that still wait; those that a worker has come back by themselves. */
 static void remove_jobs(struct request *request) {
   for (size_t i = 0; i < request->count; i++)
-    if (!request->pictures[i].failed &&
+    if (!request->pictures[i].failed && !request->pictures[i].recalled &&
         queue_remove(request->service->queue, &request->pictures[i].job))
       request->pending--;
 }

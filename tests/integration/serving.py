@@ -85,13 +85,15 @@ def parse_answer(data):
 
 class Server:
     """`vqct serve` on free ports; stops and must exit 0 at the end of a with statement. `under` is
-    a command that becomes the server's process; a model of None is for the options to name."""
+    a command that becomes the server's process; a model of None is for the options to name. Nothing
+    is cached unless `cache` says how many bytes, so that a picture sent again is computed again."""
 
-    def __init__(self, model, *options, drain_delay="0", environment=None, under=()):
+    def __init__(self, model, *options, drain_delay="0", environment=None, under=(), cache="0"):
         self.log_file = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             [*under, VQCT, "serve", *(["--model", model] if model else []), "--listen",
-             "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--drain-delay", drain_delay, *options],
+             "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--drain-delay", drain_delay,
+             "--cache-bytes", cache, *options],
             stderr=self.log_file,
             env=dict(os.environ, **(environment or {})))
         try:
