@@ -14,8 +14,8 @@
 
 struct settings {
   const char *output;
-  int64_t batch, threads, jpeg;
-  bool force;
+  int64_t batch, threads, jpeg, webp;
+  bool lossless, force;
 };
 
 static const struct option options[] = {
@@ -24,6 +24,10 @@ static const struct option options[] = {
      "where no .jsonl tells their names"},
     {"jpeg", 'j', OPTION_INTEGER, offsetof(struct settings, jpeg), "0", 0, 100, NULL, "QUALITY",
      "write JPEG of this quality, 1 to 100, instead of PNG"},
+    {"webp", 'w', OPTION_INTEGER, offsetof(struct settings, webp), "0", 0, 100, NULL, "QUALITY",
+     "write WebP of this quality, 1 to 100, instead of PNG"},
+    {"lossless", 0, OPTION_SWITCH, offsetof(struct settings, lossless), NULL, 0, 0, NULL, NULL,
+     "write lossless WebP instead of PNG"},
     {"batch", 'b', OPTION_INTEGER, offsetof(struct settings, batch), "0", 0, 4096, NULL, "N",
      "pictures decoded together; 0: as many as there are threads"},
     {"threads", 't', OPTION_INTEGER, offsetof(struct settings, threads), "0", 0, 1024, NULL, "N",
@@ -51,10 +55,22 @@ struct decoding {
   struct vqct_session *session;
   struct token_file *file;
   struct output_folder folder;
+  struct output_form form;
   size_t batch;
   uint32_t **tokens; /* batch of them */
   uint8_t **pixels;
 };
+
+static enum vqct_status choose_form(struct decoding *decoding, struct vqct_error *error) {
+  const struct settings *settings = decoding->settings;
+  if ((settings->jpeg != 0) + (settings->webp != 0) + settings->lossless > 1)
+    return error_set(error, VQCT_INVALID, "--jpeg, --webp and --lossless exclude one another");
+  decoding->form.format = settings->jpeg                         ? VQCT_IMAGE_JPEG
+                          : settings->webp || settings->lossless ? VQCT_IMAGE_WEBP
+                                                                 : VQCT_IMAGE_PNG;
+  decoding->form.quality = (int)(settings->jpeg + settings->webp);
+  return VQCT_OK;
+}
 
 /* Pictures from `first` on that have one size, at most a batch. */
 static size_t same_size(const struct decoding *decoding, size_t first) {
@@ -92,7 +108,7 @@ static enum vqct_status write_pictures(const struct decoding *decoding, size_t f
     char name[OUTPUT_NAME_SIZE];
     output_folder_name(first + i, token_file_name(decoding->file, first + i), name);
     enum vqct_status status =
-        output_folder_write(&decoding->folder, name, &image, (int)decoding->settings->jpeg, error);
+        output_folder_write(&decoding->folder, name, &image, decoding->form, error);
     if (status != VQCT_OK)
       return status;
   }
@@ -154,8 +170,9 @@ static enum vqct_status run_to_end(struct decoding *decoding, char **operands,
   size_t batch = settings->batch ? (size_t)settings->batch : threads;
   if (!settings->output)
     return error_set(error, VQCT_INVALID, "--output DIR is missing");
-  enum vqct_status status = vqct_model_open(operands[0], &decoding->model, error);
-  if (status != VQCT_OK)
+  enum vqct_status status;
+  if ((status = choose_form(decoding, error)) ||
+      (status = vqct_model_open(operands[0], &decoding->model, error)))
     return status;
   const struct vqct_model_info *info = vqct_model_info(decoding->model);
   if (info->channels == 2)

@@ -37,17 +37,31 @@ void output_folder_name(size_t index, const char *source, char name[OUTPUT_NAME_
            (int)(dot ? dot - base : (long)strlen(base)), base);
 }
 
+static const char *ending_of(enum vqct_image_format format) {
+  return format == VQCT_IMAGE_JPEG ? ".jpg" : format == VQCT_IMAGE_WEBP ? ".webp" : ".png";
+}
+
+static enum vqct_status encode(const struct vqct_image *image, struct output_form form,
+                               struct vqct_bytes *file, struct vqct_error *error) {
+  if (form.format == VQCT_IMAGE_JPEG)
+    return vqct_image_encode_jpeg(image, form.quality, file, error);
+  if (form.format == VQCT_IMAGE_WEBP && form.quality)
+    return vqct_image_encode_webp(image, form.quality, file, error);
+  if (form.format == VQCT_IMAGE_WEBP)
+    return vqct_image_encode_webp_lossless(image, file, error);
+  return vqct_image_encode_png(image, file, error);
+}
+
 enum vqct_status output_folder_write(const struct output_folder *folder, const char *name,
-                                     const struct vqct_image *image, int quality,
+                                     const struct vqct_image *image, struct output_form form,
                                      struct vqct_error *error) {
   struct vqct_bytes file = {0};
-  size_t room = strlen(folder->path) + strlen(name) + sizeof "/.png";
+  size_t room = strlen(folder->path) + strlen(name) + sizeof "/.webp";
   char *path = malloc(room);
   if (!path)
     return error_set(error, VQCT_MEMORY, "%s: no memory to write %s", folder->path, name);
-  snprintf(path, room, "%s/%s.%s", folder->path, name, quality ? "jpg" : "png");
-  enum vqct_status status = quality ? vqct_image_encode_jpeg(image, quality, &file, error)
-                                    : vqct_image_encode_png(image, &file, error);
+  snprintf(path, room, "%s/%s%s", folder->path, name, ending_of(form.format));
+  enum vqct_status status = encode(image, form, &file, error);
   if (status == VQCT_OK)
     status = atomic_file_save(path, file.data, file.size, error);
   free(file.data);

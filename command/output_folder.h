@@ -23,10 +23,16 @@ enum vqct_status output_folder_open(const char *path, struct output_folder *fold
  * "shard.tar:photo.jpg", "0007" where source is NULL. */
 void output_folder_name(size_t index, const char *source, char name[OUTPUT_NAME_SIZE]);
 
-/** Writes a picture as PNG, or with a quality of 1 to 100 as JPEG, to PATH/NAME plus .png or .jpg.
- * The file appears whole or not at all. Errors: WRITE, MEMORY. */
+/** How pictures are written. */
+struct output_form {
+  enum vqct_image_format format;
+  int quality; /* of JPEG and WebP, 1 to 100; 0: lossless WebP; not used for PNG */
+};
+
+/** Writes a picture to PATH/NAME plus .png, .jpg or .webp. The file appears whole or not at all.
+ * Errors: WRITE, MEMORY, INVALID (a side too long for the format). */
 enum vqct_status output_folder_write(const struct output_folder *folder, const char *name,
-                                     const struct vqct_image *image, int quality,
+                                     const struct vqct_image *image, struct output_form form,
                                      struct vqct_error *error);
 
 /** Removes the folder again if this run made it and nothing is in it. */

@@ -104,7 +104,8 @@ static enum vqct_status reconstruct_one(struct reconstruction *reconstruction,
   output_folder_name(item->index, pictures_name(reconstruction->pass.pictures, item->index), name);
   if ((status = compute(&reconstruction->pass, &item->image, &result, error)) ||
       (status = join(&item->image, &result, &both, error)) ||
-      (status = output_folder_write(&reconstruction->folder, name, &both, 0, error)))
+      (status = output_folder_write(&reconstruction->folder, name, &both,
+                                    (struct output_form){.format = VQCT_IMAGE_PNG}, error)))
     goto done;
   measure(reconstruction, item->index, &item->image, &result);
   reconstruction->good++;

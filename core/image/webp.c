@@ -1,13 +1,18 @@
 /* WebP through libwebp, of an animation the first frame. Sizes come from the file's outline and are
  * within the limits before libwebp, which takes memory by what its own header says, sees a pixel;
  * so that header must say the same. */
+#include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <webp/decode.h>
+#include <webp/encode.h>
 
 #include "codec.h"
 #include "error.h"
 #include "orientation.h"
+
+/* ---- decoding -------------------------------------------------------------------------------- */
 
 /* The words for what libwebp found. */
 static enum vqct_status fail(VP8StatusCode code, struct vqct_error *error) {
@@ -90,4 +95,94 @@ enum vqct_status codec_webp_decode(const struct webp_outline *outline, struct vq
 failed:
   vqct_image_free(image);
   return status;
+}
+
+/* ---- encoding -------------------------------------------------------------------------------- */
+
+struct webp_writing {
+  struct vqct_bytes file;
+  size_t room;
+};
+
+/* Called by libwebp with the next bytes; 0 where they find no room. */
+static int write_bytes(const uint8_t *data, size_t count, const WebPPicture *picture) {
+  struct webp_writing *writing = picture->custom_ptr;
+  if (!bytes_reserve(&writing->file, &writing->room, count))
+    return 0;
+  memcpy(writing->file.data + writing->file.size, data, count);
+  writing->file.size += count;
+  return 1;
+}
+
+/* Grey becomes three equal channels, as WebP has no other. */
+static void fill(WebPPicture *picture, const struct vqct_image *image) {
+  size_t channels = image->channels;
+  const uint8_t *from = image->pixels;
+  for (size_t y = 0; y < image->height; y++) {
+    uint32_t *row = picture->argb + y * (size_t)picture->argb_stride;
+    for (size_t x = 0; x < image->width; x++, from += channels)
+      row[x] = 0xff000000 | (uint32_t)from[0] << 16 | (uint32_t)from[channels / 2] << 8 |
+               from[channels - 1];
+  }
+}
+
+static enum vqct_status fail_writing(WebPEncodingError code, struct vqct_error *error) {
+  if (code == VP8_ENC_ERROR_OUT_OF_MEMORY || code == VP8_ENC_ERROR_BITSTREAM_OUT_OF_MEMORY ||
+      code == VP8_ENC_ERROR_BAD_WRITE)
+    return error_set(error, VQCT_MEMORY, "no memory to write a WebP file");
+  return error_set(error, VQCT_INVALID, "the picture does not fit a WebP file (libwebp's error %d)",
+                   (int)code);
+}
+
+static enum vqct_status encode(const struct vqct_image *image, const WebPConfig *config,
+                               struct vqct_bytes *file, struct vqct_error *error) {
+  struct webp_writing writing = {.room = 0};
+  WebPPicture picture;
+  enum vqct_status status = image_check_encodable(image, error);
+  if (status != VQCT_OK)
+    return status;
+  if (image->width > WEBP_MAX_DIMENSION || image->height > WEBP_MAX_DIMENSION)
+    return error_set(error, VQCT_INVALID,
+                     "a picture of %" PRIu32 " x %" PRIu32 " cannot be WebP: sides are 1 to %d",
+                     image->width, image->height, WEBP_MAX_DIMENSION);
+  if (!WebPPictureInit(&picture))
+    return error_set(error, VQCT_INVALID, "WebP: libwebp is of another version");
+  picture.use_argb = 1;
+  picture.width = (int)image->width;
+  picture.height = (int)image->height;
+  picture.writer = write_bytes;
+  picture.custom_ptr = &writing;
+  bool made = WebPPictureAlloc(&picture);
+  if (made) {
+    fill(&picture, image);
+    made = WebPEncode(config, &picture);
+  }
+  if (made)
+    *file = writing.file;
+  else
+    free(writing.file.data);
+  WebPPictureFree(&picture);
+  return made ? VQCT_OK : fail_writing(picture.error_code, error);
+}
+
+enum vqct_status vqct_image_encode_webp(const struct vqct_image *image, int quality,
+                                        struct vqct_bytes *file, struct vqct_error *error) {
+  WebPConfig config;
+  *file = (struct vqct_bytes){0};
+  if (quality < 1 || quality > 100)
+    return error_set(error, VQCT_INVALID, "WebP quality %d is not 1 to 100", quality);
+  if (!WebPConfigPreset(&config, WEBP_PRESET_DEFAULT, (float)quality))
+    return error_set(error, VQCT_INVALID, "WebP: libwebp is of another version");
+  return encode(image, &config, file, error);
+}
+
+enum vqct_status vqct_image_encode_webp_lossless(const struct vqct_image *image,
+                                                 struct vqct_bytes *file,
+                                                 struct vqct_error *error) {
+  enum { LEVEL = 6 }; /* of 0, fast, to 9, small */
+  WebPConfig config;
+  *file = (struct vqct_bytes){0};
+  if (!WebPConfigInit(&config) || !WebPConfigLosslessPreset(&config, LEVEL))
+    return error_set(error, VQCT_INVALID, "WebP: libwebp is of another version");
+  return encode(image, &config, file, error);
 }

@@ -85,6 +85,13 @@ enum vqct_status vqct_image_encode_png(const struct vqct_image *image, struct vq
 enum vqct_status vqct_image_encode_jpeg(const struct vqct_image *image, int quality,
                                         struct vqct_bytes *file, struct vqct_error *error);
 
+/** Encodes as lossy WebP, quality 1 to 100, or as lossless WebP, sides of 1 to 16,383, grey as
+ * three equal channels; otherwise as vqct_image_encode_png. */
+enum vqct_status vqct_image_encode_webp(const struct vqct_image *image, int quality,
+                                        struct vqct_bytes *file, struct vqct_error *error);
+enum vqct_status vqct_image_encode_webp_lossless(const struct vqct_image *image,
+                                                 struct vqct_bytes *file, struct vqct_error *error);
+
 enum vqct_resize {
   /* Scaled so that the target is just covered (for a square, the short side gets its length), the
    * other side rounded down, and cropped from the centre to exactly width x height: the pixels of

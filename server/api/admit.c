@@ -1,5 +1,6 @@
 /* What the headers and the query of encode, decode and reconstruct say: checked, and a slot in the
  * queue reserved, before the body is read. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +19,8 @@ static const char *const form_types[] = {[FORM_JSON] = "application/json",
                                          [FORM_NPY] = "application/x-npy",
                                          [FORM_PACKED] = "application/octet-stream",
                                          [FORM_PNG] = "image/png",
-                                         [FORM_JPEG] = "image/jpeg"};
+                                         [FORM_JPEG] = "image/jpeg",
+                                         [FORM_WEBP] = "image/webp"};
 
 static bool refuse_parameter(struct exchange *exchange, const char *name, const char *value,
                              const char *allowed) {
@@ -130,6 +132,11 @@ static bool read_quality(struct request *request, struct exchange *exchange) {
   return true;
 }
 
+/* How the files of pictures are written, as far as Accept does not say. */
+static bool read_picture_form(struct request *request, struct exchange *exchange) {
+  return read_quality(request, exchange) && read_switch(exchange, "lossless", &request->lossless);
+}
+
 /* The names that pictures have, registered or not. */
 static bool is_picture_type(const char *type) {
   static const char *const names[] = {"image/png",   "image/jpeg",  "image/jpg",
@@ -198,7 +205,8 @@ static bool read_input(struct request *request, struct exchange *exchange) {
 
 static bool read_output(struct request *request, struct exchange *exchange, const enum form *offers,
                         size_t count) {
-  const char *types[3];
+  enum { OFFERS_MAX = 4 };
+  const char *types[OFFERS_MAX];
   for (size_t i = 0; i < count; i++)
     types[i] = form_types[offers[i]];
   const char *accept = exchange_header(exchange, "Accept");
@@ -208,8 +216,11 @@ static bool read_output(struct request *request, struct exchange *exchange, cons
     request->output = offers[chosen];
     return true;
   }
-  reply_problem(&exchange->reply, PROBLEM_NOT_ACCEPTABLE, "Accept is '%.80s'; offered: %s, %s%s%s",
-                accept, types[0], types[1], count > 2 ? ", " : "", count > 2 ? types[2] : "");
+  char list[120] = "";
+  for (size_t i = 0, used = 0; i < count && used < sizeof list; i++)
+    used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", types[i]);
+  reply_problem(&exchange->reply, PROBLEM_NOT_ACCEPTABLE, "Accept is '%.80s'; offered: %s", accept,
+                list);
   return false;
 }
 
@@ -317,24 +328,24 @@ bool encode_admit(void *context, struct exchange *exchange) {
 }
 
 bool decode_admit(void *context, struct exchange *exchange) {
-  static const char *const names[] = {"grid", "quality", "model_check", "model", NULL};
-  static const enum form offers[] = {FORM_PNG, FORM_JPEG, FORM_JSON};
+  static const char *const names[] = {"grid", "quality", "lossless", "model_check", "model", NULL};
+  static const enum form offers[] = {FORM_PNG, FORM_JPEG, FORM_WEBP, FORM_JSON};
   struct request *request = begin(context, exchange, REQUEST_DECODE, names);
-  return request && read_quality(request, exchange) && read_input(request, exchange) &&
+  return request && read_picture_form(request, exchange) && read_input(request, exchange) &&
          check_model(request, exchange) && read_encoding(request, exchange) &&
          read_grid(request, exchange) && read_model_check(request, exchange) &&
-         read_output(request, exchange, offers, 3) && reserve_slot(request, exchange);
+         read_output(request, exchange, offers, 4) && reserve_slot(request, exchange);
 }
 
 bool reconstruct_admit(void *context, struct exchange *exchange) {
-  static const char *const names[] = {"resize", "size",    "crop",  "focus", "words",
-                                      "encode", "quality", "model", NULL};
-  static const enum form offers[] = {FORM_PNG, FORM_JPEG, FORM_JSON};
+  static const char *const names[] = {"resize", "size",    "crop",     "focus", "words",
+                                      "encode", "quality", "lossless", "model", NULL};
+  static const enum form offers[] = {FORM_PNG, FORM_JPEG, FORM_WEBP, FORM_JSON};
   struct request *request = begin(context, exchange, REQUEST_RECONSTRUCT, names);
-  return request && read_fit(request, exchange) && read_quality(request, exchange) &&
+  return request && read_fit(request, exchange) && read_picture_form(request, exchange) &&
          read_switch(exchange, "words", &request->words) && read_token_form(request, exchange) &&
          read_input(request, exchange) && check_model(request, exchange) &&
-         read_encoding(request, exchange) && read_output(request, exchange, offers, 3) &&
+         read_encoding(request, exchange) && read_output(request, exchange, offers, 4) &&
          reserve_slot(request, exchange);
 }
 

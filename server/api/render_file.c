@@ -15,6 +15,10 @@ enum vqct_status picture_file(const struct request *request, const struct vqct_i
                               struct vqct_bytes *file, struct vqct_error *error) {
   if (request->output == FORM_JPEG)
     return vqct_image_encode_jpeg(image, request->quality, file, error);
+  if (request->output == FORM_WEBP && request->lossless)
+    return vqct_image_encode_webp_lossless(image, file, error);
+  if (request->output == FORM_WEBP)
+    return vqct_image_encode_webp(image, request->quality, file, error);
   return vqct_image_encode_png(image, file, error);
 }
 

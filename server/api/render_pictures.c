@@ -8,13 +8,20 @@
 static void render_file(struct request *request, struct picture *picture) {
   struct vqct_bytes file;
   struct vqct_error error;
-  if (picture_file(request, picture_output(request, picture), &file, &error)) {
+  enum vqct_status status = picture_file(request, picture_output(request, picture), &file, &error);
+  if (status == VQCT_INVALID) { /* WebP has no long sides */
+    request_fail(request, PROBLEM_NOT_ACCEPTABLE, "%s", error.message);
+    return;
+  }
+  if (status != VQCT_OK) {
     request_fail(request, PROBLEM_OUT_OF_MEMORY, "no memory for the picture's file");
     return;
   }
   text_add(&request->reply.body, file.data, file.size);
   free(file.data);
-  request->reply.type = request->output == FORM_JPEG ? "image/jpeg" : "image/png";
+  request->reply.type = request->output == FORM_JPEG   ? "image/jpeg"
+                        : request->output == FORM_WEBP ? "image/webp"
+                                                       : "image/png";
   reply_header(&request->reply, "X-Vqct-Shape", "1,%u,%u,%u", request->engine->info->planes,
                picture->job.grid_height, picture->job.grid_width);
   if (request->kind != REQUEST_RECONSTRUCT)

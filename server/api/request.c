@@ -102,7 +102,8 @@ bool request_reserve_bytes(struct request *request, uint64_t bytes) {
 }
 
 bool request_settle_form(struct request *request) {
-  bool single = request->output == FORM_PNG || request->output == FORM_JPEG;
+  bool single =
+      request->output == FORM_PNG || request->output == FORM_JPEG || request->output == FORM_WEBP;
   if (!single || request->count < 2)
     return true;
   request->output = FORM_JSON;

@@ -24,6 +24,7 @@ enum form {
   FORM_PACKED, /* little-endian numbers without a header */
   FORM_PNG,
   FORM_JPEG,
+  FORM_WEBP,
   FORM_INFER, /* tensors of the Open Inference Protocol */
   FORM_IMAGE, /* a picture file, told by its first bytes */
   FORM_MULTIPART
@@ -103,8 +104,9 @@ struct request {
   bool words;          /* the word of every token, too */
   bool base64;         /* tokens in JSON are packed, and in base64 */
   enum vectors vectors;
-  bool mean;   /* of them, over the grid */
-  int quality; /* of JPEG */
+  bool mean;     /* of them, over the grid */
+  int quality;   /* of JPEG and WebP */
+  bool lossless; /* WebP */
   enum vqct_resize resize;
   uint32_t width, height; /* to resize to */
   struct fit_box crop;

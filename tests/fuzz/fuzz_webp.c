@@ -1,6 +1,7 @@
 /* Whatever bytes arrive as the pixels or the transparency of a WebP file: what libwebp decodes, we
  * decode to the same pixels, and what we refuse, it refuses, but for the limits. The containers are
- * made here, so that most of the bytes get as far as the codes. */
+ * made here, so that most of the bytes get as far as the codes; or the bytes are what libwebp
+ * encodes, and some damage to that, so that all kinds of codes are met. */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,38 @@ static void make_transparent(struct file *file, const uint8_t *data, size_t size
   end(file);
 }
 
+/* What libwebp makes of pixels, which repeat, with up to 4 of its bytes replaced. */
+static void make_damaged(struct file *file, const uint8_t *data, size_t size) {
+  enum { HEAD = 16, DAMAGES = 4, VP8L_AT = 20, VP8L_HEADER = 5 };
+  static uint8_t pixels[SIDE * SIDE * 4];
+  WebPConfig config;
+  WebPPicture picture;
+  WebPMemoryWriter writer;
+  if (size < HEAD + 1)
+    return;
+  for (size_t i = 0; i < sizeof pixels; i++)
+    pixels[i] = i % 4 == 3 && data[0] & 1 ? 255 : data[HEAD + i % (size - HEAD)];
+  demand(WebPConfigInit(&config) && WebPConfigLosslessPreset(&config, data[1] % 10) &&
+         WebPPictureInit(&picture));
+  picture.use_argb = 1;
+  picture.width = picture.height = SIDE;
+  WebPMemoryWriterInit(&writer);
+  picture.writer = WebPMemoryWrite;
+  picture.custom_ptr = &writer;
+  demand(WebPPictureImportRGBA(&picture, pixels, 4 * SIDE) && WebPEncode(&config, &picture));
+  for (size_t i = 0; i < data[2] % (DAMAGES + 1U); i++) {
+    const uint8_t *damage = data + 3 + 3 * i;
+    size_t at = VP8L_AT + VP8L_HEADER + (damage[0] | (size_t)damage[1] << 8);
+    if (at < writer.size)
+      writer.mem[at] = damage[2];
+  }
+  size_t body = (writer.size - VP8L_AT - VP8L_HEADER) | 1; /* behind the header; even with it */
+  make_lossless(file, writer.mem + VP8L_AT + VP8L_HEADER,
+                body > writer.size - VP8L_AT - VP8L_HEADER ? body - 2 : body);
+  WebPMemoryWriterClear(&writer);
+  WebPPictureFree(&picture);
+}
+
 static uint8_t over_white(unsigned colour, unsigned alpha) {
   return (uint8_t)((2 * (colour * alpha + 255 * (255 - alpha)) + 255) / 510);
 }
@@ -104,12 +137,16 @@ static void compare(const struct file *file) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static struct file file;
+  file.size = 0;
   if (size < 2 || size > FILE_MAX / 2)
     return 0;
-  if (data[0] % 2)
+  if (data[0] % 4 == 2)
+    make_damaged(&file, data + 1, size - 1);
+  else if (data[0] % 2)
     make_lossless(&file, data + 1, size - 1 - size % 2);
   else
     make_transparent(&file, data + 1, (size - 1) / 2 * 2);
-  compare(&file);
+  if (file.size)
+    compare(&file);
   return 0;
 }

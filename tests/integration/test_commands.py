@@ -543,11 +543,19 @@ class Decode(CommandTest):
             shutil.rmtree(self.path("out"))
             np.testing.assert_array_equal(shown[name], shown["t.npy"])
         self.assertEqual(shown["t.npy"][0].shape, (32, 32, 3))
-        done = vqct("decode", self.model, self.path("one.npy"), "-o", self.path("single"), "--jpeg",
-                    100)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        image = np.array(Image.open(self.path("single/0000.jpg")), dtype=int)
-        self.assertLess(np.abs(image - shown["t.npy"][2]).mean(), 2)
+        for form, ending, kind, options in (
+                (["--jpeg", 100], "jpg", "JPEG", {"quality": 100, "subsampling": 0}),
+                (["--webp", 50], "webp", "WEBP", {"quality": 50}),
+                (["--lossless"], "webp", "WEBP", {"lossless": True})):
+            done = vqct("decode", self.model, self.path("one.npy"), "-o", self.path("single"), *form)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            image, theirs = Image.open(self.path(f"single/0000.{ending}")), io.BytesIO()
+            Image.fromarray(shown["t.npy"][2]).save(theirs, kind, **options)
+            self.assertEqual(image.format, kind)
+            np.testing.assert_array_equal(np.array(image.convert("RGB")),
+                                          np.array(Image.open(theirs).convert("RGB")))
+        self.assertFails(vqct("decode", self.model, self.path("one.npy"), "-o", self.path("x"),
+                              "--jpeg", 9, "--lossless"), INVALID, "exclude one another")
 
     def test_tokens_that_do_not_fit(self):
         def changed(plane, token, dtype=np.int32):

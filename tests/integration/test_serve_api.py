@@ -188,6 +188,29 @@ class Routes(serving.ModelCase):
             sizes.append(len(answer.body))
         self.assertGreater(*sizes)
 
+    def test_webp_answers(self):
+        """Lossless ones have the pixels of PNG; lossy ones are nearer with more quality."""
+        array = self.encode(self.png, Accept=NPY).body
+        for path, body, kind in (("/v1/decode?", array, NPY),
+                                 ("/v1/reconstruct?size=32&", self.png, "image/png")):
+            exact = pixels(self.server.post(path.rstrip("?&"), body, kind).body)
+            answer = self.server.post(path + "lossless=true&quality=1", body, kind, Accept="image/webp")
+            self.assertEqual((answer.headers["content-type"], answer.body[8:16]),
+                             ("image/webp", b"WEBPVP8L"))
+            np.testing.assert_array_equal(pixels(answer.body), exact)
+            errors = []
+            for quality in (95, 5):
+                answer = self.server.post(f"{path}quality={quality}", body, kind,
+                                          Accept="image/webp, image/png;q=0.9")
+                self.assertEqual(answer.body[8:16], b"WEBPVP8 ")
+                errors.append(np.abs(pixels(answer.body) - exact.astype(float)).mean())
+            self.assertLess(*errors)
+        wide = self.server.post("/v1/encode?resize=none", serving.photo(16640, 4), Accept=NPY).body
+        self.assertEqual(self.server.post("/v1/decode", wide, NPY).status, 200)
+        answer = self.server.post("/v1/decode", wide, NPY, Accept="image/webp")
+        self.assertEqual((answer.status, answer.problem()), (406, "not-acceptable"))
+        self.assertIn("sides are 1 to 16383", answer.json()["detail"])
+
     def test_decode_of_many_is_json(self):
         tokens = self.tokens(self.png)
         file = io.BytesIO()

@@ -63,7 +63,7 @@ class OpenApi(serving.ModelCase):
         self.check(tokens, "post", "/v1/encode")
         self.check(post("/v1/encode?size=32", self.png), "post", "/v1/encode")
         self.check(post("/v1/encode?size=32", b"junk"), "post", "/v1/encode")
-        for kind in (JSON, "image/png", "image/jpeg"):
+        for kind in (JSON, "image/png", "image/jpeg", "image/webp"):
             document = json.loads(tokens.body)
             if kind != JSON:
                 document["images"].pop()
@@ -71,7 +71,7 @@ class OpenApi(serving.ModelCase):
             self.assertEqual(answer.status, 200)
             self.check(answer, "post", "/v1/decode")
         self.check(post("/v1/decode", b"{}", JSON), "post", "/v1/decode")
-        for kind in (JSON, "image/png", "image/jpeg", "text/html"):
+        for kind in (JSON, "image/png", "image/jpeg", "image/webp", "text/html"):
             self.check(post("/v1/reconstruct?size=8&words=true", self.png, Accept=kind), "post",
                        "/v1/reconstruct")
         self.check(post("/v1/reconstruct?size=8", many, JSON, Accept=JSON), "post",
@@ -104,7 +104,7 @@ class OpenApi(serving.ModelCase):
 
     def test_every_parameter_is_taken(self):
         values = {"resize": "cover", "size": "40x20", "crop": "1,2,30,20", "focus": "0.2,1",
-                  "words": "true", "quality": "50", "encode": "base64",
+                  "words": "true", "quality": "50", "lossless": "true", "encode": "base64",
                   "model_check": "off", "window": "10m", "X-Request-Timeout-Ms": "50000", "grid": "1x1", "id": "4",
                   "history": "true", "model": "tiny", "vectors": "codes", "pool": "mean",
                   "Inference-Header-Content-Length": "1", "Priority": "u=5"}

@@ -9,7 +9,7 @@ import unittest
 import numpy as np
 from PIL import Image, ImageOps
 
-from test_image import LIB, LIMITS, Header, call, decode, exif, over_white, photograph
+from test_image import LIB, LIMITS, Header, call, decode, encode, exif, over_white, photograph
 
 
 def webp_file(array, **options):
@@ -133,6 +133,37 @@ class Reading(unittest.TestCase):
     def test_what_comes_behind_is_passed_over(self):
         data = webp_file(photograph(np.random.default_rng(5), 20, 20))
         np.testing.assert_array_equal(decode(data + b"RIFF or not"), shown(data))
+
+
+class Writing(unittest.TestCase):
+    def pictures(self):
+        rng = np.random.default_rng(9)
+        for shape in ((45, 61, 3), (45, 61), (1, 1, 3), (33, 8)):
+            channels = 3 if len(shape) == 3 else 1
+            yield photograph(rng, *shape[:2], channels).reshape(shape)
+
+    def test_lossy_is_pillows_for_every_quality(self):
+        for array in self.pictures():
+            colours = array if array.ndim == 3 else array[:, :, None].repeat(3, axis=2)
+            for quality in range(1, 101, 3):
+                ours = encode(LIB.vqct_image_encode_webp, array, quality)
+                np.testing.assert_array_equal(shown(ours), shown(webp_file(colours, quality=quality)),
+                                              f"{array.shape}, quality {quality}")
+
+    def test_lossless(self):
+        for array in self.pictures():
+            data = encode(LIB.vqct_image_encode_webp_lossless, array)
+            self.assertEqual(data[12:16], b"VP8L")
+            colours = array if array.ndim == 3 else array[:, :, None].repeat(3, axis=2)
+            np.testing.assert_array_equal(shown(data), colours)
+            np.testing.assert_array_equal(decode(data), colours)
+
+    def test_sides_have_their_limit(self):
+        self.assertEqual(shown(encode(LIB.vqct_image_encode_webp, np.zeros((1, 16383), np.uint8),
+                                      90)).shape, (1, 16383, 3))
+        for function, *more in ((LIB.vqct_image_encode_webp, 90), (LIB.vqct_image_encode_webp_lossless,)):
+            with self.assertRaisesRegex(ValueError, "1 x 16384 cannot be WebP: sides are 1 to 16383"):
+                encode(function, np.zeros((16384, 1), np.uint8), *more)
 
 
 # ---- lossless files, written here bit by bit -------------------------------------------------

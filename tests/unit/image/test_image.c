@@ -519,6 +519,7 @@ START_TEST(what_cannot_be_encoded_is_refused) {
   static const int qualities[] = {-1, 0, 101};
   for (size_t i = 0; i < 3; i++) {
     ck_assert_int_eq(vqct_image_encode_jpeg(&picture, qualities[i], &file, NULL), VQCT_INVALID);
+    ck_assert_int_eq(vqct_image_encode_webp(&picture, qualities[i], &file, NULL), VQCT_INVALID);
     ck_assert_ptr_null(file.data);
   }
   static const uint32_t shapes[][3] = {{0, 4, 3}, {4, 0, 3}, {4, 4, 0},
@@ -527,6 +528,8 @@ START_TEST(what_cannot_be_encoded_is_refused) {
     odd = (struct vqct_image){picture.pixels, shapes[i][0], shapes[i][1], shapes[i][2]};
     ck_assert_int_eq(vqct_image_encode_png(&odd, &file, NULL), VQCT_INVALID);
     ck_assert_int_eq(vqct_image_encode_jpeg(&odd, 90, &file, NULL), VQCT_INVALID);
+    ck_assert_int_eq(vqct_image_encode_webp(&odd, 90, &file, NULL), VQCT_INVALID);
+    ck_assert_int_eq(vqct_image_encode_webp_lossless(&odd, &file, NULL), VQCT_INVALID);
     ck_assert_ptr_null(file.data);
   }
   odd = (struct vqct_image){NULL, 4, 4, 3};

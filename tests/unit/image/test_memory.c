@@ -18,7 +18,17 @@ static void free_picture(void) {
   vqct_image_free(&picture);
 }
 
-enum operation { ENCODE_PNG, ENCODE_JPEG, DECODE_PNG, DECODE_JPEG, SCALE, CROP, SSIM };
+enum operation {
+  ENCODE_PNG,
+  ENCODE_JPEG,
+  ENCODE_WEBP,
+  DECODE_PNG,
+  DECODE_JPEG,
+  DECODE_WEBP,
+  SCALE,
+  CROP,
+  SSIM
+};
 
 struct outcome {
   struct vqct_image image;
@@ -35,8 +45,11 @@ static enum vqct_status perform(enum operation operation, const struct vqct_byte
     return vqct_image_encode_png(&picture, &outcome->file, error);
   case ENCODE_JPEG:
     return vqct_image_encode_jpeg(&picture, 95, &outcome->file, error);
+  case ENCODE_WEBP:
+    return vqct_image_encode_webp_lossless(&picture, &outcome->file, error);
   case DECODE_PNG:
   case DECODE_JPEG:
+  case DECODE_WEBP:
     return vqct_image_decode(file->data, file->size, &limits, &outcome->image, error);
   case SCALE:
     return vqct_image_resize(&picture, VQCT_RESIZE_COVER, 64, 64, &outcome->image, error);
@@ -49,14 +62,16 @@ static enum vqct_status perform(enum operation operation, const struct vqct_byte
 
 START_TEST(each_failure_is_reported) {
   static const size_t least[] = {
-      [ENCODE_PNG] = 5, [ENCODE_JPEG] = 2, [DECODE_PNG] = 4, [DECODE_JPEG] = 1,
-      [SCALE] = 11,     [CROP] = 1,        [SSIM] = 1};
+      [ENCODE_PNG] = 5,  [ENCODE_JPEG] = 2, [ENCODE_WEBP] = 1, [DECODE_PNG] = 4, [DECODE_JPEG] = 1,
+      [DECODE_WEBP] = 1, [SCALE] = 11,      [CROP] = 1,        [SSIM] = 1};
   enum operation operation = (enum operation)_i;
   struct vqct_bytes file = {0};
   if (operation == DECODE_PNG)
     ck_assert_int_eq(vqct_image_encode_png(&picture, &file, NULL), VQCT_OK);
   if (operation == DECODE_JPEG)
     ck_assert_int_eq(vqct_image_encode_jpeg(&picture, 95, &file, NULL), VQCT_OK);
+  if (operation == DECODE_WEBP)
+    ck_assert_int_eq(vqct_image_encode_webp(&picture, 95, &file, NULL), VQCT_OK);
   size_t failures = 0;
   for (;; failures++) {
     struct vqct_error error = {.message = ""};
