@@ -75,7 +75,7 @@ LIB_OBJECTS    := $(LIB_SOURCES:%.c=$(B)/%.o) $(SIMD_OBJECTS)
 COMMAND_OBJECTS := $(COMMAND_SOURCES:%.c=$(B)/%.o)
 UNIT_TESTS     := $(UNIT_SOURCES:%.c=$(B)/%)
 
-.PHONY: all help serve docs test check-test fuzz run-fuzzers bench bench-before bench-kernels bench-peers bench-serve asan ubsan tsan lint lint-deploy format install deps deps-test clean
+.PHONY: all help serve docs test check-test fuzz run-fuzzers bench bench-before bench-encode bench-kernels bench-peers bench-serve asan ubsan tsan lint lint-deploy format install deps deps-test clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -269,6 +269,11 @@ REV ?= HEAD~1
 
 bench-before: all $(B)/tests/bench/peak ## measure beside a past revision, built beside this one [REV=HEAD~1]
 	$(PYTHON) tests/bench/before.py $(B) $(REV)
+
+bench-encode: all ## measure `vqct encode` beside `vqct bench`, and Python's encode beside the library's
+	@config/install-packages python3-numpy python3-pil
+	VQCT_BUILD=$(B) $(PYTHON) tests/bench/encode.py --model $(MODEL) --threads 1,$(shell nproc)
+	VQCT_BUILD=$(B) $(PYTHON) tests/bench/python_encode.py --model $(MODEL)
 
 bench-serve: all ## measure the service under load beside `vqct bench`
 	@config/install-packages $(TEST_DEBS)
