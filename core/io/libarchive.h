@@ -34,7 +34,6 @@
   X(entry_size)                                                                                    \
   X(write_new)                                                                                     \
   X(write_free)                                                                                    \
-  X(write_fail)                                                                                    \
   X(write_set_format_gnutar)                                                                       \
   X(write_set_bytes_per_block)                                                                     \
   X(write_open)                                                                                    \

@@ -20,15 +20,18 @@ struct tar_writer {
   tar_sink sink;
   void *context;
   struct vqct_error fault; /* of the sink; status OK: none */
+  bool over;               /* nothing more is written */
 };
 
+/* libarchive is told of no fault: an archive that is given up, by a failed write or by
+ * archive_write_fail, keeps memory that it never frees. */
 static la_ssize_t write_bytes(struct archive *archive, void *context, const void *data,
                               size_t size) {
   struct tar_writer *writer = context;
-  if (writer->sink(writer->context, data, size, &writer->fault) == VQCT_OK)
-    return (la_ssize_t)size;
-  writer->library->set_error(archive, -1, "%s", writer->fault.message);
-  return -1;
+  (void)archive;
+  if (!writer->over && writer->sink(writer->context, data, size, &writer->fault) != VQCT_OK)
+    writer->over = true;
+  return (la_ssize_t)size;
 }
 
 enum vqct_status tar_writer_new(const struct libarchive *library, tar_sink sink, void *context,
@@ -55,10 +58,10 @@ enum vqct_status tar_writer_new(const struct libarchive *library, tar_sink sink,
 
 static enum vqct_status outcome(const struct tar_writer *writer, bool fine,
                                 struct vqct_error *error) {
-  if (fine)
-    return VQCT_OK;
   if (writer->fault.status != VQCT_OK)
     return error_set(error, writer->fault.status, "%s", writer->fault.message);
+  if (fine)
+    return VQCT_OK;
   const char *text = writer->library->error_string(writer->archive);
   return error_set(error, VQCT_MEMORY, "an archive cannot be written: %s", text ? text : "?");
 }
@@ -91,7 +94,7 @@ void tar_writer_free(struct tar_writer *writer) {
   if (!writer)
     return;
   if (writer->archive) {
-    writer->library->write_fail(writer->archive); /* else it would be ended */
+    writer->over = true; /* it would be ended else */
     writer->library->write_free(writer->archive);
   }
   if (writer->entry)
