@@ -230,8 +230,9 @@ static void name_pictures(struct token_file *file, struct token_sidecar *sidecar
 
 /* ---- sets that their sidecar tells of -------------------------------------------------------- */
 
-static enum vqct_status read_pictures(struct token_file *file, struct token_sidecar *sidecar,
-                                      struct vqct_error *error) {
+/* A place for each picture that the sidecar has. */
+static enum vqct_status list_places(struct token_file *file, struct token_sidecar *sidecar,
+                                    struct vqct_error *error) {
   struct token_line line;
   enum vqct_status status;
   while ((status = token_sidecar_next(sidecar, &file->set, &line, error)) == VQCT_OK &&
@@ -252,7 +253,7 @@ static enum vqct_status open_set(struct token_file *file, const struct token_for
                                  struct token_sidecar *sidecar, struct vqct_error *error) {
   file->reading = format->reading;
   enum vqct_status status = file->reading->open(&file->set, &file->reader, error);
-  return status == VQCT_OK ? read_pictures(file, sidecar, error) : status;
+  return status == VQCT_OK ? list_places(file, sidecar, error) : status;
 }
 
 /* An array needs its .jsonl only where that says more than its shape does. */
