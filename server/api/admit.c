@@ -14,13 +14,15 @@
 #define SIZE_MAX_SIDE   65535
 #define SIZE_MAX_CROP   999999999
 #define QUALITY_DEFAULT 90
+#define OFFERS_MAX      5
 
 static const char *const form_types[] = {[FORM_JSON] = "application/json",
                                          [FORM_NPY] = "application/x-npy",
                                          [FORM_PACKED] = "application/octet-stream",
                                          [FORM_PNG] = "image/png",
                                          [FORM_JPEG] = "image/jpeg",
-                                         [FORM_WEBP] = "image/webp"};
+                                         [FORM_WEBP] = "image/webp",
+                                         [FORM_NDJSON] = "application/x-ndjson"};
 
 static bool refuse_parameter(struct exchange *exchange, const char *name, const char *value,
                              const char *allowed) {
@@ -205,10 +207,13 @@ static bool read_input(struct request *request, struct exchange *exchange) {
 
 static bool read_output(struct request *request, struct exchange *exchange, const enum form *offers,
                         size_t count) {
-  enum { OFFERS_MAX = 4 };
   const char *types[OFFERS_MAX];
-  for (size_t i = 0; i < count; i++)
+  char list[OFFERS_MAX * 40] = "";
+  for (size_t i = 0; i < count; i++) {
     types[i] = form_types[offers[i]];
+    size_t used = strlen(list);
+    snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", types[i]);
+  }
   const char *accept = exchange_header(exchange, "Accept");
   int chosen = accept_choose(accept, types, count);
   request->json_too = accept_choose(accept, &form_types[FORM_JSON], 1) == 0;
@@ -216,9 +221,6 @@ static bool read_output(struct request *request, struct exchange *exchange, cons
     request->output = offers[chosen];
     return true;
   }
-  char list[120] = "";
-  for (size_t i = 0, used = 0; i < count && used < sizeof list; i++)
-    used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", types[i]);
   reply_problem(&exchange->reply, PROBLEM_NOT_ACCEPTABLE, "Accept is '%.80s'; offered: %s", accept,
                 list);
   return false;
@@ -315,37 +317,39 @@ static bool read_vectors(struct request *request, struct exchange *exchange) {
 bool encode_admit(void *context, struct exchange *exchange) {
   static const char *const names[] = {"resize", "size",  "crop",    "focus", "words",
                                       "encode", "model", "vectors", "pool",  NULL};
-  static const enum form offers[] = {FORM_JSON, FORM_NPY, FORM_PACKED};
+  static const enum form offers[] = {FORM_JSON, FORM_NPY, FORM_PACKED, FORM_NDJSON};
   struct request *request = begin(context, exchange, REQUEST_ENCODE, names);
   if (!request || !read_fit(request, exchange) || !read_vectors(request, exchange))
     return false;
-  size_t first = request->vectors ? 1 : 0; /* vectors are no JSON */
+  bool vectors = request->vectors != VECTORS_NONE; /* they are no JSON */
   return read_switch(exchange, "words", &request->words) && read_token_form(request, exchange) &&
          read_input(request, exchange) && check_model(request, exchange) &&
          read_encoding(request, exchange) &&
-         read_output(request, exchange, offers + first, 3 - first) &&
+         read_output(request, exchange, offers + vectors, vectors ? 2 : 4) &&
          reserve_slot(request, exchange);
 }
 
 bool decode_admit(void *context, struct exchange *exchange) {
   static const char *const names[] = {"grid", "quality", "lossless", "model_check", "model", NULL};
-  static const enum form offers[] = {FORM_PNG, FORM_JPEG, FORM_WEBP, FORM_JSON};
+  static const enum form offers[OFFERS_MAX] = {FORM_PNG, FORM_JPEG, FORM_WEBP, FORM_JSON,
+                                               FORM_NDJSON};
   struct request *request = begin(context, exchange, REQUEST_DECODE, names);
   return request && read_picture_form(request, exchange) && read_input(request, exchange) &&
          check_model(request, exchange) && read_encoding(request, exchange) &&
          read_grid(request, exchange) && read_model_check(request, exchange) &&
-         read_output(request, exchange, offers, 4) && reserve_slot(request, exchange);
+         read_output(request, exchange, offers, OFFERS_MAX) && reserve_slot(request, exchange);
 }
 
 bool reconstruct_admit(void *context, struct exchange *exchange) {
   static const char *const names[] = {"resize", "size",    "crop",     "focus", "words",
                                       "encode", "quality", "lossless", "model", NULL};
-  static const enum form offers[] = {FORM_PNG, FORM_JPEG, FORM_WEBP, FORM_JSON};
+  static const enum form offers[OFFERS_MAX] = {FORM_PNG, FORM_JPEG, FORM_WEBP, FORM_JSON,
+                                               FORM_NDJSON};
   struct request *request = begin(context, exchange, REQUEST_RECONSTRUCT, names);
   return request && read_fit(request, exchange) && read_picture_form(request, exchange) &&
          read_switch(exchange, "words", &request->words) && read_token_form(request, exchange) &&
          read_input(request, exchange) && check_model(request, exchange) &&
-         read_encoding(request, exchange) && read_output(request, exchange, offers, 4) &&
+         read_encoding(request, exchange) && read_output(request, exchange, offers, OFFERS_MAX) &&
          reserve_slot(request, exchange);
 }
 

@@ -25,8 +25,9 @@ enum form {
   FORM_PNG,
   FORM_JPEG,
   FORM_WEBP,
-  FORM_INFER, /* tensors of the Open Inference Protocol */
-  FORM_IMAGE, /* a picture file, told by its first bytes */
+  FORM_NDJSON, /* a line of JSON a picture, as soon as it is done */
+  FORM_INFER,  /* tensors of the Open Inference Protocol */
+  FORM_IMAGE,  /* a picture file, told by its first bytes */
   FORM_MULTIPART
 };
 
@@ -100,6 +101,7 @@ struct request {
   bool chosen;         /* the query names the model */
   bool any_model;      /* tokens of another model are decoded, too */
   uint64_t body_limit; /* bytes */
+  bool lines;          /* of its pictures are sent as they are done */
   bool many;           /* the body may hold several pictures, so the answer lists each */
   bool words;          /* the word of every token, too */
   bool base64;         /* tokens in JSON are packed, and in base64 */

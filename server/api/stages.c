@@ -9,6 +9,7 @@
 
 #include "body.h"
 #include "compress.h"
+#include "lines.h"
 #include "prepare.h"
 #include "rates.h"
 #include "recall.h"
@@ -18,6 +19,7 @@ static void prepare_begin(struct request *request);
 static void compute_begin(struct request *request);
 static void render_begin(struct request *request);
 static void answer(struct request *request);
+static void finish_lines(struct request *request);
 
 /* ---- receiving --------------------------------------------------------------------------------
  */
@@ -165,12 +167,34 @@ static void push_picture(struct request *request, struct picture *picture,
   queue_push(request->service->queue, job);
 }
 
-/* Goes on when no job of the request is left. */
+static void render_one(struct task *task);
+static void picture_written(struct task *task);
+
+/* Has the line of a picture written while others are computed. */
+static void write_line(struct request *request, struct picture *picture) {
+  request->pending++;
+  tasks_submit(&request->service->tasks, &picture->task, request->urgency, render_one,
+               picture_written);
+}
+
+/* Goes on when no job of the request is left, and no line is to be written. */
 static void compute_more(struct request *request) {
   if (request->pending)
     return;
   request->computed = uv_hrtime();
-  render_begin(request);
+  if (request->lines)
+    finish_lines(request);
+  else
+    render_begin(request);
+}
+
+static void picture_written(struct task *task) {
+  struct picture *picture = picture_of_task(task);
+  struct request *request = picture->job.owner;
+  request->pending--;
+  if (request->exchange)
+    lines_add(request, picture);
+  compute_more(request);
 }
 
 static void count_picture(struct request *request, const struct picture *picture,
@@ -224,13 +248,19 @@ static void compute_begin(struct request *request) {
   request->stage = REQUEST_COMPUTING;
   enum job_operation operation = request->kind == REQUEST_DECODE ? JOB_DECODE : JOB_ENCODE;
   uint64_t pixels = 0;
+  request->lines = lines_apply(request);
+  if (request->lines)
+    lines_begin(request);
   for (size_t i = 0; i < request->count; i++) {
     struct picture *picture = &request->pictures[i];
-    if (picture->recalled) {
+    bool computes = !picture->recalled && !picture->failed;
+    if (picture->recalled)
       count_recalled(request, picture);
-    } else if (!picture->failed) {
+    if (computes) {
       pixels += job_pixels(&picture->job);
       push_picture(request, picture, operation);
+    } else if (request->lines) {
+      write_line(request, picture);
     }
   }
   rates_count_pixels(request->service, request->exchange, pixels);
@@ -262,15 +292,19 @@ void request_job_done(void *context, struct job *job) {
   (void)context;
   request->pending--;
   picture_end(request, picture);
+  bool again = !picture->failed && job->operation == JOB_ENCODE &&
+               request->kind == REQUEST_RECONSTRUCT && request->exchange;
   if (!picture->failed) {
     count_job(request, picture);
     if (job->operation == JOB_ENCODE) {
       count_usage(request, picture);
       recall_keep(request, picture);
     }
-    if (job->operation == JOB_ENCODE && request->kind == REQUEST_RECONSTRUCT && request->exchange)
-      push_picture(request, picture, JOB_DECODE);
   }
+  if (again)
+    push_picture(request, picture, JOB_DECODE);
+  else if (request->lines && request->exchange)
+    write_line(request, picture);
   compute_more(request);
 }
 
@@ -356,27 +390,13 @@ static void record_times(struct request *request) {
   registry_observe(registry, METRIC_READ_SECONDS_OLD, "", read);
   registry_observe(registry, METRIC_WRITE_SECONDS, "", write);
   registry_observe(registry, METRIC_WRITE_SECONDS_OLD, "", write);
+  if (request->lines) /* which are sent after the headers */
+    return;
   reply_header(&request->exchange->reply, "Server-Timing",
                "receive;dur=%.2f, read;dur=%.2f, queue;dur=%.2f, batch;dur=%.2f, "
                "compute;dur=%.2f, write;dur=%.2f, total;dur=%.2f",
                receive * 1e3, read * 1e3, times->queue * 1e3, times->batch * 1e3,
                times->compute * 1e3, write * 1e3, (double)(uv_hrtime() - exchange->started) * 1e-6);
-}
-
-/* Moves the request's reply into the exchange's, whose headers stay. */
-static void move_reply(struct reply *from, struct reply *to) {
-  to->status = from->status;
-  to->type = from->type;
-  to->coding = from->coding;
-  text_free(&to->body);
-  to->body = from->body;
-  from->body = (struct text){0};
-  for (size_t i = 0; i < from->header_count; i++)
-    if (to->header_count < REPLY_HEADERS_MAX)
-      to->headers[to->header_count++] = from->headers[i];
-    else
-      free(from->headers[i].value);
-  from->header_count = 0;
 }
 
 static void answer(struct request *request) {
@@ -387,9 +407,19 @@ static void answer(struct request *request) {
       service_refuse(request->service, &request->reply, refusal);
     memcpy(exchange->subject, request->engine->name, sizeof request->engine->name);
     rates_tell(request->service, exchange, &request->reply);
-    move_reply(&request->reply, &exchange->reply);
+    reply_move(&request->reply, &exchange->reply);
     record_times(request);
     exchange_answer(exchange);
+  }
+  request_free(request);
+}
+
+/* The last line of an answer whose others are sent, where somebody still reads it. */
+static void finish_lines(struct request *request) {
+  if (request->exchange) {
+    request->rendered = request->computed;
+    record_times(request);
+    lines_end(request);
   }
   request_free(request);
 }

@@ -7,6 +7,9 @@
  * the answer, then the whole. Reconstruct goes through computing twice. A cancelled request forgets
  * its exchange and is freed when all of it has come back to the loop.
  *
+ * Where the answer is lines (lines.h), it begins before computing: each picture is rendered and
+ * sent once it is computed, and the last of them ends the request.
+ *
  * Of a request with many pictures at most as many as there are codec threads are handed over at
  * once, the next when one comes back, so that other requests' pictures come in between.
  *

@@ -129,7 +129,10 @@ static void add_common_headers(struct exchange *exchange) {
     reply_header(reply, "Connection", "close");
 }
 
-static struct MHD_Response *make_response(struct reply *reply) {
+static struct MHD_Response *make_response(struct exchange *exchange) {
+  struct reply *reply = &exchange->reply;
+  if (exchange->streams)
+    return stream_response(&exchange->stream);
   if (reply->fixed && reply->release) {
     struct MHD_Response *held = MHD_create_response_from_buffer_with_free_callback_cls(
         reply->fixed_size, (void *)(uintptr_t)reply->fixed, reply->release, reply->held);
@@ -163,7 +166,7 @@ bool exchange_send(struct exchange *exchange) {
   compress(exchange);
   add_common_headers(exchange);
   exchange->bytes_out = reply->fixed ? reply->fixed_size : reply->body.size;
-  struct MHD_Response *response = make_response(reply);
+  struct MHD_Response *response = make_response(exchange);
   if (!response)
     return false;
   if (reply->type)
@@ -172,7 +175,7 @@ bool exchange_send(struct exchange *exchange) {
     MHD_add_response_header(response, "Content-Encoding", reply->coding);
   for (size_t i = 0; i < reply->header_count; i++)
     MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
-  exchange->stage = STAGE_WRITING;
+  exchange->stage = exchange->streams ? STAGE_STREAMING : STAGE_WRITING;
   connection_enter(exchange->connection, CONNECTION_WRITING,
                    exchange->listener->options.limits.write_time);
   bool queued = MHD_queue_response(exchange->mhd, reply->status, response) == MHD_YES;
@@ -182,16 +185,34 @@ bool exchange_send(struct exchange *exchange) {
 
 /* ---- waiting ------------------------------------------------------------------------ */
 
-void exchange_answer(struct exchange *exchange) {
+/* Has libmicrohttpd ask for the answer. */
+static void make_ready(struct exchange *exchange) {
   exchange->stage = STAGE_READY;
-  exchange->request = NULL;
   exchange->connection->deadline = UINT64_MAX; /* until it is written, at once */
   connection_unwatch(exchange->connection);
   MHD_resume_connection(exchange->mhd);
   listener_wake(exchange->listener);
 }
 
+void exchange_answer(struct exchange *exchange) {
+  exchange->request = NULL;
+  make_ready(exchange);
+}
+
+/* What is sent already cannot be taken back, so that the body breaks off; the status is for figures
+ * and the log. */
+static void end_stream(struct exchange *exchange, enum exchange_end end) {
+  void *request = exchange->request;
+  exchange->request = NULL;
+  if (request)
+    exchange->cancel(request, end);
+  exchange->reply.status = end == EXCHANGE_DEADLINE ? 504 : 503;
+  stream_break(&exchange->stream);
+}
+
 void exchange_end(struct exchange *exchange, enum exchange_end end) {
+  if (exchange->stage == STAGE_STREAMING)
+    end_stream(exchange, end);
   if (exchange->stage != STAGE_SUSPENDED)
     return;
   if (exchange->request)
@@ -251,6 +272,20 @@ bool exchange_probe(struct exchange *exchange, uint64_t now) {
     exchange->probe_at = now + PROBE_PERIOD;
   }
   return exchange->stage == STAGE_SUSPENDED;
+}
+
+void exchange_begin(struct exchange *exchange) {
+  exchange->streams = true;
+  exchange->stream.mhd = exchange->mhd;
+  exchange->stream.connection = exchange->connection;
+  exchange->stream.left = on_left;
+  exchange->stream.deadline = exchange->deadline;
+  make_ready(exchange);
+}
+
+void exchange_finish(struct exchange *exchange) {
+  exchange->request = NULL;
+  stream_end(&exchange->stream);
 }
 
 void exchange_suspend(struct exchange *exchange) {

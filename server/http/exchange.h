@@ -2,7 +2,8 @@
  *
  *   headers ─┬─ refused ──────────────── discard body ─┐
  *            └─ body ─ handler ─┬─ answered at once ───┼─ writing ─ done
- *                               └─ suspended ─ answer ─┘
+ *                               ├─ suspended ─ answer ─┘           │
+ *                               └─ suspended ─ begin ─ streaming ──┘
  *   any stage before `writing` may end in `aborted`: a plain 408 or 413 was written to the socket
  *   and what the client still sends is read and dropped for a moment.
  *
@@ -17,6 +18,7 @@
 
 #include "port.h"
 #include "reply.h"
+#include "stream.h"
 
 struct MHD_Connection;
 struct exchange;
@@ -36,6 +38,7 @@ enum exchange_stage {
   STAGE_SUSPENDED,
   STAGE_READY,
   STAGE_WRITING,
+  STAGE_STREAMING,
   STAGE_ABORTED
 };
 
@@ -57,6 +60,8 @@ struct exchange {
   uint64_t bytes_in, bytes_out;
   uint64_t dropped; /* bytes that came after it was aborted */
   struct reply reply;
+  bool streams; /* the answer's body is the stream, not the reply's */
+  struct stream stream;
   char request_id[REQUEST_ID_MAX + 1];
   char trace_id[33], span_id[17], parent_id[17]; /* W3C trace context, in hexadecimal */
   char trace_flags[3];
@@ -92,6 +97,14 @@ void exchange_suspend(struct exchange *exchange);
 
 /** Sends exchange->reply, which the caller has filled. */
 void exchange_answer(struct exchange *exchange);
+
+/** Sends the status and headers of exchange->reply, which the caller has filled, to be followed by
+ * what is added to exchange->stream. Until exchange_finish the exchange may be cancelled as while
+ * it was suspended. */
+void exchange_begin(struct exchange *exchange);
+
+/** Ends the stream; the request is done with its exchange. */
+void exchange_finish(struct exchange *exchange);
 
 /** To be called now and then for a suspended exchange; whether it is to be called again soon.
  *

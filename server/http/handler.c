@@ -381,6 +381,7 @@ enum MHD_Result handler_access(void *context, struct MHD_Connection *mhd, const 
     return linger(exchange, came);
   case STAGE_SUSPENDED:
   case STAGE_WRITING:
+  case STAGE_STREAMING:
     break;
   }
   return MHD_YES;
@@ -422,8 +423,11 @@ void handler_completed(void *context, struct MHD_Connection *mhd, void **state,
   (void)mhd;
   if (!exchange)
     return;
-  if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK && exchange->stage != STAGE_ABORTED)
+  if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK && exchange->stage != STAGE_ABORTED &&
+      !exchange->stream.broken)
     exchange->client_gone = true;
+  if (exchange->streams)
+    exchange->bytes_out = exchange->stream.total;
   if (exchange->request)
     exchange->cancel(exchange->request, EXCHANGE_CLIENT_GONE);
   listener->options.finished(listener->options.context, exchange);
@@ -435,6 +439,7 @@ void handler_completed(void *context, struct MHD_Connection *mhd, void **state,
   listener->exchange_count--;
   reply_free(&exchange->reply);
   text_free(&exchange->body);
+  stream_free(&exchange->stream);
   free(exchange);
   *state = NULL;
 }

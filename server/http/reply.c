@@ -92,6 +92,21 @@ bool reply_not_modified(struct reply *reply, const char *tag, const char *known)
   return true;
 }
 
+void reply_move(struct reply *from, struct reply *to) {
+  to->status = from->status;
+  to->type = from->type;
+  to->coding = from->coding;
+  text_free(&to->body);
+  to->body = from->body;
+  from->body = (struct text){0};
+  for (size_t i = 0; i < from->header_count; i++)
+    if (to->header_count < REPLY_HEADERS_MAX)
+      to->headers[to->header_count++] = from->headers[i];
+    else
+      free(from->headers[i].value);
+  from->header_count = 0;
+}
+
 void reply_drop_fixed(struct reply *reply) {
   if (reply->release)
     reply->release(reply->held);

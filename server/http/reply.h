@@ -89,6 +89,11 @@ unsigned problem_write(struct text *text, enum problem problem, const char *deta
  * If-None-Match (`known`, or NULL) names that, the reply is a 304 without a body, and true. */
 bool reply_not_modified(struct reply *reply, const char *tag, const char *known);
 
+/** Moves status, type and body of a reply into another, and its headers behind those that are
+ * there.
+ */
+void reply_move(struct reply *from, struct reply *to);
+
 /** Lets go of `fixed`. */
 void reply_drop_fixed(struct reply *reply);
 
