@@ -34,16 +34,20 @@ static void check_multipart(const char *body, size_t size) {
   }
 }
 
+/* What is taken is the same bytes once it is written again in the strict form. */
 static void check_base64(const char *text, size_t size) {
-  size_t room = base64_decoded_size(size), decoded;
-  unsigned char *bytes = malloc(room ? room : 1);
+  size_t room = base64_decoded_size(size), decoded, same;
+  unsigned char *bytes = malloc(room), *twice = malloc(room);
   struct text again = {0};
-  if (bytes && base64_decode(text, size, bytes, &decoded)) {
+  if (bytes && twice && base64_decode(text, size, bytes, &decoded)) {
     demand(decoded <= room);
     base64_add(&again, bytes, decoded);
-    demand(again.size == size);
+    demand(again.size == (decoded + 2) / 3 * 4 && again.size <= size + 2);
+    demand(base64_decode(again.data, again.size, twice, &same));
+    demand(same == decoded && !memcmp(bytes, twice, decoded));
   }
   text_free(&again);
+  free(twice);
   free(bytes);
 }
 
