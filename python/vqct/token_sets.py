@@ -251,20 +251,25 @@ def _missing(file: pathlib.Path, line: Dict[str, Any]) -> TokensError:
 
 def _numbers(file: pathlib.Path, kind: np.dtype) -> np.ndarray:
     """All numbers of a file, mapped."""
+    if file.suffix == ".npy":
+        return _npy(file, kind)
+    if file.suffix not in (".bin", ".ds"):
+        raise TokensError(f"{file}: not what `vqct encode` writes")
     try:
-        if file.suffix == ".npy":
-            array = np.load(file, mmap_mode="r", allow_pickle=False)
-            if array.dtype != kind:
-                raise TokensError(f"{file}: {array.dtype} of shape {array.shape} is not what "
-                                  "its .jsonl describes")
-            return array.reshape(-1)
-        if file.suffix in (".bin", ".ds"):
-            return np.memmap(file, kind, "r") if file.stat().st_size else np.empty(0, kind)
+        return np.memmap(file, kind, "r") if file.stat().st_size else np.empty(0, kind)
     except (OSError, ValueError) as fault:
-        if isinstance(fault, TokensError):
-            raise
         raise ReadError(f"{file}: {fault}") from fault
-    raise TokensError(f"{file}: not what `vqct encode` writes")
+
+
+def _npy(file: pathlib.Path, kind: np.dtype) -> np.ndarray:
+    """The numbers of an array, mapped."""
+    try:
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+    except Exception as fault:  # a damaged header fails in numpy in many ways, tokenize's among them
+        raise ReadError(f"{file}: {fault}") from fault
+    if not isinstance(array, np.ndarray) or array.dtype != kind:
+        raise TokensError(f"{file}: not an array of {kind}, which its .jsonl describes")
+    return array.reshape(-1)
 
 
 def _side_file(path: pathlib.Path) -> Tuple[Dict[str, Any], List[Dict[str, Any]]]:

@@ -241,6 +241,22 @@ class TokenSets(ModelCase):
         with self.assertRaisesRegex(vqct.ReadError, "nothing.jsonl"):
             vqct.tokens(self.path("nothing.npy"))
 
+    def test_arrays_that_are_damaged(self):
+        path = self.encode("hurt.npy", "--size", "16")
+        with open(path, "rb") as file:
+            whole = file.read()
+        for old, new in ((b"{'descr'", b"('descr'"), (b"False", b"Fa(se"), (b"(2, 2", b"(2, -"),
+                         (b"<u2", b"<u9"), (b"\x93NUMPY", b"\x93NUMBY"), (b"'shape'", b"'shade'"),
+                         (whole[300:], b""), (whole, b""), (b"<u2", b"|O8")):
+            with open(path, "wb") as file:
+                file.write(whole.replace(old, new, 1))
+            with self.subTest(new=new), self.assertRaisesRegex(vqct.ReadError, "hurt.npy"):
+                vqct.tokens(path)
+        with open(path, "wb") as file:
+            file.write(whole.replace(b"<u2", b"<i2", 1))
+        with self.assertRaisesRegex(vqct.TokensError, "hurt.npy: not an array of uint16"):
+            vqct.tokens(path)
+
 
 class Client(ModelCase):
     options = ()
