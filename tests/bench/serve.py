@@ -6,7 +6,8 @@
 Sends the JPEG photographs of tests/data from this machine, so the client's own work (about a
 hundredth of a processor) counts against the server. Prints one table: throughput with 16 requests
 always waiting, latencies with requests at even and at random times, how long /livez takes meanwhile,
-and resident memory over many requests. Random arrivals come in bunches and have to queue: beside
+resident memory over many requests, and what the cache does: nothing but hits, and pictures of which
+some come often (Zipf's law). Random arrivals come in bunches and have to queue: beside
 them stands what they would see at a server that takes exactly the time of one image alone for each,
 one after another, without any other delay (M/D/1). Without --model, a vqct-f8-small of random
 weights is measured, which computes exactly as a trained one does.
@@ -105,6 +106,50 @@ def measure_memory(server, count):
             ("those requests", f"{len(answers) / took:.0f} a second", "")]
 
 
+def cache_figures(server):
+    return np.array([server.metric(f"vqct_cache_{name}_total") for name in ("hits", "misses")] +
+                    [server.metric("process_cpu_seconds_total")])
+
+
+def measure_hits(server, seconds):
+    """Photographs that are all in the cache."""
+    client = load.Load(server.port, encode_requests(""))
+    client.saturate(1, count=len(client.requests))
+    before = cache_figures(server)
+    answers, took = client.saturate(IN_FLIGHT, seconds=seconds)
+    hits, misses, cpu = cache_figures(server) - before
+    assert misses == 0 and hits == len(answers), (hits, misses)
+    alone = client.saturate(1, count=200)[0]
+    return [(f"all from the cache, {IN_FLIGHT} in flight",
+             f"{len(answers) / took:.0f} images/s, {cpu / hits * 1e3:.2f} ms of a processor each", ""),
+            ("one after another, all from the cache, median",
+             f"{np.median([t for t, _ in alone]) * 1e3:.2f} ms", "")]
+
+
+def measure_popular(model, pictures=1000, count=4000):
+    """Pictures that come as often as Zipf's law with exponent 1 has it, with room for a tenth."""
+    photo = serving.photo(form="PNG")
+    every = [load.post("/v1/encode?size=64", "image/png", photo + b"%d" % i)  # behind its end
+             for i in range(pictures)]
+    with serving.Server(model, cache="64M") as server:
+        load.Load(server.port, every[:1]).saturate(1, count=1)
+        one = int(server.metric("vqct_cache_bytes"))
+    often = 1 / np.arange(1, pictures + 1)
+    drawn = np.random.default_rng(1).choice(pictures, count, p=often / often.sum())
+    with serving.Server(model, cache=str(one * pictures // 10)) as server:
+        answers, took = load.Load(server.port, [every[i] for i in drawn]).saturate(IN_FLIGHT, count=count)
+        hits, misses, cpu = cache_figures(server)
+    return [(f"{count} requests for {pictures} pictures of 64 x 64 after Zipf, room for a tenth",
+             f"{hits / (hits + misses):.1%} hits, {len(answers) / took:.0f} images/s, "
+             f"{cpu / count * 1e3:.2f} ms of a processor each", "")]
+
+
+def measure_cache(model, seconds):
+    with serving.Server(model, cache="64M") as server:
+        rows = measure_hits(server, seconds)
+    return rows + measure_popular(model)
+
+
 def measure(model, seconds, count):
     before, alone_before = bench(model)
     begun = time.perf_counter()
@@ -123,7 +168,8 @@ def measure(model, seconds, count):
             (f"/livez meanwhile, longest of {len(livez)}", f"{max(livez) * 1e3:.1f} ms",
              "within 50 ms"),
             *measure_paced(server, 0.6 * rate, 2 * seconds, alone),
-            *measure_memory(server, count)]
+            *measure_memory(server, count),
+            *measure_cache(model, seconds)]
 
 
 def main():
