@@ -44,7 +44,10 @@ class Encode(ModelCase):
         data = [pathlib.Path(name).read_bytes() for name in self.names]
         pillow = [Image.open(name) for name in self.names]
         arrays = [np.asarray(image.convert("RGB")) for image in pillow]
-        for images in (self.names, data, pillow, arrays):
+        webp = [self.path(f"{i}.webp") for i in range(len(pillow))]
+        for image, name in zip(pillow, webp):
+            image.save(name, lossless=True)
+        for images in (self.names, data, pillow, arrays, webp):
             tokens = self.python.encode(images, size=32)
             self.assertEqual(tokens.dtype, expected.dtype)
             np.testing.assert_array_equal(tokens, expected)
