@@ -8,7 +8,7 @@ PREFIX  ?= /usr/local
 CC      ?= cc
 OBJCOPY ?= objcopy
 PYTHON  ?= /usr/bin/python3
-MODEL   ?= models/vqct-small.safetensors
+MODEL   ?= models/vqct-small.safetensors models/vqct-f16.safetensors
 B       := build/$(CONFIG)
 
 LIB_PACKAGES    := jansson libpng libjpeg libwebp zlib libcrypto libzip yaml-0.1
@@ -168,33 +168,38 @@ $(B)/same_bits: $(B)/tests/deploy/same_bits.o $(filter-out %/blas.o,$(SAME_BITS)
 	$(call say,LD)
 	$(Q)$(CC) -static -Wl,--gc-sections -o $@ $^ -lm -pthread
 
-serve: deps ## build, and run the service with the model that ships [LISTEN=ADDRESS:PORT]
+serve: deps ## build, and run the service with the models that ship [LISTEN=ADDRESS:PORT]
 	@$(MAKE) --no-print-directory all
-	$(B)/vqct serve --model $(MODEL) $(LISTEN:%=--listen %)
+	$(B)/vqct serve $(MODEL:%=--model %) $(LISTEN:%=--listen %)
 
-# The model that ships, in three stages. What is interrupted goes on where it was.
+# The models that ship, in stages. What is interrupted goes on where it was.
 PRIOR := models/prior-glove-100d.safetensors
-RUN   ?= runs/vqct-small
-STAGE_1 = --config config/train/small.json $(DATA:%=--data %) --prior $(PRIOR) --perceptual $(PERCEPTUAL) \
-          $(if $(wildcard $(RUN)/last.safetensors),--resume)
-STAGE_2 = --resume --steps 7000 --cosine --crop 128 --crop-min 0.6 --crop-max 1 --batch 4 --average-decay 0.999 --dropout 0 \
-          --perceptual-weight 0.1
-STAGE_3 = --resume --steps 8200 --learning-rate 1.5e-3 --perceptual-weight 0.05
+RUN   ?= runs/$(@:model-%=vqct-%)
+BEGIN = --config config/train/small.json $(DATA:%=--data %) --prior $(PRIOR) --perceptual $(PERCEPTUAL) \
+        $(if $(wildcard $(RUN)/last.safetensors),--resume)
+LARGE = --resume --cosine --crop 128 --crop-min 0.6 --crop-max 1 --batch 4 --average-decay 0.999 --dropout 0
 
-# Trains stage $(1) unless the run has a line of its last step, $(2), already.
+# Trains up to step $(1) with the options $(2), unless the run has a line of that step already.
 define stage
-	@done='grep -qs "\"step\":$(2)," $(RUN)/metrics.jsonl'; \
-	  eval $$done || { $(B)/vqct train -o $(RUN) $(STAGE_$(1)) && eval $$done; }
+	@test -n "$(DATA)" && test -n "$(PERCEPTUAL)" || { echo 'give DATA="FOLDER..." and PERCEPTUAL=FILE'; exit 2; }
+	@done='grep -qs "\"step\":$(1)," $(RUN)/metrics.jsonl'; \
+	  eval $$done || { $(B)/vqct train -o $(RUN) $(2) && eval $$done; }
 
 endef
 
-.PHONY: model
-model: all ## train the model that ships (hours): DATA="FOLDER..." PERCEPTUAL=lpips_squeeze.safetensors [RUN=FOLDER]
-	@test -n "$(DATA)" && test -n "$(PERCEPTUAL)" || { echo 'give DATA="FOLDER..." and PERCEPTUAL=FILE'; exit 2; }
-	$(call stage,1,3000)
-	$(call stage,2,7000)
-	$(call stage,3,8200)
+.PHONY: model model-small model-f16
+model: model-small model-f16 ## train both models that ship: as the next two
+
+model-small: all ## train vqct-small (hours): DATA="FOLDER..." PERCEPTUAL=lpips_squeeze.safetensors [RUN=FOLDER]
+	$(call stage,3000,$(BEGIN))
+	$(call stage,7000,$(LARGE) --steps 7000 --perceptual-weight 0.1)
+	$(call stage,8200,$(LARGE) --steps 8200 --learning-rate 1.5e-3 --perceptual-weight 0.05)
 	cp $(RUN)/model.safetensors models/vqct-small.safetensors
+
+model-f16: all ## train vqct-f16, of 512 tokens for 256 x 256 (hours): the same
+	$(call stage,3000,$(BEGIN) --preset vqct-small-f16 --name vqct-f16)
+	$(call stage,10000,$(LARGE) --steps 10000 --perceptual-weight 0.1)
+	cp $(RUN)/model.safetensors models/vqct-f16.safetensors
 
 # An entry for each object of the command, the library and the unit tests, from what make would run.
 COMPILE_COMMANDS ?= compile_commands.json
@@ -277,7 +282,7 @@ bench-encode: all ## measure `vqct encode` beside `vqct bench`, and Python's enc
 
 bench-serve: all ## measure the service under load beside `vqct bench`
 	@config/install-packages $(TEST_DEBS)
-	VQCT_BUILD=$(B) $(PYTHON) tests/bench/serve.py --model $(MODEL)
+	VQCT_BUILD=$(B) $(PYTHON) tests/bench/serve.py --model $(firstword $(MODEL))
 
 bench-peers: ## measure beside ONNX Runtime and PyTorch
 	@config/install-packages $(BUILD_DEBS) python3-torch python3-numpy $(NODE_DEBS)
