@@ -112,7 +112,9 @@ static enum vqct_status start_service(struct server *server, const struct model_
   service->started_clock = uv_hrtime();
   service->stall_time = options->stall_timeout;
   tasks_init(&service->tasks, &server->loop, (size_t)options->codec_threads);
-  service->log = (struct log){.level = (enum log_level)options->log_level, .file = STDERR_FILENO};
+  enum log_level level = (enum log_level)options->log_level;
+  log_open(&service->log, STDERR_FILENO, level,
+           options->access_log ? (enum log_level)(options->access_log - 1) : level);
   service->rates = (struct key_rates){(double)options->key_rate, (double)options->key_pixel_rate};
   service->limits.images = (size_t)options->max_images;
   service->limits.pixels = (uint64_t)options->max_pixels;

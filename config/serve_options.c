@@ -83,6 +83,10 @@ static const struct option options[] = {
      "their files change, as SIGHUP does for all of them"},
     {"log-level", 0, OPTION_CHOICE, AT(log_level), "info", 0, 0, "debug|info|warning|error|off",
      "LEVEL", "the least that is logged"},
+    {"access-log", 0, OPTION_CHOICE, AT(access_log), "same", 0, 0,
+     "same|debug|info|warning|error|off", "LEVEL",
+     "the same for the lines about requests: error those that failed, warning those that were "
+     "refused too, info all, debug also what is asked again and again; same: as log-level"},
 };
 
 const struct option_table serve_option_table = {

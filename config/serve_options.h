@@ -20,7 +20,8 @@ struct serve_options {
   const char *api_keys, *tls_certificate, *tls_key, *tls_priority;
   struct option_list cors_origin;
   bool watch;
-  int log_level; /* an enum log_level of the server */
+  int log_level;  /* an enum log_level of the server */
+  int access_log; /* 0: as log_level; else one more than its own */
 };
 
 extern const struct option_table serve_option_table;

@@ -28,13 +28,21 @@ void service_refuse(struct service *service, struct reply *reply, enum refusal r
 
 /* ---- after a request ------------------------------------------------------------------------- */
 
+/* The second port is asked every few seconds, and says by 503 that it is not ready. */
+static enum log_level access_level(const struct service *service, const struct exchange *exchange,
+                                   unsigned status) {
+  const struct route *route = exchange->route;
+  bool polled = route && route->flags & ROUTE_POLLED && (status < 400 || route->flags & ROUTE_OPEN);
+  if (polled || exchange->listener != service->api)
+    return LOG_DEBUG;
+  return status >= 500 ? LOG_ERROR : status >= 400 ? LOG_WARNING : LOG_INFO;
+}
+
 static void log_request(struct service *service, const struct exchange *exchange, unsigned status,
                         double seconds) {
   struct text line = {0};
-  /* The second port is asked every few seconds, and says by 503 that it is not ready. */
-  bool admin = exchange->listener != service->api;
-  enum log_level level = admin ? LOG_DEBUG : status >= 500 ? LOG_ERROR : LOG_INFO;
-  if (level < service->log.level)
+  enum log_level level = access_level(service, exchange, status);
+  if (level < service->log.access)
     return;
   log_begin(&line, level, "request");
   log_text(&line, "request_id", exchange->request_id);
@@ -49,11 +57,15 @@ static void log_request(struct service *service, const struct exchange *exchange
   log_text(&line, "route", exchange->route ? exchange->route->path : "other");
   if (*exchange->subject)
     log_text(&line, "model", exchange->subject);
+  if (exchange->pictures)
+    log_number(&line, "pictures", (double)exchange->pictures);
   log_number(&line, "status", status);
+  if (exchange->reply.problem)
+    log_text(&line, "problem", exchange->reply.problem);
   log_number(&line, "bytes_in", (double)exchange->bytes_in);
   log_number(&line, "bytes_out", (double)exchange->bytes_out);
   log_number(&line, "seconds", round(seconds * 1e6) / 1e6);
-  log_end(&service->log, &line, level);
+  log_write(&service->log, &line);
 }
 
 void service_finished(void *context, const struct exchange *exchange) {

@@ -70,6 +70,7 @@ struct exchange {
   char key_name[KEY_NAME_MAX];
   char
       subject[65]; /* what the handler works on, for logs and figures; "" where that is not known */
+  size_t pictures; /* that the request was found to have, for logs */
   char origin[256]; /* an allowed Origin, or "" */
   void *request;    /* of the handler, while suspended and before */
   exchange_cancel *cancel;

@@ -101,7 +101,7 @@ static const struct key *find_key(struct keys *keys, const char *given) {
 
 static bool check_key(struct exchange *exchange) {
   struct keys *keys = *exchange->listener->options.keys;
-  if (!keys || exchange->route->open)
+  if (!keys || exchange->route->flags & ROUTE_OPEN)
     return true;
   const char *given = exchange_header(exchange, "X-API-Key");
   const char *authorization = exchange_header(exchange, "Authorization");

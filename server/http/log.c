@@ -3,11 +3,13 @@
 #include "log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,8 +38,24 @@ void log_number(struct text *line, const char *key, double value) {
   text_print(line, ",\"%s\":%.12g", key, value);
 }
 
-/* Writes as much as goes without waiting: poll says for a pipe that there is room for PIPE_BUF
- * bytes, so pieces of that size never block, whoever else has the descriptor open. */
+/* Files are left as they are: another description of one would begin to write at its start. */
+static int open_again(int file) {
+  struct stat what;
+  char path[32];
+  if (fstat(file, &what) || !(S_ISFIFO(what.st_mode) || S_ISCHR(what.st_mode)))
+    return -1;
+  snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+  return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+void log_open(struct log *log, int file, enum log_level level, enum log_level access) {
+  int own = open_again(file);
+  *log = (struct log){
+      .level = level, .access = access, .file = own < 0 ? file : own, .owned = own >= 0};
+}
+
+/* Writes as much as goes without waiting. Where the description is not the log's own, poll says for
+ * a pipe that there is room for PIPE_BUF bytes, so pieces of that size do not block. */
 static size_t write_some(int file, const char *data, size_t size, int patience) {
   size_t done = 0;
   while (done < size) {
@@ -48,6 +66,8 @@ static size_t write_some(int file, const char *data, size_t size, int patience) 
     ssize_t written = write(file, data + done, piece);
     if (written < 0 && errno == EINTR)
       continue;
+    if (written < 0 && errno == EAGAIN)
+      return done;
     if (written < 0)
       return size; /* nobody reads the log any more: serving goes on without it */
     done += (size_t)written;
@@ -104,12 +124,14 @@ void log_close(struct log *log) {
   flush(log, 0);
   say_lost(log);
   flush(log, CLOSE_PATIENCE);
+  if (log->owned)
+    close(log->file);
   text_free(&log->kept);
 }
 
-void log_end(struct log *log, struct text *line, enum log_level level) {
+void log_write(struct log *log, struct text *line) {
   text_add(line, "}\n", 2);
-  if (level >= log->level && !line->failed) {
+  if (!line->failed) {
     flush(log, 0);
     bool fits = log->kept.size + line->size <= KEPT_MAX && text_reserve(&log->kept, line->size);
     if (fits)
@@ -121,6 +143,13 @@ void log_end(struct log *log, struct text *line, enum log_level level) {
     retry_later(log);
   }
   text_free(line);
+}
+
+void log_end(struct log *log, struct text *line, enum log_level level) {
+  if (level >= log->level)
+    log_write(log, line);
+  else
+    text_free(line);
 }
 
 void log_message(struct log *log, enum log_level level, const char *event, const char *format,

@@ -21,13 +21,19 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR, LOG_OFF };
 
 struct log {
-  enum log_level level; /* the least that is written */
-  int file;             /* descriptor */
+  enum log_level level;  /* the least that is written */
+  enum log_level access; /* the same of the lines about requests */
+  int file;              /* descriptor */
+  bool owned;            /* the descriptor is closed with it */
   struct text kept; /* whole lines that are not written yet, but perhaps for the first's begin */
   uint64_t lost;    /* lines, since that was last said */
   uint64_t lost_total;
   uv_timer_t retry; /* where it has a loop: tries again what is kept, and rests otherwise */
 };
+
+/** Begins to write to a descriptor. For a pipe or a terminal that is by a description of the log's
+ * own where the system gives one, which does not wait whoever else writes there. */
+void log_open(struct log *log, int file, enum log_level level, enum log_level access);
 
 /** Has the loop write what is kept, as soon as it can be written without waiting; and ends that.
  * Before and after that is tried with the next line only. */
@@ -43,8 +49,9 @@ void log_begin(struct text *line, enum log_level level, const char *event);
 void log_text(struct text *line, const char *key, const char *value);
 void log_number(struct text *line, const char *key, double value);
 
-/** Closes the line, writes it where the level asks for it, and frees it. */
+/** Closes the line, writes it where the level asks for it, and frees it; or whatever the level. */
 void log_end(struct log *log, struct text *line, enum log_level level);
+void log_write(struct log *log, struct text *line);
 
 /** A line with one formatted message. */
 void log_message(struct log *log, enum log_level level, const char *event, const char *format, ...)

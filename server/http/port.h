@@ -22,11 +22,16 @@
 struct exchange;
 struct listener;
 
+enum route_flag {
+  ROUTE_OPEN = 1,   /* needs no API key */
+  ROUTE_POLLED = 2, /* is asked again and again, so of little interest to a log */
+};
+
 /** What is served at a path. */
 struct route {
   const char *method; /* "GET" (HEAD too) or "POST" */
   const char *path;   /* "{id}" may stand for one segment */
-  bool open;          /* needs no API key */
+  unsigned flags;     /* enum route_flag */
   /** Called when the headers are in, before the body is read; may refuse by filling the reply and
    * returning false. NULL: nothing to check. */
   bool (*admit)(void *context, struct exchange *exchange);

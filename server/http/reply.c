@@ -64,6 +64,7 @@ void reply_problem(struct reply *reply, enum problem problem, const char *format
   reply_drop_fixed(reply);
   reply->coding = NULL;
   reply->status = problems[problem].status;
+  reply->problem = problems[problem].type;
   reply->type = reply->error_member ? "application/json" : "application/problem+json";
   if (reply->error_member)
     write_error_member(&reply->body, problems[problem].title, detail);
@@ -95,6 +96,7 @@ bool reply_not_modified(struct reply *reply, const char *tag, const char *known)
 void reply_move(struct reply *from, struct reply *to) {
   to->status = from->status;
   to->type = from->type;
+  to->problem = from->problem;
   to->coding = from->coding;
   text_free(&to->body);
   to->body = from->body;

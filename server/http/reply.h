@@ -56,8 +56,9 @@ struct reply_header {
 
 struct reply {
   unsigned status;
-  const char *type;   /* content type, a literal; NULL: no body */
-  const char *coding; /* content coding that the body has, a literal; NULL: none */
+  const char *type;    /* content type, a literal; NULL: no body */
+  const char *problem; /* the last part of its problem's type, a literal; NULL: it is none */
+  const char *coding;  /* content coding that the body has, a literal; NULL: none */
   struct text body;
   const void *fixed; /* a body that is not the reply's, instead of `body` */
   size_t fixed_size;

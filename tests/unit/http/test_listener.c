@@ -27,7 +27,7 @@ static void finished(void *context, const struct exchange *exchange) {
 }
 
 static void set_up(void) {
-  static const struct route routes[] = {{"GET", "/a", true, NULL, NULL, answer}};
+  static const struct route routes[] = {{"GET", "/a", ROUTE_OPEN, NULL, NULL, answer}};
   static struct keys *const no_keys = NULL;
   const struct listener_options options = {
       .address = "127.0.0.1:0",
