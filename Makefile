@@ -355,6 +355,7 @@ install: all $(B)/public/libvqct.a ## install under PREFIX (and DESTDIR, for pac
 	$(call MAN_PAGE,docs/man/vqct.json.5.in) >$(INSTALL_TO)/share/man/man5/vqct.json.5
 	install -m 644 deploy/completion/vqct.bash $(INSTALL_TO)/share/bash-completion/completions/vqct
 	$(PLACED) deploy/systemd/vqct.service >$(INSTALL_TO)/lib/systemd/system/vqct.service
+	install -m 644 $(wildcard deploy/systemd/*.socket) $(INSTALL_TO)/lib/systemd/system
 	install -m 644 deploy/systemd/vqct.sysusers $(INSTALL_TO)/lib/sysusers.d/vqct.conf
 	test -e $(DESTDIR)$(SYSCONFDIR)/vqct/vqct.json || \
 	  $(PLACED) config/vqct.json >$(DESTDIR)$(SYSCONFDIR)/vqct/vqct.json

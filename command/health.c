@@ -18,7 +18,7 @@ struct health_options {
 
 static const struct option options[] = {
     {"admin-listen", 'a', OPTION_TEXT, offsetof(struct health_options, admin_listen),
-     "127.0.0.1:8081", 0, 0, NULL, "HOST:PORT", "the server's second port"},
+     "127.0.0.1:8081", 0, 0, NULL, "ADDRESS", "the server's second port"},
     {"live", 0, OPTION_SWITCH, offsetof(struct health_options, live), NULL, 0, 0, NULL, "",
      "ask only whether it is alive, not whether it is ready"},
     {"timeout", 0, OPTION_DURATION, offsetof(struct health_options, timeout), "2s", 0.01, 3600,

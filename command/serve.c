@@ -23,8 +23,19 @@
 
 /* ---- settings -------------------------------------------------------------------------------- */
 
+/* Octal digits of a socket's mode, of which to run or to be of an owner make no sense. */
+static bool read_mode(const char *text, unsigned *mode) {
+  bool sound = *text && strlen(text) <= 4 && strspn(text, "01234567") == strlen(text);
+  *mode = sound ? (unsigned)strtoul(text, NULL, 8) : 0;
+  return sound && *mode <= 0777;
+}
+
 static enum vqct_status check_options(const struct serve_options *options,
                                       struct vqct_error *error) {
+  unsigned mode;
+  if (!read_mode(options->socket_mode, &mode))
+    return error_set(error, VQCT_INVALID, "socket-mode is '%.20s': 0 to 777 in octal is allowed",
+                     options->socket_mode);
   if (!options->tls_certificate != !options->tls_key)
     return error_set(error, VQCT_INVALID,
                      "tls-certificate and tls-key are needed together, or neither");
@@ -164,6 +175,8 @@ static struct listener_options listener_settings(struct server *server) {
 static enum vqct_status start_listeners(struct server *server, struct vqct_error *error) {
   struct listener_options settings = listener_settings(server);
   settings.address = server->options.admin_listen;
+  settings.sockets = &server->passed[1];
+  read_mode(server->options.socket_mode, &settings.mode);
   settings.routes = service_admin_routes;
   settings.route_count = service_admin_route_count;
   enum vqct_status status = listener_start(&server->admin, &server->loop, &settings, error);
@@ -171,6 +184,7 @@ static enum vqct_status start_listeners(struct server *server, struct vqct_error
   if (status != VQCT_OK)
     return status;
   settings.address = server->options.listen;
+  settings.sockets = &server->passed[0];
   settings.routes = service_api_routes;
   settings.route_count = service_api_route_count;
   settings.limits.connections = fit_connections(server);
@@ -238,6 +252,8 @@ static void server_free(struct server *server) {
   workers_free(service->workers);
   queue_free(service->queue);
   models_release(service->models);
+  sockets_close(&server->passed[0]);
+  sockets_close(&server->passed[1]);
   log_close(&service->log);
   registry_free(service->registry);
   cache_free(service->cache);
@@ -249,7 +265,10 @@ static void server_free(struct server *server) {
 static enum vqct_status start(struct server *server, const struct model_specs *specs,
                               struct vqct_error *error) {
   enum vqct_status status;
-  if ((status = start_service(server, specs, error)) || (status = start_listeners(server, error)) ||
+  static const char *const names[] = {"listen", "admin-listen"};
+  struct listen_sockets *const passed[] = {&server->passed[0], &server->passed[1]};
+  if ((status = sockets_take_passed(names, passed, 2, error)) ||
+      (status = start_service(server, specs, error)) || (status = start_listeners(server, error)) ||
       (status = watch_follow(&server->watch, error)))
     return status;
   start_signals(server);

@@ -20,6 +20,7 @@ struct server {
   const char *config; /* the file that some of them are from, or NULL */
   uv_loop_t loop;
   struct service service;
+  struct listen_sockets passed[2]; /* by the service manager, for the two ports */
   struct listener api, admin;
   bool api_started, admin_started;
   struct certificate *certificate; /* NULL for plain HTTP */

@@ -11,10 +11,14 @@ static const struct option options[] = {
     {"model", 'm', OPTION_LIST, AT(model), NULL, 0, 0, NULL, "[NAME=]FILE",
      "models to serve, the first of them where a request names none (one is needed); without a "
      "NAME it is the model's own"},
-    {"listen", 'l', OPTION_TEXT, AT(listen), "127.0.0.1:8080", 0, 0, NULL, "HOST:PORT",
-     "where the API is served; port 0 picks a free one and logs it"},
-    {"admin-listen", 'a', OPTION_TEXT, AT(admin_listen), "127.0.0.1:8081", 0, 0, NULL, "HOST:PORT",
-     "where health and metrics are served"},
+    {"listen", 'l', OPTION_TEXT, AT(listen), "127.0.0.1:8080", 0, 0, NULL, "ADDRESS",
+     "where the API is served: HOST:PORT, [IPV6]:PORT, *:PORT for all addresses of both families, "
+     "unix:PATH, or several of them with commas between; port 0 picks a free one and logs it. A "
+     "socket that systemd passes under the name listen takes its place"},
+    {"admin-listen", 'a', OPTION_TEXT, AT(admin_listen), "127.0.0.1:8081", 0, 0, NULL, "ADDRESS",
+     "where health and metrics are served, likewise, and admin-listen"},
+    {"socket-mode", 0, OPTION_TEXT, AT(socket_mode), "660", 0, 0, NULL, "MODE",
+     "who may connect to unix:PATH, in octal digits as for chmod"},
     {"threads", 't', OPTION_INTEGER, AT(threads), "0", 0, 1024, NULL, "COUNT",
      "threads that compute; 0: one for each processor"},
     {"workers", 0, OPTION_INTEGER, AT(workers), "0", 0, 64, NULL, "COUNT",

@@ -7,6 +7,7 @@
 struct serve_options {
   struct option_list model;
   const char *listen, *admin_listen;
+  const char *socket_mode; /* octal digits */
   int64_t workers, threads, codec_threads;
   int64_t max_connections, max_body, max_images, max_pixels, max_image_pixels;
   int64_t queue_images, queue_bytes, queue_pixels;

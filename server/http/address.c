@@ -1,20 +1,21 @@
-/* "All addresses" is one socket of IPv6 that takes IPv4 too, or one of IPv4 where there is no IPv6:
- * two sockets would need two listeners. */
+/* "All addresses" is one socket of IPv6 that takes IPv4 too, or one of IPv4 where there is no IPv6;
+ * a name with addresses of both, such as localhost, is a socket of each. */
 #include "address.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "error.h"
 
-#define BACKLOG 1024
+#define BACKLOG     1024
+#define ADDRESS_MAX 512
+#define UNIX_PREFIX "unix:"
 
 struct address {
   char host[256], port[8];
@@ -45,8 +46,8 @@ static enum vqct_status resolve(const char *text, int flags, struct address *add
                                 struct addrinfo **found, struct vqct_error *error) {
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = flags};
   if (!split(text, address))
-    return error_set(error, VQCT_INVALID, "address '%.100s': HOST:PORT or [HOST]:PORT is allowed",
-                     text);
+    return error_set(error, VQCT_INVALID,
+                     "address '%.100s': HOST:PORT, [HOST]:PORT or unix:PATH is allowed", text);
   int fault = getaddrinfo(address->all ? NULL : address->host, address->port, &hints, found);
   if (fault)
     return error_set(error, VQCT_INVALID, "address '%.100s': %s", text, gai_strerror(fault));
@@ -55,15 +56,14 @@ static enum vqct_status resolve(const char *text, int flags, struct address *add
 
 /* A socket of IPv6 for all addresses takes callers of IPv4 too. */
 static int bind_socket(const struct addrinfo *found, bool all) {
-  int file = socket(found->ai_family, SOCK_STREAM, 0);
+  int file = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (file < 0)
     return -1;
   int on = 1, only = !all;
   setsockopt(file, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (found->ai_family == AF_INET6)
     setsockopt(file, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
-  if (fcntl(file, F_SETFD, FD_CLOEXEC) || fcntl(file, F_SETFL, O_NONBLOCK) ||
-      bind(file, found->ai_addr, found->ai_addrlen) || listen(file, BACKLOG)) {
+  if (bind(file, found->ai_addr, found->ai_addrlen) || listen(file, BACKLOG)) {
     int fault = errno;
     close(file);
     errno = fault;
@@ -72,47 +72,93 @@ static int bind_socket(const struct addrinfo *found, bool all) {
   return file;
 }
 
-enum vqct_status address_listen(const char *text, int *file, unsigned *port,
-                                struct vqct_error *error) {
+/* A port that the system has picked for one address is that of the others too. */
+static void set_port(struct addrinfo *found, unsigned port) {
+  void *place = found->ai_addr;
+  in_port_t *number = found->ai_family == AF_INET6 ? &((struct sockaddr_in6 *)place)->sin6_port
+                                                   : &((struct sockaddr_in *)place)->sin_port;
+  if (!*number)
+    *number = htons((uint16_t)port);
+}
+
+/* Listens at all addresses of a family; returns the errno of one that this machine has and does not
+ * give, or 0. */
+static int bind_family(struct addrinfo *found, int family, bool all, struct listen_sockets *bound) {
+  for (struct addrinfo *one = found; one; one = one->ai_next) {
+    if (one->ai_family != family)
+      continue;
+    set_port(one, bound->port);
+    struct listen_socket socket = {.file = bind_socket(one, all)};
+    if (socket.file < 0 && errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL)
+      return errno;
+    if (socket.file >= 0 && sockets_add(bound, &socket, NULL) != VQCT_OK)
+      return ENOBUFS;
+  }
+  return 0;
+}
+
+/* For all addresses IPv6 comes first, as it takes both; without IPv6 there is IPv4. */
+static enum vqct_status listen_ip(const char *text, struct listen_sockets *sockets,
+                                  struct vqct_error *error) {
   struct address address;
   struct addrinfo *found;
+  struct listen_sockets bound = {.port = sockets->port};
   enum vqct_status status = resolve(text, AI_PASSIVE, &address, &found, error);
   if (status != VQCT_OK)
     return status;
-  *file = -1;
-  /* For all addresses IPv6 comes first, as it takes both; without IPv6 there is IPv4. */
-  for (int family = address.all ? AF_INET6 : AF_UNSPEC; *file < 0; family = AF_UNSPEC) {
-    const struct addrinfo *one = found;
-    while (one && family != AF_UNSPEC && one->ai_family != family)
-      one = one->ai_next;
-    if (one)
-      *file = bind_socket(one, address.all);
-    if (family == AF_UNSPEC ||
-        (*file < 0 && one && errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL))
+  int fault = bind_family(found, AF_INET6, address.all, &bound);
+  if (!fault && !(address.all && bound.count))
+    fault = bind_family(found, AF_INET, address.all, &bound);
+  freeaddrinfo(found);
+  if (!fault && !bound.count)
+    fault = EADDRNOTAVAIL;
+  if (fault) {
+    sockets_close(&bound);
+    return error_set(error,
+                     fault == EADDRINUSE || fault == EADDRNOTAVAIL ? VQCT_INVALID : VQCT_READ,
+                     "cannot listen on %.100s: %s", text, strerror(fault));
+  }
+  for (size_t i = 0; i < bound.count; i++) {
+    enum vqct_status added = sockets_add(sockets, &bound.items[i], error);
+    status = status == VQCT_OK ? added : status;
+  }
+  return status;
+}
+
+/* Copies the next of a list; returns where it ends, or NULL where that does not fit. */
+static const char *next_address(const char *list, char text[ADDRESS_MAX]) {
+  size_t length = strcspn(list, ",");
+  if (length >= ADDRESS_MAX)
+    return NULL;
+  memcpy(text, list, length);
+  text[length] = '\0';
+  return list + length;
+}
+
+static bool is_unix(const char *text) {
+  return !strncmp(text, UNIX_PREFIX, sizeof UNIX_PREFIX - 1);
+}
+
+enum vqct_status address_listen(const char *list, unsigned mode, struct listen_sockets *sockets,
+                                struct vqct_error *error) {
+  char text[ADDRESS_MAX];
+  enum vqct_status status = VQCT_OK;
+  for (const char *at = list; status == VQCT_OK; at++) {
+    if (!(at = next_address(at, text)))
+      return error_set(error, VQCT_INVALID, "address '%.100s' is too long", list);
+    status = is_unix(text) ? unix_listen(text + sizeof UNIX_PREFIX - 1, mode, sockets, error)
+                           : listen_ip(text, sockets, error);
+    if (!*at)
       break;
   }
-  int reason = errno;
-  freeaddrinfo(found);
-  if (*file < 0)
-    return error_set(error,
-                     reason == EADDRINUSE || reason == EADDRNOTAVAIL ? VQCT_INVALID : VQCT_READ,
-                     "cannot listen on %.100s: %s", text, strerror(reason));
-  struct sockaddr_storage bound;
-  socklen_t size = sizeof bound;
-  getsockname(*file, (struct sockaddr *)&bound, &size);
-  char number[8];
-  getnameinfo((struct sockaddr *)&bound, size, NULL, 0, number, sizeof number, NI_NUMERICSERV);
-  *port = (unsigned)strtoul(number, NULL, 10);
-  return VQCT_OK;
+  return status;
 }
 
 static int connect_socket(const struct addrinfo *found, double seconds) {
   int file = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (file < 0)
     return -1;
-  struct timeval wait = {(time_t)seconds, (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6)};
-  setsockopt(file, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
-  setsockopt(file, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
+  socket_set_patience(file, seconds);
   if (!connect(file, found->ai_addr, found->ai_addrlen))
     return file;
   int fault = errno;
@@ -121,14 +167,19 @@ static int connect_socket(const struct addrinfo *found, double seconds) {
   return -1;
 }
 
-enum vqct_status address_connect(const char *text, double seconds, int *file,
+enum vqct_status address_connect(const char *list, double seconds, int *file,
                                  struct vqct_error *error) {
   struct address address;
   struct addrinfo *found;
+  char text[ADDRESS_MAX];
+  *file = -1;
+  if (!next_address(list, text))
+    return error_set(error, VQCT_INVALID, "address '%.100s' is too long", list);
+  if (is_unix(text))
+    return unix_connect(text + sizeof UNIX_PREFIX - 1, seconds, file, error);
   enum vqct_status status = resolve(text, 0, &address, &found, error);
   if (status != VQCT_OK)
     return status;
-  *file = -1;
   for (const struct addrinfo *one = found; one && *file < 0; one = one->ai_next)
     *file = connect_socket(one, seconds);
   int reason = errno;

@@ -4,21 +4,18 @@
  * refuse, stop. */
 #include "listener.h"
 
-#include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <microhttpd.h>
 
+#include "accepting.h"
 #include "address.h"
 #include "error.h"
 #include "exchange.h"
 #include "handler.h"
 
-#define SURPLUS_MIN 64  /* connections over the limit that are still answered 503 */
-#define ACCEPTS_MAX 256 /* runs to accept who waits at the end */
-#define KEPT_TIME   ((uint64_t)250000000) /* nanoseconds that a kept connection has at the end */
-#define HURRY_TIME  1.0 /* seconds that a client still has for its answer at the end */
+#define KEPT_TIME  ((uint64_t)250000000) /* nanoseconds that a kept connection has at the end */
+#define HURRY_TIME 1.0 /* seconds that a client still has for its answer at the end */
 
 /* ---- connections ----------------------------------------------------------------------------- */
 
@@ -36,7 +33,7 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **slot
   struct listener *listener = context;
   if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
     connection_close(*slot);
-    listener->freed = true;
+    accepting_resume(listener);
     return;
   }
   int file = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
@@ -92,27 +89,23 @@ static void on_sweep(uv_timer_t *timer) {
 
 /* ---- starting -------------------------------------------------------------------------------- */
 
-unsigned listener_most(unsigned connections) {
-  return connections + (connections / 4 > SURPLUS_MIN ? connections / 4 : SURPLUS_MIN);
-}
-
 static enum vqct_status start_daemon(struct listener *listener, struct vqct_error *error) {
   const struct listener_options *options = &listener->options;
   const struct certificate *first = options->certificate ? *options->certificate : NULL;
-  unsigned flags =
-      MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (options->certificate ? MHD_USE_TLS : 0);
+  unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
+                   (options->certificate ? MHD_USE_TLS : 0);
   struct MHD_OptionItem tls[] = {
       {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)(first ? certificate_chain(first) : NULL)},
       {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)(first ? certificate_key(first) : NULL)},
       {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)options->tls_priority},
       {MHD_OPTION_END, 0, NULL}};
   listener->daemon = MHD_start_daemon(
-      flags, 0, NULL, NULL, handler_access, listener, MHD_OPTION_LISTEN_SOCKET, listener->socket,
-      MHD_OPTION_CONNECTION_LIMIT, listener_most(options->limits.connections),
-      MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LISTENER_MEMORY_BYTES,
-      MHD_OPTION_NOTIFY_CONNECTION, on_connection, listener, MHD_OPTION_NOTIFY_COMPLETED,
-      handler_completed, listener, MHD_OPTION_UNESCAPE_CALLBACK, handler_unescape, NULL,
-      MHD_OPTION_ARRAY, options->certificate ? tls : &tls[3], MHD_OPTION_END);
+      flags, 0, NULL, NULL, handler_access, listener, MHD_OPTION_CONNECTION_LIMIT,
+      listener_most(options->limits.connections), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+      (size_t)LISTENER_MEMORY_BYTES, MHD_OPTION_NOTIFY_CONNECTION, on_connection, listener,
+      MHD_OPTION_NOTIFY_COMPLETED, handler_completed, listener, MHD_OPTION_UNESCAPE_CALLBACK,
+      handler_unescape, NULL, MHD_OPTION_ARRAY, options->certificate ? tls : &tls[3],
+      MHD_OPTION_END);
   if (!listener->daemon)
     return error_set(error, VQCT_READ, "cannot serve %.100s: %s", options->address,
                      options->certificate ? "the TLS priority is not usable"
@@ -124,15 +117,20 @@ enum vqct_status listener_start(struct listener *listener, uv_loop_t *loop,
                                 const struct listener_options *options, struct vqct_error *error) {
   *listener = (struct listener){
       .options = *options, .loop = loop, .on_sweep = on_sweep, .sweep_at = UINT64_MAX};
-  enum vqct_status status =
-      address_listen(options->address, &listener->socket, &listener->port, error);
-  if (status != VQCT_OK)
-    return status;
-  if ((status = start_daemon(listener, error)) != VQCT_OK) {
-    close(listener->socket);
+  enum vqct_status status = VQCT_OK;
+  if (options->sockets && options->sockets->count) {
+    listener->sockets = *options->sockets;
+    options->sockets->count = 0;
+  } else {
+    status = address_listen(options->address, options->mode, &listener->sockets, error);
+  }
+  if (status != VQCT_OK || (status = start_daemon(listener, error)) != VQCT_OK) {
+    sockets_close(&listener->sockets);
     return status;
   }
+  listener->port = listener->sockets.port;
   listener_drive(listener);
+  accepting_start(listener);
   return VQCT_OK;
 }
 
@@ -146,13 +144,6 @@ static void hurry(struct connection *connection) {
     connection_due(connection, last);
 }
 
-/* Who has connected but was not accepted yet would be cut off by closing the socket. */
-static void accept_all(struct listener *listener) {
-  struct pollfd waiting = {.fd = listener->socket, .events = POLLIN};
-  for (unsigned i = 0; i < ACCEPTS_MAX && poll(&waiting, 1, 0) > 0; i++)
-    MHD_run(listener->daemon);
-}
-
 void listener_leave(struct listener *listener) {
   listener->draining = true;
 }
@@ -161,10 +152,7 @@ void listener_close(struct listener *listener) {
   if (listener->closed)
     return;
   listener->closed = listener->draining = true;
-  accept_all(listener);
-  MHD_socket file = MHD_quiesce_daemon(listener->daemon);
-  if (file != MHD_INVALID_SOCKET)
-    close(file);
+  accepting_end(listener);
   for (struct connection *connection = listener->connections; connection;
        connection = connection->next)
     if (!connection->requests)

@@ -9,10 +9,6 @@
 
 #include "port.h"
 
-/** Connections that a port for so many of them holds, each with a descriptor: those above are told
- * that they are too many. */
-unsigned listener_most(unsigned connections);
-
 /** Binds, listens and serves. Errors: INVALID (address), UNAVAILABLE (cannot bind), READ (TLS
  * files), MEMORY. */
 enum vqct_status listener_start(struct listener *listener, uv_loop_t *loop,
@@ -21,7 +17,7 @@ enum vqct_status listener_start(struct listener *listener, uv_loop_t *loop,
 /** From now on every answer closes its connection, so that clients turn to others. */
 void listener_leave(struct listener *listener);
 
-/** Accepts who has connected, then stops accepting and closes the listening socket; connections
+/** Accepts who has connected, then stops accepting and closes the listening sockets; connections
  * live on. */
 void listener_close(struct listener *listener);
 

@@ -9,13 +9,18 @@
 
 #include <microhttpd.h>
 
-#define RUNS_MAX       8                    /* of libmicrohttpd in a row */
-#define HANDSHAKES_MAX 64                   /* connections with TLS that have not sent a request */
-#define REST_MAX       10                   /* milliseconds */
-#define SURPLUS_TIME   1.0                  /* seconds until a surplus connection is closed */
+#define RUNS_MAX       8   /* of libmicrohttpd in a row */
+#define HANDSHAKES_MAX 64  /* connections with TLS that have not sent a request */
+#define REST_MAX       10  /* milliseconds */
+#define SURPLUS_MIN    64  /* connections over the limit that are still answered 503 */
+#define SURPLUS_TIME   1.0 /* seconds until a surplus connection is closed */
 #define SWEEP_PERIOD   ((uint64_t)50000000) /* nanoseconds at least from one look to the next */
 
 /* ---- connections ----------------------------------------------------------------------------- */
+
+unsigned listener_most(unsigned connections) {
+  return connections + (connections / 4 > SURPLUS_MIN ? connections / 4 : SURPLUS_MIN);
+}
 
 /* The timer stands on the earliest deadline that there was when it was set: what comes later, as
  * most do, leaves it alone, and nothing wakes an idle process. */
@@ -74,6 +79,10 @@ void connection_watch(struct connection *connection, connection_left *left) {
 }
 
 static void read_peer(const struct sockaddr *address, struct connection *connection) {
+  if (address && address->sa_family == AF_UNIX) {
+    strcpy(connection->peer, "unix");
+    return;
+  }
   if (!address || getnameinfo(address,
                               address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
                                                              : sizeof(struct sockaddr_in),
@@ -162,23 +171,20 @@ static void on_timer(uv_timer_t *timer);
 
 /* With half of a TLS handshake there libmicrohttpd wants to run again at once for ever, and a timer
  * of zero that starts itself again keeps the loop from all else: so it gets some runs in a row, and
- * then a rest that grows, which ends early when something comes in. Once it holds all that it
- * may, or no descriptor is left, it accepts again only when it is run after a connection's end,
- * which no event asks for. */
+ * then a rest that grows, which ends early when something comes in. */
 static void run(struct listener *listener) {
   MHD_UNSIGNED_LONG_LONG wait;
   bool wanted, at_once;
   unsigned runs = 0;
   do {
-    listener->freed = false;
     MHD_run(listener->daemon);
     wanted = MHD_get_timeout(listener->daemon, &wait) == MHD_YES;
-    at_once = listener->freed || (wanted && !wait);
+    at_once = wanted && !wait;
   } while (at_once && ++runs < RUNS_MAX);
   listener->rest = at_once && listener->rest < REST_MAX ? listener->rest + 1
                    : at_once                            ? REST_MAX
                                                         : 0;
-  if (wanted || at_once)
+  if (wanted)
     uv_timer_start(&listener->timer, on_timer, at_once ? listener->rest : wait, 0);
   else
     uv_timer_stop(&listener->timer);

@@ -17,6 +17,7 @@
 #include "certificate.h"
 #include "intake.h"
 #include "keys.h"
+#include "sockets.h"
 #include "vqct/status.h"
 
 struct exchange;
@@ -56,7 +57,9 @@ struct http_limits {
 };
 
 struct listener_options {
-  const char *address; /* "HOST:PORT", "[IPV6]:PORT"; port 0 picks a free one */
+  const char *address;            /* address.h; port 0 picks a free one */
+  unsigned mode;                  /* of Unix sockets */
+  struct listen_sockets *sockets; /* in place of the address, and taken over; NULL or empty: none */
   const struct route *routes;
   size_t route_count;
   struct http_limits limits;
@@ -112,14 +115,20 @@ struct listener {
   uv_timer_cb on_sweep;        /* looks at the deadlines */
   uint64_t sweep_at, swept_at; /* uv_hrtime() of the next look, UINT64_MAX for none, and the last */
   uint64_t rest; /* milliseconds until it runs again, when it asks for that at once for ever */
-  int socket;
-  unsigned port;
+  struct listen_sockets sockets;
+  uv_poll_t accepting[LISTEN_SOCKETS_MAX]; /* one each */
+  uv_timer_t retry;                        /* of accepting */
+  bool full;                               /* there is no room, so none is accepted */
+  unsigned port;                           /* 0: there is none */
   struct connection *connections;
   unsigned connection_count, exchange_count;
   bool draining; /* answers close their connections */
-  bool closed;   /* the listening socket is */
-  bool freed;    /* a connection has ended since libmicrohttpd was last run */
+  bool closed;   /* the listening sockets are */
 };
+
+/** Connections that a port for so many of them holds, each with a descriptor: those above are told
+ * that they are too many. */
+unsigned listener_most(unsigned connections);
 
 /** Lets libmicrohttpd run soon: after a resume. */
 void listener_wake(struct listener *listener);

@@ -88,6 +88,27 @@ class Installed(unittest.TestCase):
         score = re.search(r"exposure level for vqct.service: ([\d.]+)", output)[1]
         self.assertLessEqual(float(score), 1.2)  # 0 is safe, 10 is not
 
+    @unittest.skipUnless(shutil.which("systemd-analyze"), "systemd is not installed")
+    def test_units_are_sound(self):
+        installed, folder = self.path("usr/lib/systemd/system"), self.path("units")
+        units = sorted(os.listdir(installed))
+        self.assertEqual(units, ["vqct-admin.socket", "vqct.service", "vqct.socket"])
+        os.mkdir(folder)
+        for name in units:  # where the program is said to be there is none here
+            with open(os.path.join(installed, name)) as file, \
+                    open(os.path.join(folder, name), "w") as copy:
+                copy.write(file.read().replace("/usr/bin/vqct", VQCT))
+        done = subprocess.run(["systemd-analyze", "verify", "--man=no", "--recursive-errors=no",
+                               *(os.path.join(folder, name) for name in units)],
+                              capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
+
+    def test_sockets_have_the_names_that_the_service_takes(self):
+        for name, option in ("vqct", "listen"), ("vqct-admin", "admin-listen"):
+            with open(self.path(f"usr/lib/systemd/system/{name}.socket")) as file:
+                self.assertIn(f"\nFileDescriptorName={option}\n", file.read())
+            self.assertIn(option, serve_options())
+
     def test_program_builds_against_what_is_installed(self):
         source, program = self.path("try.c"), self.path("try")
         with open(source, "w") as file:
