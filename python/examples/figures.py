@@ -15,8 +15,9 @@ def draw_curve(state, path):
                           ([(step, held) for step, _, held in state["curve"]], 'stroke="#000"'),
                           ([(0, unigram), (last, unigram)], 'stroke="#000" stroke-dasharray="4"')):
         places = " ".join(f"{10 + 490 * x / last:.1f},{10 + (high - y) * scale:.1f}" for x, y in points)
-        parts += [f'<polyline points="{places}" fill="none" {style}/>',
-                  f'<text x="505" y="{14 + (high - points[-1][1]) * scale:.1f}">{points[-1][1]:.2f}</text>']
+        parts.append(f'<polyline points="{places}" fill="none" {style}/>')
+        if "#000" in style:
+            parts.append(f'<text x="505" y="{14 + (high - points[-1][1]) * scale:.1f}">{points[-1][1]:.2f}</text>')
     pathlib.Path(path).write_text("\n".join(parts + ["</svg>\n"]), encoding="utf-8")
 
 
