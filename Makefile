@@ -324,12 +324,13 @@ lint: ## compile with warnings as errors and run the linters
 	$(MAKE) --no-print-directory lint-deploy
 
 # The checker runs where its packages are: node looks for them beside the script.
-lint-deploy: ## check the Dockerfile and the Kubernetes manifests
+lint-deploy: ## check the Dockerfile, the Kubernetes manifests and the description of the API
 	@config/install-packages $(NODE_DEBS)
-	mkdir -p build/deploy && cp tests/deploy/package.json tests/deploy/manifests.mjs build/deploy
+	mkdir -p build/deploy && cp tests/deploy/package.json tests/deploy/*.mjs tests/deploy/client.ts build/deploy
 	cd build/deploy && npm install --silent --ignore-scripts --no-audit --no-fund
 	build/deploy/node_modules/.bin/dockerfile-utils lint Dockerfile
 	node build/deploy/manifests.mjs deploy/kubernetes
+	node build/deploy/openapi.mjs server/api/openapi.json
 
 # ---- installing -------------------------------------------------------------------------------
 INSTALL_TO = $(DESTDIR)$(PREFIX)
