@@ -196,11 +196,12 @@ class Batches(LoadCase):
                 self.assertEqual((answer.status, answer.problem()), (422, "bad-image"))
 
     def test_memory_and_files_stay(self):
-        with serving.Server(self.model) as server:
+        models = [word for name in "abc" for word in ("--model", f"{name}={self.model}")]
+        with serving.Server(None, *models) as server:
             def run(count):
                 connection = http.client.HTTPConnection("127.0.0.1", server.port)
-                for _ in range(count):
-                    connection.request("POST", "/v1/encode?size=16", self.png)
+                for i in range(count):
+                    connection.request("POST", f"/v1/encode?size=16&model={'abc'[i % 3]}", self.png)
                     self.assertEqual(connection.getresponse().read()[:1], b"{")
                 connection.close()
             run(300)
