@@ -13,10 +13,9 @@
 #define FIRST_FILE 3
 
 static bool read_count(const char *text, long max, long *count) {
-  char *end;
   if (!text || !*text || strspn(text, "0123456789") != strlen(text) || strlen(text) > 9)
     return false;
-  *count = strtol(text, &end, 10);
+  *count = strtol(text, NULL, 10);
   return *count <= max;
 }
 
