@@ -396,6 +396,7 @@ class Ending(LoadCase):
             server.wait_for_log("leaving")
             self.assertEqual(server_header(server), "close")
             server.process.send_signal(signal.SIGTERM)
+            self.assertEqual(server.process.wait(serving.PATIENCE), 0)
 
     def test_a_client_that_just_connected_is_answered(self):
         with serving.Server(self.model, drain_delay="0") as server:
