@@ -277,8 +277,8 @@ bench-before: all $(B)/tests/bench/peak ## measure beside a past revision, built
 
 bench-encode: all ## measure `vqct encode` beside `vqct bench`, and Python's encode beside the library's
 	@config/install-packages python3-numpy python3-pil
-	VQCT_BUILD=$(B) $(PYTHON) tests/bench/encode.py --model $(MODEL) --threads 1,$(shell nproc)
-	VQCT_BUILD=$(B) $(PYTHON) tests/bench/python_encode.py --model $(MODEL)
+	VQCT_BUILD=$(B) $(PYTHON) tests/bench/encode.py --model $(firstword $(MODEL)) --threads 1,$(shell nproc)
+	VQCT_BUILD=$(B) $(PYTHON) tests/bench/python_encode.py --model $(firstword $(MODEL))
 
 bench-serve: all ## measure the service under load beside `vqct bench`
 	@config/install-packages $(TEST_DEBS)
