@@ -187,6 +187,11 @@ static bool read_input(struct request *request, struct exchange *exchange) {
     request->input = FORM_IMAGE;
   else if (!tokens && content_type_is(type, "multipart/form-data"))
     request->input = FORM_MULTIPART;
+  if (request->input == FORM_NONE && !tokens && !strncmp(type, "image/", 6)) {
+    reply_problem(&exchange->reply, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
+                  "'%.80s' is not read here: PNG, JPEG or WebP", type);
+    return false;
+  }
   if (request->input == FORM_NONE) {
     reply_problem(&exchange->reply, PROBLEM_UNSUPPORTED_MEDIA_TYPE, "'%.80s'; %s is read here",
                   type,

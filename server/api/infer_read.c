@@ -309,9 +309,13 @@ static void read_tensor(struct request *request, struct input *input) {
 
 /* ---- what is asked for ----------------------------------------------------------------------- */
 
-static bool read_output_type(struct request *request, const json_t *parameters,
+/* Beside the name, or among the parameters: the protocol says neither of an output that is asked
+ * for, and clients have both. */
+static bool read_output_type(struct request *request, const json_t *description,
                              struct infer_output *output) {
-  const json_t *given = json_object_get(parameters, "datatype");
+  const json_t *own = json_object_get(description, "datatype");
+  const json_t *given =
+      own ? own : json_object_get(json_object_get(description, "parameters"), "datatype");
   const char *name = json_string_value(given);
   output->type = TENSOR_U32;
   if (!given)
@@ -355,7 +359,7 @@ static bool read_output(struct request *request, const json_t *description, bool
                  "'%.40s' is no output of this model, or asked for twice", name ? name : "");
     return false;
   }
-  if (!read_output_type(request, parameters, &output))
+  if (!read_output_type(request, description, &output))
     return false;
   infer->outputs[infer->output_count++] = output;
   return true;
@@ -364,8 +368,12 @@ static bool read_output(struct request *request, const json_t *description, bool
 /* Those that are asked for, in that order; all where none is. */
 static bool read_outputs(struct request *request, const json_t *root) {
   const json_t *outputs = json_object_get(root, "outputs");
-  bool binary =
-      json_is_true(json_object_get(json_object_get(root, "parameters"), "binary_data_output"));
+  const json_t *parameters = json_object_get(root, "parameters");
+  bool binary = json_is_true(json_object_get(parameters, "binary_data_output"));
+  if ((outputs && !json_is_array(outputs)) || (parameters && !json_is_object(parameters))) {
+    request_fail(request, PROBLEM_BAD_BODY, "outputs is an array and parameters an object");
+    return false;
+  }
   if (json_array_size(outputs) == 0) {
     struct infer *infer = &request->infer;
     bool encodes = request->kind == REQUEST_ENCODE;

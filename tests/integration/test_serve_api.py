@@ -53,6 +53,11 @@ class Routes(serving.ModelCase):
 
     # ---- encode ----
 
+    def test_pictures_of_other_formats_are_told_by_their_type(self):
+        answer = self.server.request("POST", "/v1/encode", b"\0" * 16, {"Content-Type": "image/avif"})
+        self.assertEqual((answer.status, answer.problem()), (415, "unsupported-media-type"))
+        self.assertIn("'image/avif' is not read here: PNG, JPEG or WebP", answer.json()["detail"])
+
     def test_encode_says_what_the_tokens_are(self):
         document = self.encode(self.png, "?size=40x32").json()
         self.assertEqual([(p["name"], p["first"], p["count"]) for p in document["planes"]],

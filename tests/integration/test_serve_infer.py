@@ -214,6 +214,13 @@ class Infer(serving.ModelCase):
         self.assertEqual(list(answer.json()), ["error"])
         return answer.json()["error"]
 
+    def test_an_output_s_type_beside_its_name(self):
+        body = {"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1],
+                            "data": [base64.b64encode(self.png).decode()]}],
+                "outputs": [{"name": "tokens", "datatype": "INT64"}]}
+        answer = self.server.request("POST", "/v2/models/a.encode/infer", json.dumps(body).encode())
+        self.assertEqual((answer.status, answer.json()["outputs"][0]["datatype"]), (200, "INT64"))
+
     def test_bad_documents(self):
         good = base64.b64encode(self.png).decode()
         image = {"name": "image", "datatype": "BYTES", "shape": [1], "data": [good]}
@@ -238,7 +245,9 @@ class Infer(serving.ModelCase):
                 (inputs({}, outputs=[{"name": "pixels"}]), 400), (inputs({}, outputs=[{}]), 400),
                 (inputs({}, outputs=[{"name": "tokens"}] * 2), 400), (inputs({}, outputs=[{"name": "tokens"}] * 10000), 400),
                 (inputs({}, outputs=[{"name": "tokens", "parameters": {"datatype": "FP32"}}]), 400),
-                (inputs({}, outputs=[{"name": "tokens", "parameters": {"datatype": 5}}]), 400)):
+                (inputs({}, outputs=[{"name": "tokens", "parameters": {"datatype": 5}}]), 400),
+                (inputs({}, outputs=[{"name": "tokens", "datatype": "FP32"}]), 400),
+                (inputs({}, outputs="tokens"), 400), (inputs({}, parameters="x"), 400)):
             self.refuse(json.dumps(document).encode(), status=status)
         for data in (b"", b"{", b"\0", b"[" * 100000):
             self.refuse(data)
