@@ -11,7 +11,9 @@ RUN apt-get update \
 WORKDIR /src
 COPY . .
 RUN make deps && make -j"$(nproc)" all && make install DESTDIR=/out PREFIX=/usr \
-    && strip /out/usr/bin/vqct
+    && strip /out/usr/bin/vqct \
+    && cd /out/usr/share/vqct/models \
+    && rm captions.tsv english.tagger wordnet.lexicon prior-glove-100d.safetensors
 
 FROM debian:12-slim
 ARG VERSION=0.2.0
