@@ -7,6 +7,7 @@
 
 #include "beside.h"
 #include "error.h"
+#include "token_name.h"
 
 char *token_key(const struct pictures *pictures, size_t index, const char *ending) {
   size_t member;
@@ -14,13 +15,7 @@ char *token_key(const struct pictures *pictures, size_t index, const char *endin
   const char *name = shard ? shard_name(shard, member) : pictures_name(pictures, index);
   for (size_t skip = 1; skip; name += skip)
     skip = name[0] == '/' ? 1 : !strncmp(name, "./", 2) ? 2 : !strncmp(name, "../", 3) ? 3 : 0;
-  size_t length = beside_key(name), size = strlen(ending) + 1;
-  char *key = malloc(length + size);
-  if (!key)
-    return NULL;
-  memcpy(key, name, length);
-  memcpy(key + length, ending, size);
-  return key;
+  return token_name_beside(name, beside_key(name), ending);
 }
 
 struct keyed {
