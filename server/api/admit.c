@@ -258,6 +258,12 @@ static bool reserve_slot(struct request *request, struct exchange *exchange) {
   return false;
 }
 
+/* Notes whether the model is known by now. */
+static void settle_model(struct request *request) {
+  request->settled = choice_settled(request);
+  request_note_model(request);
+}
+
 /* The request of an exchange, which forgets it when its client leaves; NULL where it is refused. */
 static struct request *begin(struct service *service, struct exchange *exchange,
                              enum request_kind kind, const char *const *names) {
@@ -266,13 +272,13 @@ static struct request *begin(struct service *service, struct exchange *exchange,
   struct engine *engine = choice_of_query(service, exchange);
   if (!engine)
     return NULL;
-  if (!rates_admit(service, exchange))
-    return NULL;
   exchange->cancel = request_cancel;
   struct request *request = request_new(service, exchange, kind, engine);
-  if (request)
-    request->chosen = exchange_query(exchange, "model") != NULL;
-  return request;
+  if (!request)
+    return NULL;
+  request->chosen = exchange_query(exchange, "model") != NULL;
+  settle_model(request);
+  return rates_admit(service, exchange) ? request : NULL;
 }
 
 /* Where the JSON of an inference request ends and its binary tensors begin. */
@@ -289,8 +295,9 @@ static bool read_json_size(struct request *request, struct exchange *exchange) {
   return true;
 }
 
-static bool check_model(const struct request *request, struct exchange *exchange) {
-  return !choice_settled(request) || choice_suits(request, &exchange->reply);
+static bool check_model(struct request *request, struct exchange *exchange) {
+  settle_model(request);
+  return !request->settled || choice_suits(request, &exchange->reply);
 }
 
 /* How tokens are written in JSON. */

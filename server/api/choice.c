@@ -51,7 +51,8 @@ bool choice_suits(const struct request *request, struct reply *reply) {
 }
 
 bool choice_settled(const struct request *request) {
-  bool can_name = request->input == FORM_JSON || request->input == FORM_MULTIPART;
+  enum form input = request->input;
+  bool can_name = input == FORM_NONE || input == FORM_JSON || input == FORM_MULTIPART;
   return request->models->count == 1 || request->chosen || !can_name;
 }
 
@@ -59,6 +60,7 @@ bool choice_settled(const struct request *request) {
 
 static bool take(struct request *request, struct engine *engine) {
   request->engine = engine;
+  request->settled = true;
   if (choice_suits(request, &request->reply))
     return true;
   request->refused = true;
@@ -70,6 +72,7 @@ bool choice_of_body(struct request *request, const char *name) {
   if (!engine) {
     refuse_name(&request->reply, request->models, name);
     request->refused = true;
+    request->settled = false;
     return false;
   }
   if (request->chosen && engine != request->engine) {

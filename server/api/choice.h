@@ -14,7 +14,7 @@ struct engine *choice_of_query(const struct service *service, struct exchange *e
 bool choice_suits(const struct request *request, struct reply *reply);
 
 /** Whether the model is known before the body is: there is but one, the query named it, or a body
- * of this form cannot. */
+ * of this form cannot. Before the form is known it may. */
 bool choice_settled(const struct request *request);
 
 /** Takes the model that a body names; false, and a refused request, where there is none of that

@@ -1,7 +1,5 @@
 #include "lines.h"
 
-#include <string.h>
-
 #include "rates.h"
 #include "render.h"
 
@@ -11,7 +9,7 @@ bool lines_apply(const struct request *request) {
 
 void lines_begin(struct request *request) {
   struct exchange *exchange = request->exchange;
-  memcpy(exchange->subject, request->engine->name, sizeof request->engine->name);
+  request_note_model(request);
   render_headers(request);
   rates_tell(request->service, exchange, &request->reply);
   reply_move(&request->reply, &exchange->reply);

@@ -48,6 +48,13 @@ struct request *request_new(struct service *service, struct exchange *exchange,
   return request;
 }
 
+void request_note_model(const struct request *request) {
+  struct exchange *exchange = request->exchange;
+  *exchange->subject = '\0';
+  if (request->settled)
+    memcpy(exchange->subject, request->engine->name, sizeof request->engine->name);
+}
+
 void request_free(struct request *request) {
   struct service *service = request->service;
   admission_return(&service->admission, &request->reserved, request->reserved);

@@ -99,6 +99,7 @@ struct request {
   bool takes_gzip;     /* Accept-Encoding takes gzip */
   bool compressed;     /* the body is gzip or deflate */
   bool chosen;         /* the query names the model */
+  bool settled;        /* `engine` is what it asks for: its body may yet ask, or for none served */
   bool any_model;      /* tokens of another model are decoded, too */
   uint64_t body_limit; /* bytes */
   bool lines;          /* of its pictures are sent as they are done */
@@ -137,6 +138,10 @@ struct request {
  * fails. Its model is `engine`, one of the service's. Loop. */
 struct request *request_new(struct service *service, struct exchange *exchange,
                             enum request_kind kind, struct engine *engine);
+
+/** Says in the exchange, for logs and figures, which model the request is for; none where that is
+ * not settled. Loop, while no codec thread has the request. */
+void request_note_model(const struct request *request);
 
 /** Frees a request of which nothing is pending, and returns what it reserved. Loop. */
 void request_free(struct request *request);

@@ -405,7 +405,7 @@ static void answer(struct request *request) {
     enum refusal refusal = (enum refusal)atomic_load(&request->refusal);
     if (refusal != REFUSAL_NONE)
       service_refuse(request->service, &request->reply, refusal);
-    memcpy(exchange->subject, request->engine->name, sizeof request->engine->name);
+    request_note_model(request);
     exchange->pictures = request->count;
     rates_tell(request->service, exchange, &request->reply);
     reply_move(&request->reply, &exchange->reply);
@@ -439,8 +439,10 @@ static void remove_jobs(struct request *request) {
 void request_cancel(void *argument, enum exchange_end end) {
   struct request *request = argument;
   (void)end;
-  if (request->stage > REQUEST_PREPARING)
+  if (request->stage > REQUEST_PREPARING) {
+    request_note_model(request);
     request->exchange->pictures = request->count;
+  }
   request->exchange = NULL;
   atomic_store(&request->cancelled, true);
   if (request->stage == REQUEST_COMPUTING)

@@ -23,6 +23,7 @@ REQUESTS = [
     ("/v1/encode?size=16", b"no picture", RAW, 422, "warning", "bad-image", "tiny", 1),
     ("/v1/encode?size=0", "png", RAW, 400, "warning", "bad-parameter", "tiny", None),
     ("/v1/encode?model=other", "png", RAW, 404, "warning", "unknown-model", None, None),
+    ("/v1/encode", b'{"images": ["AAAA"], "model": "other"}', JSON, 404, "warning", "unknown-model", None, None),
     ("/v1/encode", NONE, JSON, 400, "warning", "bad-body", "tiny", None),
     ("/v1/encode", BROKEN, JSON, 200, "info", None, "tiny", 2),
     ("/v1/decode?grid=1,1", b"\xff\xff\xff\xff", RAW, 422, "warning", "bad-tokens", "tiny", 1),

@@ -115,6 +115,27 @@ class Models(serving.ModelCase):
         self.assertEqual(self.json("/v1/encode?size=36", images=[file], model="b").problem(),
                          "bad-parameter")
 
+    def test_the_log_names_what_was_asked_for(self):
+        """And no other model where that is not known, or not served."""
+        file = [base64.b64encode(self.png).decode()]
+        body, kind = form([("model", None, b"d"), ("file", "x.png", self.png)])
+        whole, _ = form([("model", None, b"b"), ("file", "x.png", self.png)])
+        head, raw = "/v1/encode?size=32", "image/png"
+        for path, data, type, status, model in [
+                (head, json.dumps({"images": file, "model": "d"}).encode(), JSON, 404, None),
+                (head, json.dumps({"images": file, "model": "b"}).encode(), JSON, 200, "b"),
+                (head, json.dumps({"images": file}).encode(), JSON, 200, "a"),
+                (head, b"{", JSON, 400, None), (head, body, kind, 404, None), (head, whole, kind, 200, "b"),
+                (head + "&model=b", b"{", JSON, 400, "b"), (head + "&model=d", self.png, raw, 404, None),
+                (head + "&model=b", json.dumps({"images": file, "model": "d"}).encode(), JSON, 404, None),
+                (head, self.png, raw, 200, "a"), ("/v1/encode?size=0", self.png, raw, 400, None)]:
+            answer = self.server.post(path, data, type)
+            self.assertEqual(answer.status, status, data[:60])
+            id = answer.headers["x-request-id"]
+            serving.wait_until(lambda: id in self.server.log_text(), "its line")
+            line = next(line for line in self.server.log() if line.get("request_id") == id)
+            self.assertEqual(line.get("model"), model, (path, data[:60]))
+
     def test_names_that_are_none(self):
         for query in ("&model=", "&model=d", "&model=a%0Ab", "&model=A", "&model=a%2F", "&model",
                       "&model=" + 500 * "a"):
