@@ -217,6 +217,17 @@ static void start_signals(struct server *server) {
   uv_signal_start(&server->reload, on_reload, SIGHUP);
 }
 
+/* Where a listener is, and at which port where it has one. */
+static void log_listener(struct text *line, const struct listener *listener, const char *address,
+                         const char *port) {
+  struct text text = {0};
+  sockets_describe(&listener->sockets, &text);
+  log_text(line, address, text.data ? text.data : "");
+  if (listener->port)
+    log_number(line, port, listener->port);
+  text_free(&text);
+}
+
 static void log_start(struct server *server) {
   struct text line = {0};
   const struct models *models = server->service.models;
@@ -227,10 +238,8 @@ static void log_start(struct server *server) {
   log_number(&line, "models", (double)models->count);
   log_number(&line, "workers", (double)server->options.workers);
   log_number(&line, "threads", (double)server->options.threads);
-  log_text(&line, "listen", server->options.listen);
-  log_number(&line, "port", server->api.port);
-  log_text(&line, "admin_listen", server->options.admin_listen);
-  log_number(&line, "admin_port", server->admin.port);
+  log_listener(&line, &server->api, "listen", "port");
+  log_listener(&line, &server->admin, "admin_listen", "admin_port");
   log_end(&server->service.log, &line, LOG_INFO);
 }
 

@@ -14,7 +14,7 @@ static const struct option options[] = {
     {"listen", 'l', OPTION_TEXT, AT(listen), "127.0.0.1:8080", 0, 0, NULL, "ADDRESS",
      "where the API is served: HOST:PORT, [IPV6]:PORT, *:PORT for all addresses of both families, "
      "unix:PATH, or several of them with commas between; port 0 picks a free one and logs it. A "
-     "socket that systemd passes under the name listen takes its place"},
+     "socket that systemd passes under the name listen, or alone without one, takes its place"},
     {"admin-listen", 'a', OPTION_TEXT, AT(admin_listen), "127.0.0.1:8081", 0, 0, NULL, "ADDRESS",
      "where health and metrics are served, likewise, and admin-listen"},
     {"socket-mode", 0, OPTION_TEXT, AT(socket_mode), "660", 0, 0, NULL, "MODE",

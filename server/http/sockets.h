@@ -8,6 +8,7 @@
 
 #include <sys/stat.h>
 
+#include "text.h"
 #include "vqct/status.h"
 
 #define LISTEN_SOCKETS_MAX 16
@@ -30,6 +31,9 @@ struct listen_sockets {
 enum vqct_status sockets_add(struct listen_sockets *sockets, const struct listen_socket *socket,
                              struct vqct_error *error);
 
+/** Adds where each of them listens, as addresses are given, with commas between. */
+void sockets_describe(const struct listen_sockets *sockets, struct text *text);
+
 /** Closes all; removes the paths of Unix sockets that are still theirs. */
 void sockets_close(struct listen_sockets *sockets);
 
@@ -44,8 +48,9 @@ enum vqct_status unix_connect(const char *path, double seconds, int *file,
                               struct vqct_error *error);
 
 /** Takes over the sockets that the service manager has passed (sd_listen_fds(3)): those of the name
- * names[i] go to sockets[i]. None are passed where the environment does not say so, which it does
- * not any more afterwards. Errors: INVALID (another name, or no stream socket that listens); what
+ * names[i] go to sockets[i]. One that got no name is for sockets[0] where no other is. None are
+ * passed where the environment does not say so, which it does not any more afterwards. Errors:
+ * INVALID (another name, none where that says too little, or no stream socket that listens); what
  * was taken is for the caller to close. */
 enum vqct_status sockets_take_passed(const char *const *names,
                                      struct listen_sockets *const *sockets, size_t count,

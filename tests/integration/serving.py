@@ -101,7 +101,8 @@ class Server:
         except Exception:
             self.process.kill()
             raise
-        self.port, self.admin_port = ready["port"], ready["admin_port"]
+        self.listen, self.admin_listen = ready["listen"], ready["admin_listen"]
+        self.port, self.admin_port = ready.get("port"), ready.get("admin_port")
 
     def __enter__(self):
         return self

@@ -73,7 +73,8 @@ class Unix(Listens):
             self.assertEqual(server.wait_for_log("request")["peer"], "unix")
             health = [serving.VQCT, "health", "--admin-listen", f"unix:{self.admin}"]
             self.assertEqual(subprocess.run(health).returncode, 0)
-            self.assertEqual((server.port, server.admin_port), (0, 0))
+            self.assertEqual((server.port, server.admin_port), (None, None))
+            self.assertEqual((server.listen, server.admin_listen), (f"unix:{self.api}", f"unix:{self.admin}"))
         self.assertFalse(os.path.exists(self.api) or os.path.exists(self.admin))
         self.assertEqual(subprocess.run(health, capture_output=True).returncode, 14)
 
@@ -163,6 +164,8 @@ class Several(Listens):
             for host in "127.0.0.1", "127.0.0.2":
                 self.assertEqual(status(http.client.HTTPConnection(host, server.port)), 200)
             self.assertEqual(status(UnixConnection(self.api)), 200)
+            self.assertEqual(server.listen,
+                             f"127.0.0.1:{server.port},unix:{self.api},127.0.0.2:{server.port}")
 
     @unittest.skipUnless(has_ipv6(), "there is no IPv6")
     def test_both_families(self):
@@ -170,6 +173,7 @@ class Several(Listens):
             with self.subTest(address), self.server("--listen", address) as server:
                 for host in "127.0.0.1", "::1":
                     self.assertEqual(status(http.client.HTTPConnection(host, server.port)), 200)
+                self.assertEqual(server.listen, address.replace("*", "[::]").replace(":0", f":{server.port}"))
 
     def test_bad_lists(self):
         for address in "127.0.0.1:0,", ",127.0.0.1:0", "127.0.0.1:0,,127.0.0.2:0", "x" * 600, \
@@ -202,18 +206,43 @@ class Passed(Listens):
         process = self.run_passed([self.api, self.admin], ["listen", "admin-listen"])
         self.assertEqual(status(UnixConnection(self.api)), 200)  # which starts it
         self.assertEqual(status(UnixConnection(self.admin), "/readyz"), 200)
+        ready = self.ended(process)
+        self.assertEqual((ready["listen"], ready["admin_listen"]), (f"unix:{self.api}", f"unix:{self.admin}"))
+        self.assertTrue(os.path.exists(self.api))  # it is not the server's to remove
+
+    def ended(self, process):
+        """Ends the server, and returns its line `ready`."""
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(serving.PATIENCE), 0)
-        self.assertTrue(os.path.exists(self.api))  # it is not the server's to remove
+        return next(json.loads(line) for line in process.stderr if '"event":"ready"' in line)
+
+    @unittest.skipUnless(shutil.which("systemd-socket-activate"), "systemd is not installed")
+    def test_one_without_a_name(self):
+        """A unit that gives none has its sockets named after itself."""
+        addresses = ["127.0.0.1:0", self.admin]
+        for count, names in (1, []), (1, ["web.socket"]), (1, ["unknown"]), (2, ["vqct.socket", "admin-listen"]):
+            with self.subTest(names=names):
+                with socket.create_server(("127.0.0.1", 0)) as free:
+                    port = free.getsockname()[1]
+                if os.path.exists(self.admin):
+                    os.unlink(self.admin)
+                process = self.run_passed([f"127.0.0.1:{port}", *addresses[1:count]], names)
+                self.assertEqual(status(http.client.HTTPConnection("127.0.0.1", port)), 200)
+                ready = self.ended(process)
+                self.assertEqual((ready["listen"], ready["port"]), (f"127.0.0.1:{port}", port))
+                self.assertEqual("admin_port" in ready, count == 1)
 
     @unittest.skipUnless(shutil.which("systemd-socket-activate"), "systemd is not installed")
     def test_faults(self):
+        both = "FileDescriptorName=listen or admin-listen tells them apart"
         for names, kinds, words in [(["web"], [], "passed as 'web': FileDescriptorName=listen or admin"),
-                                    (["listen"], ["--seqpacket"], "no stream socket that listens")]:
+                                    (["listen"], ["--seqpacket"], "no stream socket that listens"),
+                                    (["a.socket", "a.socket"], [], both),
+                                    (["a.socket", "listen"], [], both)]:
             with self.subTest(names=names, kinds=kinds):
-                if os.path.exists(self.api):
-                    os.unlink(self.api)
-                process = self.run_passed([self.api], names, kinds)
+                for path in filter(os.path.exists, (self.api, self.admin)):
+                    os.unlink(path)
+                process = self.run_passed([self.api, self.admin][:len(names)], names, kinds)
                 with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET if kinds
                                    else socket.SOCK_STREAM) as client:
                     client.connect(self.api)
