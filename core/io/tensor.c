@@ -144,11 +144,19 @@ void tensor_to_float(const struct tensor *tensor, float *values) {
   convert(tensor, 0, tensor->count, values);
 }
 
+const float *tensor_floats(const struct tensor *tensor) {
+  bool aligned = (uintptr_t)tensor->data % sizeof(float) == 0;
+  return tensor->type == TENSOR_F32 && aligned ? tensor->data : NULL;
+}
+
 size_t tensor_first_not_finite(const struct tensor *tensor) {
-  float values[BLOCK];
+  const float *floats = tensor_floats(tensor);
+  float block[BLOCK];
   for (size_t first = 0; first < tensor->count; first += BLOCK) {
     size_t count = tensor->count - first < BLOCK ? tensor->count - first : BLOCK;
-    convert(tensor, first, count, values);
+    const float *values = floats ? floats + first : block;
+    if (!floats)
+      convert(tensor, first, count, block);
     uint32_t largest = 0;
     for (size_t i = 0; i < count; i++) {
       uint32_t magnitude = float_bits(values[i]) & 0x7fffffff;

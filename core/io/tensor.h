@@ -79,6 +79,9 @@ bool tensor_type_is_float(enum tensor_type type);
 /** Converts all numbers of a float type to count floats; F64 is rounded to nearest. */
 void tensor_to_float(const struct tensor *tensor, float *values);
 
+/** The numbers where they lie, if they are F32 and aligned as floats are; NULL otherwise. */
+const float *tensor_floats(const struct tensor *tensor);
+
 /** The index of the first NaN or infinity of a float type, count if all are finite. */
 size_t tensor_first_not_finite(const struct tensor *tensor);
 

@@ -105,10 +105,9 @@ static enum vqct_status take_tensor(struct clip *clip, const char *name, int dim
   if (tensor_first_not_finite(tensor) != tensor->count)
     return error_set(error, VQCT_NOT_FINITE, "%s: '%s' holds a number that is not finite", path,
                      name);
-  if (tensor->type == TENSOR_F32 && (uintptr_t)tensor->data % sizeof(float) == 0) {
-    *values = tensor->data;
+  *values = tensor_floats(tensor);
+  if (*values)
     return VQCT_OK;
-  }
   float *copy = malloc((tensor->count + 1) * sizeof *copy);
   if (!copy)
     return error_set(error, VQCT_MEMORY, "%s: no memory for '%s'", path, name);

@@ -24,10 +24,9 @@ static enum vqct_status get_values(void *context, int index, const float **value
                                    struct vqct_error *error) {
   struct weights *weights = context;
   const struct tensor *tensor = weights->file->weight[index];
-  if (tensor->type == TENSOR_F32 && (uintptr_t)tensor->data % sizeof(float) == 0) {
-    *values = tensor->data;
+  *values = tensor_floats(tensor);
+  if (*values)
     return VQCT_OK;
-  }
   float **converted = &weights->converted[index];
   if (!*converted) {
     *converted = malloc(tensor->count * sizeof **converted);

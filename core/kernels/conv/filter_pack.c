@@ -12,28 +12,28 @@
 struct pack_job {
   const struct filter *filter;
   const struct weight_view *view;
+  size_t taps;
+  ptrdiff_t tap[TAPS_MAX]; /* where each lies, from the first one of its channels */
   size_t input_blocks;
 };
 
-/* Some input channels of one panel; columns that do not exist are 0. */
+/* Some input channels of one panel; columns within its width that do not exist are 0. */
 struct patch {
   float taps[INPUT_CHANNELS][TAPS_MAX][PANEL_MAX];
 };
 
 /* Reads along the output channels last, as neighbours there are the furthest apart in memory. */
-static void read_patch(const struct pack_job *job, size_t first, size_t count, size_t input,
-                       size_t inputs, struct patch *patch) {
+static void read_patch(const struct pack_job *job, size_t first, size_t count, size_t width,
+                       size_t input, size_t inputs, struct patch *patch) {
   const struct weight_view *view = job->view;
-  ptrdiff_t rows = job->filter->kernel_rows, columns = job->filter->kernel_columns;
-  if (count < PANEL_MAX)
+  if (count < width)
     memset(patch, 0, sizeof *patch);
   for (size_t o = 0; o < count; o++)
     for (size_t i = 0; i < inputs; i++) {
       const float *from =
           view->first + (ptrdiff_t)(first + o) * view->out + (ptrdiff_t)(input + i) * view->in;
-      for (ptrdiff_t row = 0; row < rows; row++)
-        for (ptrdiff_t column = 0; column < columns; column++)
-          patch->taps[i][row * columns + column][o] = from[row * view->row + column * view->column];
+      for (size_t tap = 0; tap < job->taps; tap++)
+        patch->taps[i][tap][o] = from[job->tap[tap]];
     }
 }
 
@@ -51,7 +51,7 @@ static void pack_task(void *argument, size_t number, unsigned worker) {
   inputs = inputs < INPUT_CHANNELS ? inputs : INPUT_CHANNELS;
   float *to = filter->weights + first * filter_points(filter) * filter->in_channels + input * width;
   struct patch patch;
-  read_patch(job, first, count, input, inputs, &patch);
+  read_patch(job, first, count, width, input, inputs, &patch);
   for (size_t i = 0; i < inputs; i++, to += width)
     if (filter->form == FILTER_WINOGRAD)
       filter->winograd->weight(patch.taps[i][0], PANEL_MAX, vectors, to, step);
@@ -63,6 +63,9 @@ static void pack_task(void *argument, size_t number, unsigned worker) {
 void filter_pack(const struct filter *filter, const struct weight_view *view, const float *bias,
                  struct pool *pool) {
   struct pack_job job = {.filter = filter, .view = view};
+  for (int row = 0; row < filter->kernel_rows; row++)
+    for (int column = 0; column < filter->kernel_columns; column++)
+      job.tap[job.taps++] = row * view->row + column * view->column;
   size_t panels = simd_panels(filter->simd, filter->out_channels);
   job.input_blocks = (filter->in_channels + INPUT_CHANNELS - 1) / INPUT_CHANNELS;
   pool_run(pool, panels * job.input_blocks, pack_task, &job);

@@ -278,6 +278,13 @@ START_TEST(test_first_not_finite) {
   ck_assert_uint_eq(tensor_first_not_finite(&tensor), 9999);
   values[4096] = -INFINITY;
   ck_assert_uint_eq(tensor_first_not_finite(&tensor), 4096);
+  /* Numbers that lie askew in a file are read like others. */
+  static char askew[sizeof values + 1];
+  memcpy(askew + 1, values, sizeof values);
+  ck_assert_ptr_eq(tensor_floats(&tensor), values);
+  tensor.data = askew + 1;
+  ck_assert_ptr_null(tensor_floats(&tensor));
+  ck_assert_uint_eq(tensor_first_not_finite(&tensor), 4096);
 }
 END_TEST
 
