@@ -281,16 +281,20 @@ static struct request *begin(struct service *service, struct exchange *exchange,
   return rates_admit(service, exchange) ? request : NULL;
 }
 
-/* Where the JSON of an inference request ends and its binary tensors begin. */
+/* Where the JSON of an inference request ends and its binary tensors begin. Without any JSON the
+ * body is the one text of `image`, since no other input's shape follows from its bytes. */
 static bool read_json_size(struct request *request, struct exchange *exchange) {
   const char *given = exchange_header(exchange, "Inference-Header-Content-Length");
   uint32_t size;
   request->infer.json_size = UINT64_MAX;
   if (!given)
     return true;
-  if (!read_number(given, strlen(given), 1, 999999999, &size))
+  if (!read_number(given, strlen(given), 0, 999999999, &size))
     return refuse_parameter(exchange, "Inference-Header-Content-Length", given,
                             "a number of bytes");
+  if (!size && request->kind == REQUEST_DECODE)
+    return refuse_parameter(exchange, "Inference-Header-Content-Length", given,
+                            "more, as bytes alone do not tell the shape of tokens,");
   request->infer.json_size = size;
   return true;
 }

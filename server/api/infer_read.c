@@ -415,9 +415,20 @@ static bool read_id(struct request *request, const json_t *root) {
   return true;
 }
 
+/* What the JSON would say of a body without any: `tokens` is asked for, in binary. */
+static void read_raw(struct request *request) {
+  struct infer *infer = &request->infer;
+  infer->outputs[infer->output_count++] = (struct infer_output){INFER_TOKENS, TENSOR_U32, true};
+  read_pictures(request);
+}
+
 void infer_read(struct request *request) {
   uint64_t json = request->infer.json_size;
   struct input input;
+  if (!json) {
+    read_raw(request);
+    return;
+  }
   if (json != UINT64_MAX && json > request->body.size) {
     request_fail(request, PROBLEM_BAD_BODY,
                  "Inference-Header-Content-Length is %llu, the body has %zu bytes",

@@ -44,7 +44,7 @@ struct infer_output {
 
 /** What an inference request says besides its tensors. */
 struct infer {
-  uint64_t json_size; /* bytes of the body that are JSON; UINT64_MAX: all */
+  uint64_t json_size; /* bytes of the body that are JSON; 0: it is a picture; UINT64_MAX: all */
   struct infer_output outputs[INFER_OUTPUTS_MAX];
   size_t output_count;
   struct text id; /* as JSON; empty where there is none */

@@ -174,6 +174,24 @@ class Infer(serving.ModelCase):
         _, tensors = self.client.infer("a.decode", {"tokens": expected}, parameters={"binary_data_output": True})
         self.assertEqual(sorted(tensors), ["image", "pixels"])
 
+    def test_a_body_without_json_is_a_picture(self):
+        """Triton's raw binary request: the one text of the input, without its length."""
+        path, raw = "/v2/models/{}/infer?size=32", {SIZE: "0", "Content-Type": "application/octet-stream"}
+        for form in "PNG", "JPEG":
+            file = serving.photo(80, 64, 1, form)
+            for model, body, more in (("a", file, {}), ("grey", file, {}),
+                                      ("a", gzip.compress(file), {"Content-Encoding": "gzip"})):
+                answer = self.server.request("POST", path.format(model + ".encode"), body, {**raw, **more})
+                self.assertEqual(answer.status, 200, answer.body)
+                document, tensors = self.client.read(answer)
+                self.assertIn("binary_data_size", document["outputs"][0]["parameters"])
+                self.assertEqual((tensors["tokens"].dtype, len(tensors["tokens"])), (np.dtype("<u4"), 1))
+                np.testing.assert_array_equal(tensors["tokens"][0], self.tokens(file, "&size=32", model))
+        for body in (b"", b"{}", self.png[:-20], self.client.request({"image": texts(self.png)})[0]):
+            self.refuse(body, raw, status=422)
+        tokens = np.zeros((1, 2, 1, 1), "<u4").tobytes()
+        self.assertIn("shape of tokens", self.refuse(tokens, raw, "a.decode"))
+
     def test_pixels_are_taken_as_they_are(self):
         for model, channels in (("a", 3), ("grey", 1)):
             pixels = np.random.default_rng(3).integers(0, 256, (2, 24, 40, channels), dtype=np.uint8)
@@ -298,7 +316,7 @@ class Infer(serving.ModelCase):
     def test_bad_binary_tensors(self):
         body, headers = self.client.request({"image": texts(self.png, self.png)})
         head = int(headers[SIZE])
-        for size in ("0", "x", "-1", "99999999999", str(len(body) + 1), str(head - 1), str(head + 1)):
+        for size in ("x", "-1", "99999999999", str(len(body) + 1), str(head - 1), str(head + 1)):
             self.refuse(body, {**headers, SIZE: size})
         self.refuse(body, {"Content-Type": "application/json"})
         self.refuse(body[:-1], headers)
