@@ -44,6 +44,7 @@ void model_handle(void *context, struct exchange *exchange) {
       service->limits.images, (unsigned long long)service->limits.pixels,
       (unsigned long long)service->limits.image.pixels,
       (unsigned long long)exchange->listener->options.limits.body_bytes);
+  reply_body_not_modified(reply, exchange_header(exchange, "If-None-Match"));
 }
 
 void models_handle(void *context, struct exchange *exchange) {
@@ -61,4 +62,5 @@ void models_handle(void *context, struct exchange *exchange) {
     text_add(&reply->body, "}", 1);
   }
   text_print(&reply->body, "]}\n");
+  reply_body_not_modified(reply, exchange_header(exchange, "If-None-Match"));
 }

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "embed.h"
-#include "hash.h"
 #include "service.h"
 
 EMBED_FILE(openapi, "server/api/openapi.json")
@@ -49,15 +48,11 @@ void pages_handle(void *context, struct exchange *exchange) {
   while (strcmp(pages[i].path, exchange->route->path))
     i++;
   struct reply *reply = &exchange->reply;
-  char tag[17];
   reply->status = 200;
   reply->type = pages[i].type;
   reply->fixed = pages[i].data;
   reply->fixed_size = (size_t)(pages[i].end - pages[i].data);
   reply_header(reply, "Content-Security-Policy", CONTENT_SECURITY_POLICY);
-  reply_header(reply, "Cache-Control", "no-cache");
   reply_header(reply, "Referrer-Policy", "no-referrer");
-  snprintf(tag, sizeof tag, "%016llx",
-           (unsigned long long)hash_text(reply->fixed, reply->fixed_size));
-  reply_not_modified(reply, tag, exchange_header(exchange, "If-None-Match"));
+  reply_body_not_modified(reply, exchange_header(exchange, "If-None-Match"));
 }

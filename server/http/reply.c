@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hash.h"
+
 static const struct {
   unsigned status;
   const char *type, *title;
@@ -91,6 +93,15 @@ bool reply_not_modified(struct reply *reply, const char *tag, const char *known)
   reply->status = 304;
   reply->varies = true;
   return true;
+}
+
+bool reply_body_not_modified(struct reply *reply, const char *known) {
+  char tag[17];
+  const char *data = reply->fixed ? reply->fixed : reply->body.data;
+  size_t size = reply->fixed ? reply->fixed_size : reply->body.size;
+  snprintf(tag, sizeof tag, "%016llx", (unsigned long long)hash_text(data, size));
+  reply_header(reply, "Cache-Control", "no-cache");
+  return reply_not_modified(reply, tag, known);
 }
 
 void reply_move(struct reply *from, struct reply *to) {

@@ -90,6 +90,10 @@ unsigned problem_write(struct text *text, enum problem problem, const char *deta
  * If-None-Match (`known`, or NULL) names that, the reply is a 304 without a body, and true. */
 bool reply_not_modified(struct reply *reply, const char *tag, const char *known);
 
+/** The same, with a hash of the body, which the reply has by then, as the tag. Clients and caches
+ * are told to ask again each time. */
+bool reply_body_not_modified(struct reply *reply, const char *known);
+
 /** Moves status, type and body of a reply into another, and its headers behind those that are
  * there.
  */

@@ -3,6 +3,7 @@ import base64
 import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
 import unittest
@@ -144,7 +145,7 @@ class Unchanged(serving.ModelCase):
 
     def test_pages_are_sent_once(self):
         for path in ("/", "/assets/uPlot.js", "/assets/coffee.jpg", "/openapi.json",
-                     "/v1/codebook/vectors"):
+                     "/v1/codebook/vectors", "/v1/model", "/v1/models"):
             first = self.server.get(path, GZIP)
             tag = first.headers["etag"]
             self.assertTrue(tag.startswith('W/"'))
@@ -155,6 +156,19 @@ class Unchanged(serving.ModelCase):
                 self.assertNotIn("content-type", again.headers)
             other = self.server.get(path, {"If-None-Match": '"x", W/"y"'})
             self.assertEqual((other.status, other.headers["etag"]), (200, tag))
+
+    def test_what_is_loaded_again_is_told(self):
+        path = self.path("again.safetensors")
+        serving.make_model(path, seed=7)
+        with serving.Server(f"a={path}") as server:
+            tags = {name: server.get(name).headers["etag"] for name in ("/v1/model", "/v1/models")}
+            serving.make_model(path, seed=9)
+            server.process.send_signal(signal.SIGHUP)
+            server.wait_for_log("reload")
+            for name, tag in tags.items():
+                answer = server.get(name, {"If-None-Match": tag})
+                self.assertEqual(answer.status, 200, name)
+                self.assertNotEqual(answer.headers["etag"], tag)
 
     def test_another_model_has_other_vectors(self):
         other = self.path("other.safetensors")
