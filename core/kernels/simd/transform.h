@@ -1,4 +1,6 @@
-/* Two-dimensional transforms out of one-dimensional steps. Channels run along the vectors. */
+/* Two-dimensional transforms out of one-dimensional steps. Channels run along the vectors. Steps
+ * follow one another in a loop that stays one: unrolled, each of up to 100 points has an address
+ * that is computed and kept in memory, which takes longer than the transform. */
 #ifndef KERNELS_TRANSFORM_H
 #define KERNELS_TRANSFORM_H
 
@@ -20,7 +22,7 @@ struct matrix {
 ALWAYS_INLINE void transform_columns(step *apply, const size_t from_side, const size_t to_side,
                                      const float *from, size_t row, size_t column,
                                      vector half[SIDE_MAX][SIDE_MAX]) {
-  UNROLL for (size_t j = 0; j < from_side; j++) {
+  ROLLED for (size_t j = 0; j < from_side; j++) {
     vector line[SIDE_MAX], result[SIDE_MAX];
     UNROLL for (size_t i = 0; i < from_side; i++) {
       line[i] = load(from + i * row + j * column);
@@ -37,7 +39,7 @@ ALWAYS_INLINE void transform(step *apply, const size_t from_side, const size_t t
                              const float *from, size_t row, size_t column, struct matrix to) {
   vector half[SIDE_MAX][SIDE_MAX];
   transform_columns(apply, from_side, to_side, from, row, column, half);
-  UNROLL for (size_t i = 0; i < to_side; i++) {
+  ROLLED for (size_t i = 0; i < to_side; i++) {
     vector result[SIDE_MAX];
     apply(half[i], result);
     UNROLL for (size_t j = 0; j < to_side; j++) {

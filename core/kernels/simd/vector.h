@@ -36,6 +36,7 @@
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define UNROLL        _Pragma("GCC unroll 16")
+#define ROLLED        _Pragma("GCC unroll 1")
 
 typedef float vector __attribute__((vector_size(LANES * sizeof(float))));
 typedef float vector_loose

@@ -17,7 +17,7 @@ ALWAYS_INLINE void write_whole(step *apply, const size_t tile, const bool residu
                                size_t channel) {
   const vector bias = load(e->bias + channel);
   struct short_sums sums[SIDE_MAX] = {{{0}, {0}}};
-  UNROLL for (size_t i = 0; i < tile; i++) {
+  ROLLED for (size_t i = 0; i < tile; i++) {
     vector line[SIDE_MAX];
     apply(half[i], line);
     UNROLL for (size_t j = 0; j < tile; j++) {
