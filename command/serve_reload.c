@@ -103,7 +103,8 @@ void server_watch(struct server *server, const struct model_specs *specs) {
 
 /* ---- what came of it, on the loop ------------------------------------------------------------ */
 
-static void report(struct service *service, const char *what, const char *model,
+/* `before` is whether there is an old one, which goes on where the new is broken. */
+static void report(struct service *service, const char *what, bool before, const char *model,
                    const struct result *result, const struct engine *engine) {
   char labels[160], named[96] = "";
   if (model)
@@ -112,12 +113,13 @@ static void report(struct service *service, const char *what, const char *model,
            result->status == VQCT_OK ? "ok" : "failed", named);
   registry_add(service->registry, METRIC_RELOADS, labels, 1);
   if (result->status != VQCT_OK) {
-    log_message(&service->log, LOG_ERROR, "reload", "the old %s goes on: %s", what,
+    log_message(&service->log, LOG_ERROR, "reload",
+                before ? "the old %s goes on: %s" : "a %s is not served: %s", what,
                 result->error.message);
     return;
   }
   struct text line = {0}, message = {0};
-  text_print(&message, "the %s is loaded again", what);
+  text_print(&message, before ? "the %s is loaded again" : "the %s is loaded", what);
   log_begin(&line, LOG_INFO, "reload");
   log_text(&line, "message", message.data);
   if (engine) {
@@ -187,17 +189,17 @@ static void finish(struct reload *reload) {
   struct server *server = reload->server;
   struct service *service = &server->service;
   if (reload->configuration.status != VQCT_OK)
-    report(service, "configuration", NULL, &reload->configuration, NULL);
+    report(service, "configuration", true, NULL, &reload->configuration, NULL);
   for (size_t i = 0; reload->loaded && i < reload->specs.count; i++)
     engine_release(reload->loaded[i]);
   if (reload->reads_keys)
-    report(service, "keys", NULL, &reload->keys_result, NULL);
+    report(service, "keys", true, NULL, &reload->keys_result, NULL);
   if (reload->keys) {
     keys_free(service->keys);
     service->keys = reload->keys;
   }
   if (reload->reads_certificate)
-    report(service, "certificate", NULL, &reload->certificate_result, NULL);
+    report(service, "certificate", true, NULL, &reload->certificate_result, NULL);
   if (reload->certificate) {
     certificate_release(server->certificate);
     server->certificate = reload->certificate;
@@ -246,10 +248,11 @@ static void model_loaded(uv_work_t *task, int status) {
   struct engine **loaded = &reload->loaded[reload->at];
   (void)status;
   struct engine *before = model_spec_engine(spec, service->models);
+  bool is_renewed = before != NULL;
   const char *name = *loaded ? (*loaded)->name : before ? before->name : spec->name;
   if (reload->model.status == VQCT_OK)
     reload->model.status = publish(reload, &reload->model.error);
-  report(service, "model", name ? name : "", &reload->model, *loaded);
+  report(service, "model", is_renewed, name ? name : "", &reload->model, *loaded);
   if (reload->model.status != VQCT_OK) {
     engine_release(*loaded);
     *loaded = NULL;

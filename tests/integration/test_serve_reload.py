@@ -80,6 +80,7 @@ class Reloading(serving.ModelCase):
             lines = self.reload(server, 4)
             self.assertEqual([line["level"] for line in lines], ["info", "error", "info", "error"])
             self.assertIn("the old model goes on", lines[1]["message"])
+            self.assertIn("a model is not served", lines[3]["message"])
             models = server.get("/v1/models").json()["models"]
             self.assertEqual([(one["name"], one["model"]["name"]) for one in models],
                              [("a", "other"), ("b", "tiny"), ("c", "other")])
@@ -250,10 +251,12 @@ class Watching(serving.ModelCase):
         with configured(path) as server:
             configure(f"a={self.model}", f"b={self.other}")
             self.assertEqual(self.lines(server, 1), [("info", "b")])
+            self.assertEqual(server.wait_for_log("reload")["message"], "the model is loaded")
             configure(f"b={self.other}")
             serving.wait_until(lambda: len(server.get("/v1/models").json()["models"]) == 1)
             configure(f"b={self.model}")  # another file of the same name
             self.assertEqual(self.lines(server, 2)[1:], [("info", "b")])
+            self.assertEqual(server.wait_for_log("reload", 2)["message"], "the model is loaded again")
             self.assertEqual(server.get("/v1/model").json()["model"]["name"], "tiny")
 
     def test_keys(self):
