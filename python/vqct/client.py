@@ -45,13 +45,24 @@ class Client:
 
     def encode(self, images: Union[ImageFile, Sequence[ImageFile]],
                size: Union[None, int, Tuple[int, int]] = None, resize: str = "cover",
-               model: Optional[str] = None, priority: Optional[int] = None) -> np.ndarray:
-        """Tokens N,P,h,w of picture files (N = 1 for one). size: (height, width) or a side."""
+               model: Optional[str] = None, priority: Optional[int] = None,
+               crop: Optional[Tuple[int, int, int, int]] = None,
+               focus: Optional[Tuple[float, float]] = None) -> np.ndarray:
+        """Tokens N,P,h,w of picture files (N = 1 for one). size: (height, width) or a side.
+
+        crop: (left, top, width, height) in pixels, the part of each picture that is used, as if
+        there were no more. focus: (x, y) from 0 to 1, the point that resize="cover" keeps in the
+        middle as near as the edges allow; the centre where it is not given.
+        """
         files = [_files.read(one) for one in _files.as_list(images)]
         query = {"resize": resize}
         if size is not None:
             height, width = (size, size) if isinstance(size, int) else size
             query["size"] = f"{width}x{height}"
+        if crop is not None:
+            query["crop"] = ",".join(f"{pixels:d}" for pixels in crop)
+        if focus is not None:
+            query["focus"] = ",".join(f"{part:.9f}" for part in focus)
         body, kind = _multipart(files)
         answer = self._request("/v1/encode", body, kind, "application/x-npy", query, model,
                                priority)[0]

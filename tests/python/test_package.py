@@ -279,6 +279,24 @@ class Client(ModelCase):
         self.assertEqual([one["name"] for one in client.codebook()["codebooks"]],
                          ["adjective", "noun"])
 
+    def test_a_part_of_a_picture(self):
+        client = vqct.Client(f"http://127.0.0.1:{self.server.port}")
+        files, parts = [photo(40, 30, seed, "PNG") for seed in range(2)], []
+        for file in files:
+            part = io.BytesIO()
+            Image.open(io.BytesIO(file)).crop((6, 2, 36, 26)).save(part, "PNG")
+            parts.append(part.getvalue())
+        np.testing.assert_array_equal(client.encode(files, size=32, crop=(6, 2, 30, 24)),
+                                      client.encode(parts, size=32))
+        wide = photo(48, 32, 5, "PNG")
+        left = client.encode(wide, size=32, focus=(0, 0.5))
+        np.testing.assert_array_equal(left, client.encode(wide, size=32, crop=(0, 0, 32, 32)))
+        self.assertTrue((left != client.encode(wide, size=32)).any())
+        for fault in ({"crop": (6, 2, 300, 24)}, {"crop": (-1, 0, 8, 8)}, {"focus": (0, 1.5)},
+                      {"focus": (1e-12, float("nan"))}, {"focus": (0.5,)}):
+            with self.assertRaises(vqct.InvalidError):
+                client.encode(files[0], size=32, **fault)
+
     def test_models_and_urgency(self):
         other = self.path("other.safetensors")
         make_model(other, seed=8)
