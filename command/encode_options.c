@@ -47,7 +47,8 @@ static const struct option options[] = {
     MARK_OPTION("row-end", row_end, "number that each row of the grid ends with"),
     {"labels", 0, OPTION_TEXT, offsetof(struct encode_settings, labels), NULL, 0, 0, NULL, "FROM",
      "labels of the pictures: folder (the name of the folder each lies in), beside (.cls, .txt or "
-     ".json of the same name) or a FILE of lines, each a picture's name, a tab and its label"},
+     ".json of the same name), beside:NAME (what the .json has under NAME) or a FILE of lines, "
+     "each a picture's name, a tab and its label"},
     {"shard-size", 0, OPTION_INTEGER, offsetof(struct encode_settings, shard_size), "0", 0,
      100000000, NULL, "N", "pictures of each file of a .tar or .mds; 0: 10,000"},
     {"shard", 0, OPTION_TEXT, offsetof(struct encode_settings, shard), NULL, 0, 0, NULL, "I/N",

@@ -27,6 +27,7 @@ struct source {
   const char *name;
   const struct pictures *pictures;
   struct beside *beside;
+  const char *json_name; /* in a KEY.json beside, where nothing else there counts; NULL: not told */
   struct label_lines *lines;
   size_t missing; /* pictures without a label */
   const char *first_missing;
@@ -78,10 +79,10 @@ static enum vqct_status from_folder(const struct source *source, size_t picture,
   return copy_label(begin, size, "its folder's name", whole, label, error);
 }
 
-static enum vqct_status from_json(const struct beside_bytes *bytes, const char *picture,
-                                  char **label, struct vqct_error *error) {
+static enum vqct_status from_json(const struct beside_bytes *bytes, const char *json_name,
+                                  const char *picture, char **label, struct vqct_error *error) {
   json_t *record = json_loadb((const char *)bytes->data, bytes->size, 0, NULL);
-  const json_t *value = json_object_get(record, "label");
+  const json_t *value = json_object_get(record, json_name);
   char number[24];
   enum vqct_status status;
   if (json_is_integer(value)) {
@@ -91,8 +92,9 @@ static enum vqct_status from_json(const struct beside_bytes *bytes, const char *
     status = copy_label(json_string_value(value), json_string_length(value), ".json", picture,
                         label, error);
   } else {
-    status = error_set(error, VQCT_DATA,
-                       "%s: its .json has no \"label\" that is text or a whole number", picture);
+    status =
+        error_set(error, VQCT_DATA, "%s: its .json has no \"%s\" that is text or a whole number",
+                  picture, json_name);
   }
   json_decref(record);
   return status;
@@ -102,13 +104,14 @@ static enum vqct_status from_beside(const struct source *source, size_t picture,
                                     struct vqct_error *error) {
   static const char *const endings[] = {".cls", ".txt", ".json"};
   const char *name = pictures_name(source->pictures, picture);
+  const char *json_name = source->json_name ? source->json_name : "label";
   enum vqct_status status = VQCT_OK;
-  for (size_t i = 0; i < 3 && status == VQCT_OK && !*label; i++) {
+  for (size_t i = source->json_name ? 2 : 0; i < 3 && status == VQCT_OK && !*label; i++) {
     struct beside_bytes bytes;
     if ((status = beside_read(source->beside, picture, endings[i], BESIDE_MAX, &bytes, error)))
       return status;
     if (bytes.found && i == 2)
-      status = from_json(&bytes, name, label, error);
+      status = from_json(&bytes, json_name, name, label, error);
     else if (bytes.found)
       status = copy_label((const char *)bytes.data, bytes.size, endings[i], name, label, error);
     beside_release(&bytes);
@@ -159,9 +162,12 @@ static enum vqct_status check_all_matched(const struct source *source, struct vq
 }
 
 static enum vqct_status open_source(struct source *source, struct vqct_error *error) {
+  static const char named[] = "beside:";
   if (strcmp(source->name, "folder") == 0)
     return VQCT_OK;
-  return strcmp(source->name, "beside") == 0
+  if (strncmp(source->name, named, strlen(named)) == 0)
+    source->json_name = source->name + strlen(named);
+  return source->json_name || strcmp(source->name, "beside") == 0
              ? beside_open(source->pictures, &source->beside, error)
              : label_lines_open(source->name, &source->lines, error);
 }

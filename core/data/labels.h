@@ -4,6 +4,7 @@
  *   "folder"  the name of the folder that a picture lies in, as torchvision's ImageFolder has it
  *   "beside"  what KEY.cls or KEY.txt says, or the "label" of KEY.json (beside.h), the first that
  *             is there
+ *   "beside:NAME"  what KEY.json has under NAME
  *   a path    a file of names and labels (label_lines.h)
  *
  * Read only once they are opened.

@@ -87,6 +87,22 @@ class Labels(CommandCase):
                                  ("in/2.x.png", "9", 1), ("in/3.png", "10", 3),
                                  ("in/4.png", "100", 4)])
 
+    def test_a_name_within_json_beside(self):
+        self.pictures("in/1.png")
+        self.write("in/1.cls", "not this")
+        self.write("in/1.json", '{"label": 1, "wnid": "n02", "a:b": 7}')
+        self.archive("a.tar", (("2.png", png(6)), ("2.json", b'{"wnid": "n01", "a:b": 40, "x": []}')))
+        inputs = self.path("in"), self.path("a.tar")
+        self.assertEqual(self.encode(*inputs, "--labels", "beside:wnid"),
+                         (["n01", "n02"], [("a.tar:2.png", "n01", 0), ("in/1.png", "n02", 1)]))
+        self.assertEqual(self.encode(*inputs, "--labels", "beside:a:b")[0], ["7", "40"])
+        for name, picture in (("x", "a.tar:2.png"), ("none", "a.tar:2.png"), ("label", "a.tar:2.png"), ("", "a.tar")):
+            self.assertFails(self.run_encode(*inputs, "--labels", "beside:" + name), DATA, picture,
+                             f'.json has no "{name}"')
+        os.remove(self.path("in/1.json"))
+        self.assertFails(self.run_encode(self.path("in"), "--labels", "beside:wnid"), DATA,
+                         "labels of beside:wnid: 1 pictures have none", "in/1.png")
+
     def test_lines(self):
         self.pictures("in/a/1.png", "in/a/2.png", "in/b/1.png")
         self.archive("s.tar", (("c/9.png", png(9)),))
