@@ -87,8 +87,7 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def sample(self, labels, generator, guidance=1.0, temperature=1.0, top_k=0):
-        """Tokens N,T for labels N. Guidance above 1 goes on from what no label gives through what the
-        label gives, as classifier-free guidance does."""
+        """Tokens N,T for labels N; guidance goes from what no label gives (0) through what the label gives (1)."""
         self.eval()
         rows = torch.cat([labels, torch.full_like(labels, self.facts["no_label"])])[:, None]
         pasts, found = [[] for _ in self.blocks], []
@@ -152,10 +151,10 @@ def train(options):
         vectors = torch.tensor(codec.codebook)
     if len(vectors) != sum(count for _, count in facts["planes"]):
         raise SystemExit(f"transformer.py: {options.model}: not the model of {options.tokens}")
-    shape = dict(width=options.width, depth=options.depth, heads=options.heads, dropout=options.dropout,
+    shape = dict(facts=facts, width=options.width, depth=options.depth, heads=options.heads, dropout=options.dropout,
                  code_dimension=vectors.shape[1])
     torch.manual_seed(options.seed)
-    model = Transformer(facts, **shape)
+    model = Transformer(**shape)
     model.vectors[facts["offset"]:] = (vectors - vectors.mean(0)) / vectors.std()
     matrices = {one for one in model.blocks.parameters() if one.dim() == 2}
     groups = [{"params": [one for one in model.parameters() if (one in matrices) == decayed],
@@ -190,22 +189,23 @@ def train(options):
             point = (step + 1, float(np.mean(recent)), held_out_bits(model, classes[hold], held))
             state.update(step=step + 1, curve=state["curve"] + [point])
             recent.clear()
-            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "state": state,
-                        "facts": facts, "shape": shape}, path + ".part")
-            os.replace(path + ".part", path)
+            saved = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "state": state, "shape": shape}
+            for name in ["best.pt"] * (point[2] == min(one[2] for one in state["curve"])) + ["checkpoint.pt"]:
+                torch.save(saved, path + ".part")
+                os.replace(path + ".part", os.path.join(options.output, name))
             figures.draw_curve(state, os.path.join(options.output, "curve.svg"))
             print("step %d: %.3f bits a token, held out %.3f" % point, flush=True)
 
 
 def restored(path):
     saved = torch.load(path)
-    model = Transformer(saved["facts"], **saved["shape"])
+    model = Transformer(**saved["shape"])
     model.load_state_dict(saved["model"])
     return model
 
 
 def sample(options):
-    model = restored(os.path.join(options.run, "checkpoint.pt"))
+    model = restored(os.path.join(options.run, "best.pt"))
     facts, names = model.facts, options.labels.split(",") if options.labels else model.facts["labels"]
     if set(names) - set(facts["labels"]):
         raise SystemExit(f"transformer.py: no label {set(names) - set(facts['labels'])}, but {facts['labels']}")

@@ -124,6 +124,15 @@ class Example(ModelCase):
         self.assertEqual(self.state(once)["curve"], self.state(twice)["curve"])
         ElementTree.parse(os.path.join(twice, "curve.svg"))
 
+    def test_what_was_best_on_what_is_held_out_is_kept(self):
+        folder = self.path("risen")
+        with mock.patch.object(transformer, "held_out_bits", side_effect=[3.0, 1.0, 2.0]), \
+                contextlib.redirect_stdout(io.StringIO()):
+            transformer.train(transformer.parse(["train", self.tokens, self.model, "--output", folder,
+                                                 *SMALL, "--steps", "6", "--every", "2"]))
+        steps = [torch.load(os.path.join(folder, name))["state"]["step"] for name in ("best.pt", "checkpoint.pt")]
+        self.assertEqual(steps, [4, 6])
+
     def test_samples_are_pictures_of_the_service(self):
         found = self.restored().sample(torch.tensor([0, 1, 2]), torch.Generator().manual_seed(1), 2.0, 1.0, 5).numpy()
         self.assertEqual(found.shape, (3, 32))
