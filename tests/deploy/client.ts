@@ -31,21 +31,23 @@ export async function look(token: number): Promise<void> {
   const models = await client.GET("/v1/models");
   const names: string[] = models.data?.models.map(({ name }) => name) ?? [];
   const page = await client.GET("/v1/model", { params: { query: { model: names[0] } } });
-  const limit: number | undefined = page.data?.limits.images, layers: unknown = page.data?.architecture["channels"];
+  const limit: number | undefined = page.data?.limits.images, layers = page.data?.architecture["channels"];
+  const width: number = typeof layers === "number" ? layers : 0;
   const codebook = await client.GET("/v1/codebook", { params: { query: { window: "1h" } } });
   const usage: number | undefined = codebook.data?.codebooks[0]?.windows["10m"].usage;
   const counts = await client.GET("/v1/codebook/usage");
   const code = await client.GET("/v1/codebook/codes/{id}", { params: { path: { id: token } } });
   const statistics = await client.GET("/v1/statistics", { params: { query: { history: true } } });
   const refused: number[] | undefined = statistics.data?.history?.map(({ requests }) => requests.refused);
-  console.log(limit, layers, usage, counts.data, code.data?.nearest.map(({ word }) => word), refused);
+  console.log(limit, width, usage, counts.data, code.data?.nearest.map(({ word }) => word), refused);
 }
 
 export async function infer(picture: string): Promise<(number | string)[]> {
   const { data, error } = await client.POST("/v2/models/{id}/infer", {
     params: { path: { id: "vqct-small.encode" } },
     body: {
-      inputs: [{ name: "image", datatype: "BYTES", shape: [1], data: [picture] }],
+      inputs: [{ name: "image", datatype: "BYTES", shape: [1, 1], data: [[picture]] }],
+      parameters: { binary_data_output: false, sequence: 1 },
       outputs: [{ name: "tokens", parameters: { datatype: "INT64" } }],
     },
   });
