@@ -69,9 +69,17 @@ ALWAYS_INLINE void block_of(size_t rows, const size_t vectors, const bool by_row
 /* Blocks of nearly equal size: 16 rows go as 8 and 8 rather than 14 and 2. */
 ALWAYS_INLINE void all_blocks(const size_t vectors, const bool by_row, const struct product *p) {
   size_t blocks = (p->rows + ROWS - 1) / ROWS;
-  for (size_t i = 0; i < blocks; i++) {
-    size_t first = p->rows * i / blocks, end = p->rows * (i + 1) / blocks;
-    block_of(end - first, vectors, by_row, p, p->a + first * p->a_row, p->c + first * p->c_row);
+  size_t rows = blocks ? p->rows / blocks : 0, longer = p->rows - rows * blocks;
+  const float *a = p->a;
+  float *c = p->c;
+  for (; blocks; blocks--) {
+    if (blocks == longer) {
+      rows++;
+      longer = 0;
+    }
+    block_of(rows, vectors, by_row, p, a, c);
+    a += rows * p->a_row;
+    c += rows * p->c_row;
   }
 }
 
