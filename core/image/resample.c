@@ -5,8 +5,9 @@
  *
  * The row pass holds two neighbouring pixels of a source row in one vector, each spread to four
  * lanes, so that the sum over a run ends with a single addition; therefore a source row is copied
- * to four bytes a pixel first. The column pass holds neighbouring samples of a row. Vectors are
- * gcc's and clang's own types, compiled for two instruction sets.
+ * to four bytes a pixel first, and results are written so, of which the next covers the last. The
+ * column pass holds neighbouring samples of a row. Vectors are gcc's and clang's own types,
+ * compiled for two instruction sets.
  */
 #include "resample.h"
 
@@ -103,15 +104,18 @@ static bool axis_weights_compute(struct axis_weights *weights, uint64_t source, 
 struct passes {
   const struct vqct_image *image;
   struct axis_weights x, y;
+  int32_t *x_lanes;  /* x's weights, each as often as a pixel has lanes */
   size_t top, rows;  /* source rows that are needed */
   uint8_t *wide_row; /* one source row of 4 bytes a pixel, and a zero pixel */
-  uint8_t *middle;   /* rows, of the result's width, padded to whole strips */
+  uint8_t *middle;   /* rows, of the result's width, padded to whole strips; and a pixel */
   size_t stride;     /* bytes of such a row */
   struct vqct_image *result;
 };
 
 enum { LANES = 8, PIXEL_LANES = 4, STRIP = 4 * LANES };
 typedef int32_t lanes __attribute__((vector_size(LANES * sizeof(int32_t))));
+typedef int32_t pixel_lanes __attribute__((vector_size(PIXEL_LANES * sizeof(int32_t))));
+typedef uint8_t pixel_levels __attribute__((vector_size(PIXEL_LANES)));
 
 /* So that each caller's instruction set is used for it. */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
@@ -123,30 +127,37 @@ ALWAYS_INLINE void add_products(lanes *sums, const uint8_t *samples, const lanes
   *sums += (lanes){s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]} * *weights;
 }
 
-ALWAYS_INLINE uint8_t round_and_clip(int32_t sum) {
-  int32_t level = (sum + (1 << (WEIGHT_BITS - 1))) >> WEIGHT_BITS;
-  return (uint8_t)(level < 0 ? 0 : level > 255 ? 255 : level);
+/* Four sums become levels, 0 to 255. */
+ALWAYS_INLINE void round_and_clip(const pixel_lanes *sums, uint8_t *result) {
+  pixel_lanes level = (*sums + (1 << (WEIGHT_BITS - 1))) >> WEIGHT_BITS;
+  level &= ~(level >> 31); /* below 0: 0 */
+  level |= level > 255;    /* above 255: all bits, of which eight are kept */
+  pixel_levels levels = __builtin_convertvector(level, pixel_levels);
+  memcpy(result, &levels, sizeof levels);
 }
 
+/* Reads and writes words of a pixel, whose last bytes are not told: of three channels the next
+ * pixel's first, which no result takes. */
 ALWAYS_INLINE void spread_row(const uint8_t *row, size_t width, size_t channels, uint8_t *wide) {
-  for (size_t x = 0; x < width; x++)
-    for (size_t c = 0; c < channels; c++)
-      wide[x * PIXEL_LANES + c] = row[x * channels + c];
+  for (size_t x = 0; x + 1 < width; x++)
+    memcpy(wide + x * PIXEL_LANES, row + x * channels, channels == 3 ? PIXEL_LANES : channels);
+  memcpy(wide + (width - 1) * PIXEL_LANES, row + (width - 1) * channels, channels);
 }
 
-ALWAYS_INLINE void scale_row(const struct axis_weights *weights, const uint8_t *wide,
-                             size_t channels, uint8_t *result) {
-  for (size_t x = 0; x < weights->count; x++) {
-    const uint8_t *samples = wide + weights->first[x] * PIXEL_LANES;
-    const int32_t *value = weights->value + x * weights->span;
-    lanes sums = {0};
-    for (size_t i = 0; i < weights->length[x]; i += 2) {
-      int32_t w = value[i], v = value[i + 1]; /* the run's end is followed by a zero */
-      lanes weight = {w, w, w, w, v, v, v, v};
+ALWAYS_INLINE void scale_row(const struct passes *passes, size_t channels, uint8_t *result) {
+  const struct axis_weights *x_axis = &passes->x;
+  for (size_t x = 0; x < x_axis->count; x++) {
+    const uint8_t *samples = passes->wide_row + x_axis->first[x] * PIXEL_LANES;
+    const int32_t *value = passes->x_lanes + x * x_axis->span * PIXEL_LANES;
+    lanes sums = {0}, weight; /* of two pixels; the run's end is followed by a zero */
+    for (size_t i = 0; i < x_axis->length[x]; i += 2) {
+      memcpy(&weight, value + i * PIXEL_LANES, sizeof weight);
       add_products(&sums, samples + i * PIXEL_LANES, &weight);
     }
-    for (size_t c = 0; c < channels; c++)
-      result[x * channels + c] = round_and_clip(sums[c] + sums[c + PIXEL_LANES]);
+    pixel_lanes halves[2];
+    memcpy(halves, &sums, sizeof halves);
+    halves[0] += halves[1];
+    round_and_clip(&halves[0], result + x * channels);
   }
 }
 
@@ -162,9 +173,12 @@ ALWAYS_INLINE void scale_column(const struct passes *passes, size_t y, const uin
       for (size_t part = 0; part < STRIP / LANES; part++)
         add_products(&sums[part], rows + i * passes->stride + at + part * LANES, &weight);
     }
-    size_t count = row_bytes - at < STRIP ? row_bytes - at : STRIP;
-    for (size_t i = 0; i < count; i++)
-      result[at + i] = round_and_clip(sums[i / LANES][i % LANES]);
+    pixel_lanes parts[STRIP / PIXEL_LANES];
+    uint8_t strip[STRIP];
+    memcpy(parts, sums, sizeof parts);
+    for (size_t part = 0; part < STRIP / PIXEL_LANES; part++)
+      round_and_clip(&parts[part], strip + part * PIXEL_LANES);
+    memcpy(result + at, strip, row_bytes - at < STRIP ? row_bytes - at : STRIP);
   }
 }
 
@@ -174,7 +188,7 @@ ALWAYS_INLINE void run_passes_of(const struct passes *passes, size_t channels) {
   for (size_t i = 0; i < passes->rows; i++) {
     spread_row(image->pixels + (passes->top + i) * image->width * channels, image->width, channels,
                passes->wide_row);
-    scale_row(&passes->x, passes->wide_row, channels, passes->middle + i * passes->stride);
+    scale_row(passes, channels, passes->middle + i * passes->stride);
   }
   for (size_t y = 0; y < result->height; y++)
     scale_column(passes, y, passes->middle + (passes->y.first[y] - passes->top) * passes->stride,
@@ -218,13 +232,22 @@ static void copy_part(const struct vqct_image *image, const struct resample_targ
            row_bytes);
 }
 
+static bool spread_weights(struct passes *passes) {
+  size_t count = passes->x.count * passes->x.span * PIXEL_LANES;
+  passes->x_lanes = malloc(count * sizeof *passes->x_lanes);
+  for (size_t i = 0; passes->x_lanes && i < count; i++)
+    passes->x_lanes[i] = passes->x.value[i / PIXEL_LANES];
+  return passes->x_lanes;
+}
+
 static bool passes_prepare(struct passes *passes, const struct resample_target *target) {
   const struct vqct_image *image = passes->image;
   size_t middle_bytes, last = target->height - 1;
   if (!axis_weights_compute(&passes->x, image->width, target->full_width, target->left,
                             target->width) ||
       !axis_weights_compute(&passes->y, image->height, target->full_height, target->top,
-                            target->height))
+                            target->height) ||
+      !spread_weights(passes))
     return false;
   passes->top = passes->y.first[0];
   passes->rows = passes->y.first[last] + passes->y.length[last] - passes->top;
@@ -232,7 +255,7 @@ static bool passes_prepare(struct passes *passes, const struct resample_target *
   if (!size_multiply(passes->stride, passes->rows, &middle_bytes))
     return false;
   passes->wide_row = calloc((size_t)image->width + 1, PIXEL_LANES);
-  passes->middle = calloc(middle_bytes, 1);
+  passes->middle = malloc(middle_bytes + PIXEL_LANES);
   return passes->wide_row && passes->middle;
 }
 
@@ -272,6 +295,7 @@ enum vqct_status image_resample(const struct vqct_image *image,
   }
   free(passes.middle);
   free(passes.wide_row);
+  free(passes.x_lanes);
   axis_weights_free(&passes.x);
   axis_weights_free(&passes.y);
   return status;
