@@ -170,6 +170,8 @@ static enum vqct_status run_to_end(struct decoding *decoding, char **operands,
   size_t batch = settings->batch ? (size_t)settings->batch : threads;
   if (!settings->output)
     return error_set(error, VQCT_INVALID, "--output DIR is missing");
+  if (strcmp(operands[1], "-") == 0)
+    return error_set(error, VQCT_INVALID, "-: tokens are read from a file, not standard input");
   enum vqct_status status;
   if ((status = choose_form(decoding, error)) ||
       (status = vqct_model_open(operands[0], &decoding->model, error)))

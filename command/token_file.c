@@ -188,14 +188,19 @@ static enum vqct_status open_array(struct token_file *file, struct vqct_error *e
     return error_set(error, VQCT_TOKENS, "%s: tokens must be whole numbers, not %s", file->path,
                      tensor_type_name(tensor->type));
   if (tensor->dims != 3 && tensor->dims != 4)
-    return error_set(error, VQCT_TOKENS,
-                     "%s: %d dimensions; tokens have four: pictures, planes, rows, columns",
-                     file->path, tensor->dims);
+    return error_set(
+        error, VQCT_TOKENS,
+        "%s: %d dimensions; tokens have four, pictures, planes, rows and columns, or a "
+        ".jsonl beside them that tells their layout",
+        file->path, tensor->dims);
   const size_t *shape = tensor->shape + tensor->dims - 3;
   size_t pictures = tensor->dims == 4 ? tensor->shape[0] : 1;
   if (shape[0] != file->model->planes)
-    return error_set(error, VQCT_TOKENS, "%s: %zu planes; the model has %u", file->path, shape[0],
-                     file->model->planes);
+    return error_set(error, VQCT_TOKENS, "%s: %zu planes; the model has %u%s", file->path, shape[0],
+                     file->model->planes,
+                     shape[2] == file->model->planes
+                         ? ": an array of --layout interleaved is read with the .jsonl beside it"
+                         : "");
   if (shape[1] < 1 || shape[2] < 1 || shape[1] > TOKEN_GRID_MAX || shape[2] > TOKEN_GRID_MAX)
     return error_set(error, VQCT_TOKENS,
                      "%s: a grid of %zu x %zu tokens; from 1 to %d a side are "
@@ -263,7 +268,7 @@ static enum vqct_status open_npy(struct token_file *file, const struct token_for
   bool buckets = false;
   enum vqct_status status =
       token_sidecar_describe(sidecar, file->model, file->any_model, set, &buckets, error);
-  if (!json_object_get(sidecar->record, "tokens")) /* it is of something else */
+  if (!json_is_string(json_object_get(sidecar->record, "tokens"))) /* it is of something else */
     return open_array(file, error);
   if (status != VQCT_OK)
     return status;

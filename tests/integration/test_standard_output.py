@@ -2,6 +2,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 import unittest
@@ -9,7 +10,7 @@ import unittest
 import numpy as np
 from PIL import Image
 
-from commands import VQCT, CommandCase, content
+from commands import VQCT, CommandCase, content, vqct
 
 USAGE, WRITE, PARTIAL = 2, 7, 10
 
@@ -47,6 +48,34 @@ class StandardOutput(CommandCase):
                     self.assertNotEqual(len(data), 0)
         self.assertEqual(self.encode("-q", "--format", "npy")[1], "")
         self.assertFalse([name for name in os.listdir(self.folder) if name.endswith(".part")])
+
+    def test_an_array_is_decoded_again_and_the_rest_needs_its_jsonl(self):
+        def decode(name):
+            return vqct("decode", self.model, self.path(name), "-o", self.path("out"))
+
+        for kind, options, name, word in (("npy", (), "s.npy", None),
+                                          ("npy", ("--layout", "interleaved"), "i.npy", "interleaved is read with the .jsonl"),
+                                          ("npy", ("--end", 99), "e.npy", "2 dimensions"),
+                                          ("bin", (), "b.bin", "b.jsonl: No such file"),
+                                          ("jsonl", (), "t.tokens.jsonl", "t.jsonl: No such file"),
+                                          ("webdataset", (), "w.tar", "w.tar: the .jsonl beside it")):
+            with self.subTest(name=name), open(self.path(name), "wb") as file:
+                file.write(self.encode("--format", kind, *options)[0])
+                file.flush()
+                done = decode(name)
+                if word:
+                    self.assertFails(done, done.returncode, word)
+                    self.assertNotIn(done.returncode, (0, 1))
+                    self.assertFalse(os.path.exists(self.path("out")))
+                else:
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    self.assertEqual(sorted(os.listdir(self.path("out"))), ["0000.png", "0001.png", "0002.png"])
+                    shutil.rmtree(self.path("out"))
+        # JSON Lines under a name of their own: not what tells of the array.
+        with open(self.path("s.jsonl"), "wb") as file:
+            file.write(self.encode("--format", "jsonl")[0])
+        self.assertEqual(decode("s.npy").returncode, 0)
+        self.assertFails(vqct("decode", self.model, "-", "-o", self.path("out")), 2, "standard input")
 
     def test_what_is_no_picture_is_told_and_left_out(self):
         with open(self.path("in/cat/2.png"), "w") as file:
