@@ -127,10 +127,14 @@ def tokens(path: Union[str, "os.PathLike[str]"]) -> TokenSet:
     beside = file.with_name(file.name[:-len(".tokens.jsonl")] + ".jsonl") if lines \
         else file.with_suffix(".jsonl")
     about, pictures = _side_file(beside)
-    if about.get("tokens") not in _TYPES or not isinstance(about.get("planes"), list):
+    name, planes, labels = about.get("tokens"), about.get("planes"), about.get("labels", [])
+    if not isinstance(name, str) or name not in _TYPES or not isinstance(planes, list) or not planes or \
+            not isinstance(labels, list):
         raise TokensError(f"{beside}: line 1 describes no tokens")
-    kind, layout = _TYPES[about["tokens"]], _Layout(about)
-    shapes = [_shape(file, one, len(about["planes"])) for one in pictures]
+    kind, layout = _TYPES[name], _Layout(about)
+    if layout.offset > np.iinfo(kind).max:
+        raise TokensError(f"{beside}: line 1: an \"offset\" above all that {name} holds")
+    shapes = [_shape(file, one, len(planes)) for one in pictures]
     lengths = [layout.length(*shape) for shape in shapes]
     read = _lines if lines else \
         {".tar": _members, ".mds": _samples}.get(file.suffix, _array)
@@ -171,7 +175,7 @@ def _lines(file: pathlib.Path, kind: np.dtype, pictures: List[Dict[str, Any]],
         if isinstance(first, int) and isinstance(size, int) and 0 <= first <= len(data) - size:
             try:
                 found = np.array(json.loads(data[first:first + size])["tokens"], kind)
-            except (ValueError, KeyError, TypeError, OverflowError):
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
                 raise _missing(file, pictures[i]) from None
             if found.shape == (lengths[i],):
                 return found
@@ -183,22 +187,22 @@ def _lines(file: pathlib.Path, kind: np.dtype, pictures: List[Dict[str, Any]],
 def _members(file: pathlib.Path, kind: np.dtype, pictures: List[Dict[str, Any]],
              lengths: List[int]) -> Callable[[int], np.ndarray]:
     """Numbers in the .npy members of shards; picture i is the i-th of them."""
-    places: List[Tuple[Any, int]] = []
+    places: List[Tuple[Any, int, int]] = []
     shards = 0
     while len(places) < len(pictures):
         shard = file.with_name(f"{file.stem}-{shards:06d}.tar")
         data = _mapped(shard)
         try:
             with tarfile.open(shard, "r:") as tar:
-                places += [(data, one.offset_data) for one in tar if one.name.endswith(".npy")]
-        except tarfile.TarError as fault:
+                places += [(data, one.offset_data, one.size) for one in tar if one.name.endswith(".npy")]
+        except (tarfile.TarError, ValueError, OverflowError, OSError) as fault:
             raise TokensError(f"{shard}: {fault}") from fault
         shards += 1
 
     def read(i: int) -> np.ndarray:
-        data, first = places[i]
-        end = first + _NPY_HEADER + lengths[i] * kind.itemsize
-        if data[first:first + 6] != b"\x93NUMPY" or end > len(data):
+        data, first, size = places[i]
+        if data[first:first + 6] != b"\x93NUMPY" or first + size > len(data) or \
+                size != _NPY_HEADER + lengths[i] * kind.itemsize:
             raise _missing(file, pictures[i])
         return np.frombuffer(data, kind, lengths[i], first + _NPY_HEADER)
 
@@ -212,12 +216,14 @@ def _samples(file: pathlib.Path, kind: np.dtype, pictures: List[Dict[str, Any]],
     try:
         shards = [(one["raw_data"]["basename"], one["samples"])
                   for one in json.loads(bytes(_mapped(index)[:]))["shards"]]
-    except (ValueError, KeyError, TypeError) as fault:
+    except (ValueError, KeyError, TypeError, RecursionError) as fault:
         raise TokensError(f"{index}: {fault!r}") from fault
     places: List[Tuple[Any, int, int]] = []
     for name, samples in shards:
+        if not isinstance(name, str) or not name or "/" in name or not isinstance(samples, int) or samples < 0:
+            raise TokensError(f"{index}: a shard of {samples!r} samples called {name!r}")
         data = _mapped(file / name)
-        if not isinstance(samples, int) or len(data) < 4 * (samples + 2):
+        if len(data) < 4 * (samples + 2):
             raise TokensError(f"{file / name}: it does not hold {samples} samples")
         ends = np.frombuffer(data, "<u4", samples + 1, 4).tolist()
         places += [(data, begin, end) for begin, end in zip(ends, ends[1:])]
@@ -279,7 +285,7 @@ def _side_file(path: pathlib.Path) -> Tuple[Dict[str, Any], List[Dict[str, Any]]
             lines = [json.loads(line) for line in file]
     except OSError as fault:
         raise ReadError(f"{path}: {fault.strerror}") from fault
-    except ValueError as fault:
+    except (ValueError, RecursionError) as fault:
         raise TokensError(f"{path}: {fault}") from fault
     if not lines or not all(isinstance(line, dict) for line in lines):
         raise TokensError(f"{path}: not lines of JSON objects")

@@ -3,6 +3,7 @@ import http.server
 import io
 import os
 import pathlib
+import random
 import subprocess
 import sys
 import threading
@@ -243,6 +244,48 @@ class TokenSets(ModelCase):
                 list(vqct.tokens(path))
         with self.assertRaisesRegex(vqct.ReadError, "nothing.jsonl"):
             vqct.tokens(self.path("nothing.npy"))
+
+    def test_side_files_that_describe_no_set(self):
+        path = self.encode("odd.mds", "--size", "16", "--labels", "folder")
+        for part, old, new in (("odd.jsonl", '"tokens": "uint16"', '"tokens": ["uint16"]'),
+                               ("odd.jsonl", '"planes": [', '"planes": [], "x": ['),
+                               ("odd.jsonl", '"labels": [', '"labels": 3, "x": ['),
+                               ("odd.jsonl", '{"tokens"', '{"layout": {"order": "planes", "offset": 65536}, "tokens"'),
+                               ("odd.jsonl", '{"image"', "[" * 100000 + '{"image"'),
+                               ("odd.mds/index.json", '"samples": 2', '"samples": -1'),
+                               ("odd.mds/index.json", '"shard.00000.mds"', '"../odd.mds/shard.00000.mds"'),
+                               ("odd.mds/index.json", '"shard.00000.mds"', "0")):
+            with open(self.path(part), encoding="utf-8") as file:
+                text = file.read()
+            self.assertIn(old, text)
+            with open(self.path(part), "w", encoding="utf-8") as file:
+                file.write(text.replace(old, new, 1))
+            with self.subTest(new=new[:60]), self.assertRaisesRegex(vqct.TokensError, part):
+                vqct.tokens(path)
+            with open(self.path(part), "w", encoding="utf-8") as file:
+                file.write(text)
+        self.assertEqual(len(vqct.tokens(path)), 2)
+
+    def test_damage_is_an_error_of_the_package(self):
+        """Or it is not seen; but nothing else is raised, whichever bytes are others."""
+        chance = random.Random(1)
+        for name, part in (("d.npy", "d.npy"), ("d.idx", "d.bin"), ("d.tokens.jsonl", "d.tokens.jsonl"),
+                           ("d.tar", "d-000000.tar"), ("d.mds", "d.mds/shard.00000.mds"),
+                           ("d.mds", "d.mds/index.json"), ("d.mds", "d.jsonl"), ("d.tar", "d.jsonl")):
+            path = self.encode(name, "--size", "16", "--layout", "interleaved", "--offset", "9")
+            with open(self.path(part), "rb") as file:
+                whole = file.read()
+            for _ in range(60):
+                damaged = bytearray(whole[:chance.choice((len(whole), chance.randrange(len(whole))))])
+                for _ in range(min(len(damaged), chance.randint(0, 3))):
+                    damaged[chance.randrange(min(len(damaged), chance.choice((100, 600, 5000))))] = \
+                        chance.choice((0, 32, 45, 48, 57, 91, 93, 123, 255, chance.randrange(256)))
+                with open(self.path(part), "wb") as file:
+                    file.write(damaged)
+                try:
+                    list(vqct.tokens(path))
+                except vqct.Error:
+                    pass
 
     def test_arrays_that_are_damaged(self):
         path = self.encode("hurt.npy", "--size", "16")
