@@ -235,12 +235,14 @@ $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libvqct.a
 	@mkdir -p $(@D)
 	$(CC) $(SANITIZE) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIB_LIBS)
 
-# The server's readers of text are in no archive.
+# The server's readers of text are in no archive, nor are the command's of token sets.
 $(B)/fuzz/fuzz_http: $(addprefix $(B)/server/,http/accept.o http/base64.o http/compress.o http/multipart.o http/priority.o http/reply.o)
 $(B)/fuzz/fuzz_intake: $(addprefix $(B)/server/,http/intake.o http/head.o)
 $(B)/fuzz/fuzz_intake: LIB_LIBS += $(shell pkg-config --libs gnutls)
 $(B)/fuzz/fuzz_infer: $(filter $(B)/server/%,$(COMMAND_OBJECTS))
 $(B)/fuzz/fuzz_infer: LIB_LIBS := $(ALL_LIBS)
+
+$(B)/fuzz/fuzz_token_set: $(filter $(B)/command/token_%,$(COMMAND_OBJECTS)) $(B)/command/part_file.o
 
 fuzz: ## run each fuzzer for FUZZ_SECONDS
 	@config/install-packages $(BUILD_DEBS) clang
