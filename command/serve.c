@@ -196,25 +196,12 @@ static enum vqct_status start_listeners(struct server *server, struct vqct_error
   return status;
 }
 
-static void on_stop(uv_signal_t *handle, int number) {
-  (void)number;
-  server_stop(handle->data);
+static void on_stop(void *server) {
+  server_stop(server);
 }
 
-static void on_reload(uv_signal_t *handle, int number) {
-  (void)number;
-  server_reload(handle->data, RELOAD_ALL);
-}
-
-static void start_signals(struct server *server) {
-  uv_signal_init(&server->loop, &server->stop);
-  uv_signal_init(&server->loop, &server->interrupt);
-  uv_signal_init(&server->loop, &server->reload);
-  uv_timer_init(&server->loop, &server->drain);
-  server->stop.data = server->interrupt.data = server->reload.data = server->drain.data = server;
-  uv_signal_start(&server->stop, on_stop, SIGTERM);
-  uv_signal_start(&server->interrupt, on_stop, SIGINT);
-  uv_signal_start(&server->reload, on_reload, SIGHUP);
+static void on_reload(void *server) {
+  server_reload(server, RELOAD_ALL);
 }
 
 /* Where a listener is, and at which port where it has one. */
@@ -280,7 +267,10 @@ static enum vqct_status start(struct server *server, const struct model_specs *s
       (status = start_service(server, specs, error)) || (status = start_listeners(server, error)) ||
       (status = watch_follow(&server->watch, error)))
     return status;
-  start_signals(server);
+  uv_timer_init(&server->loop, &server->drain);
+  server->drain.data = server;
+  server->signals = (struct serve_signals){.stop = on_stop, .reload = on_reload, .context = server};
+  serve_signals_begin(&server->signals, &server->loop);
   log_follow(&server->service.log, &server->loop);
   log_start(server);
   return VQCT_OK;

@@ -5,6 +5,7 @@
 #include "listener.h"
 #include "serve_models.h"
 #include "serve_options.h"
+#include "serve_signals.h"
 #include "serve_watch.h"
 #include "service.h"
 
@@ -24,7 +25,7 @@ struct server {
   struct listener api, admin;
   bool api_started, admin_started;
   struct certificate *certificate; /* NULL for plain HTTP */
-  uv_signal_t stop, interrupt, reload;
+  struct serve_signals signals;
   uv_timer_t drain;
   uint64_t drain_end; /* uv_hrtime() when what is left is refused */
   unsigned stops;     /* signals to stop so far */

@@ -1,35 +1,17 @@
 /* Shutting down: readiness fails while serving goes on, then the port closes, then what was
  * accepted is answered, then the process ends. The second port answers until the end. */
-#include <signal.h>
-
 #include "serve.h"
 
 #define DRAIN_PERIOD 20 /* milliseconds between looks at what is left */
 
-static void close_handle(void *handle) {
-  if (!uv_is_closing(handle))
-    uv_close(handle, NULL);
-}
-
-/* One more signal must not cut the end short: libuv gives a signal that it does not watch any more
- * its default meaning back. */
-static void ignore_signals(struct server *server) {
-  close_handle(&server->stop);
-  close_handle(&server->interrupt);
-  close_handle(&server->reload);
-  signal(SIGTERM, SIG_IGN);
-  signal(SIGINT, SIG_IGN);
-  signal(SIGHUP, SIG_IGN);
-}
-
 static void finish(struct server *server) {
-  ignore_signals(server);
+  serve_signals_end(&server->signals);
   log_message(&server->service.log, LOG_INFO, "stopped", "all requests are answered");
   listener_stop(&server->api);
   listener_stop(&server->admin);
   workers_stop(server->service.workers);
   watch_stop(&server->watch);
-  close_handle(&server->drain);
+  uv_close((uv_handle_t *)&server->drain, NULL);
   log_leave(&server->service.log);
 }
 
