@@ -274,7 +274,7 @@ bench: all ## measure encoding and decoding with PRESET (vqct-f16)
 
 REV ?= HEAD~1
 
-bench-before: all $(B)/tests/bench/peak ## measure beside a past revision, built beside this one [REV=HEAD~1]
+bench-before: all $(B)/tests/bench/peak ## measure beside a past revision, built beside this one, training too [REV=HEAD~1]
 	$(PYTHON) tests/bench/before.py $(B) $(REV)
 
 bench-encode: all ## measure `vqct encode` beside `vqct bench`, and Python's encode beside the library's
