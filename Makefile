@@ -282,9 +282,9 @@ bench-encode: all ## measure `vqct encode` beside `vqct bench`, and Python's enc
 	VQCT_BUILD=$(B) $(PYTHON) tests/bench/encode.py --model $(firstword $(MODEL)) --threads 1,$(shell nproc)
 	VQCT_BUILD=$(B) $(PYTHON) tests/bench/python_encode.py --model $(firstword $(MODEL))
 
-bench-serve: all ## measure the service under load beside `vqct bench`
+bench-serve: all ## measure the service under load beside `vqct bench`, or a past program [BEFORE=VQCT]
 	@config/install-packages $(TEST_DEBS)
-	VQCT_BUILD=$(B) $(PYTHON) tests/bench/serve.py --model $(firstword $(MODEL))
+	VQCT_BUILD=$(B) $(PYTHON) tests/bench/serve.py $(if $(BEFORE),--before $(BEFORE),--model $(firstword $(MODEL)))
 
 bench-peers: ## measure beside ONNX Runtime and PyTorch
 	@config/install-packages $(BUILD_DEBS) python3-torch python3-numpy $(NODE_DEBS)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The service under load, beside `vqct bench` of the same model in the same minutes.
 
-    VQCT_BUILD=build/release tests/bench/serve.py [--model FILE] [--seconds N] [--requests N]
+    VQCT_BUILD=build/release tests/bench/serve.py [--model FILE] [--seconds N] [--requests N] [--before VQCT]
 
 Sends the JPEG photographs of tests/data from this machine, so the client's own work (about a
 hundredth of a processor) counts against the server. Prints one table: throughput with 16 requests
@@ -11,6 +11,10 @@ some come often (Zipf's law). Random arrivals come in bunches and have to queue:
 them stands what they would see at a server that takes exactly the time of one image alone for each,
 one after another, without any other delay (M/D/1). Without --model, a vqct-f8-small of random
 weights is measured, which computes exactly as a trained one does.
+
+With --before, the program of a past revision, only that is measured, beside this one: both serve at
+once, and take turns under load. Both must be able to read the model; without --model the past one
+makes it.
 """
 import argparse
 import glob
@@ -150,6 +154,22 @@ def measure_cache(model, seconds):
     return rows + measure_popular(model)
 
 
+def measure_beside(before, model, seconds, rounds=5):
+    """Each figure of both programs, and the median of its ratios over the rounds, present by past."""
+    figures = {"saturated, images/s": [], "one after another, images/s": [], "/livez meanwhile, longest ms": []}
+    with serving.Server(model) as now, serving.Server(model, cache=None, program=before) as past:
+        for _ in range(rounds):
+            row = []
+            for server in past, now:
+                rate, livez = measure_saturated(server, seconds / rounds)
+                answers, took = load.Load(server.port, encode_requests("")).saturate(1, seconds=seconds / rounds)
+                row.append((rate, len(answers) / took, max(livez) * 1e3))
+            for pairs, pair in zip(figures.values(), zip(*row)):
+                pairs.append(pair)
+    return [(what, "{:.1f} before, {:.1f} now".format(*np.median(pairs, axis=0)),
+             f"{np.median([new / old for old, new in pairs]):.3f} x") for what, pairs in figures.items()]
+
+
 def measure(model, seconds, count):
     before, alone_before = bench(model)
     begun = time.perf_counter()
@@ -177,20 +197,24 @@ def main():
     parser.add_argument("--model")
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--requests", type=int, default=10000)
+    parser.add_argument("--before", metavar="VQCT")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         model = arguments.model
         if not model or not os.path.exists(model):
             model = os.path.join(folder, "vqct-f8-small.safetensors")
-            subprocess.run([serving.VQCT, "init", "--preset", "vqct-f8-small", "--output", model],
+            subprocess.run([arguments.before or serving.VQCT, "init", "--preset", "vqct-f8-small", "--output", model],
                            check=True, stdout=subprocess.DEVNULL)
         begun, (all_before, own_before) = time.perf_counter(), processor_seconds()
-        rows = measure(model, arguments.seconds, arguments.requests)
+        if arguments.before:
+            rows = measure_beside(arguments.before, model, arguments.seconds)
+        else:
+            rows = measure(model, arguments.seconds, arguments.requests)
         took, (all_after, own_after) = time.perf_counter() - begun, processor_seconds()
         others = (all_after - all_before - (own_after - own_before)) / took
         print(f"model {os.path.basename(model)}, {len(os.sched_getaffinity(0))} processors, of which "
               f"other programs used {others:.2f}\n")
-    print("| what | measured | aim |\n|---|---|---|")
+    print(f"| what | measured | {'ratio' if arguments.before else 'aim'} |\n|---|---|---|")
     for row in rows:
         print("| " + " | ".join(row) + " |")
 

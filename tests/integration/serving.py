@@ -86,14 +86,16 @@ def parse_answer(data):
 class Server:
     """`vqct serve` on free ports; stops and must exit 0 at the end of a with statement. `under` is
     a command that becomes the server's process; a model of None is for the options to name. Nothing
-    is cached unless `cache` says how many bytes, so that a picture sent again is computed again."""
+    is cached unless `cache` says how many bytes, so that a picture sent again is computed again; None
+    is for a `program` that has no cache."""
 
-    def __init__(self, model, *options, drain_delay="0", environment=None, under=(), cache="0"):
+    def __init__(self, model, *options, drain_delay="0", environment=None, under=(), cache="0",
+                 program=VQCT):
         self.log_file = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [*under, VQCT, "serve", *(["--model", model] if model else []), "--listen",
+            [*under, program, "serve", *(["--model", model] if model else []), "--listen",
              "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--drain-delay", drain_delay,
-             "--cache-bytes", cache, *options],
+             *(["--cache-bytes", cache] if cache else []), *options],
             stderr=self.log_file,
             env=dict(os.environ, **(environment or {})))
         try:
@@ -101,7 +103,7 @@ class Server:
         except Exception:
             self.process.kill()
             raise
-        self.listen, self.admin_listen = ready["listen"], ready["admin_listen"]
+        self.listen, self.admin_listen = ready.get("listen"), ready.get("admin_listen")
         self.port, self.admin_port = ready.get("port"), ready.get("admin_port")
 
     def __enter__(self):
