@@ -288,10 +288,10 @@ bench-serve: all ## measure the service under load beside `vqct bench`, or a pas
 
 bench-peers: ## measure beside ONNX Runtime and PyTorch
 	@config/install-packages $(BUILD_DEBS) python3-torch python3-numpy $(NODE_DEBS)
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all $(B)/tests/bench/peak
 	mkdir -p build/peers && cp tests/bench/peers/package.json build/peers
 	cd build/peers && npm install --silent --ignore-scripts --no-audit --no-fund
-	$(PYTHON) tests/bench/peers/run.py $(B) build/peers --preset $(PRESET)
+	$(PYTHON) tests/bench/peers/run.py $(B) build/peers
 	@$(MAKE) --no-print-directory $(B)/libvqct-internal.so
 	VQCT_BUILD=$(B) $(PYTHON) tests/bench/train_step.py
 

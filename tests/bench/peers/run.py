@@ -1,13 +1,15 @@
 #!/usr/bin/python3
 """vqct beside ONNX Runtime and PyTorch: the same network, weights, pictures' size and threads.
 
-    run.py BUILD PEERS [--preset vqct-f16] [--threads 2] [--batches 1,8] [--rounds 5]
+    run.py BUILD PEERS [PRESET...] [--threads 2] [--batches 1,8] [--rounds 5]
 
-BUILD is vqct's build directory, PEERS a directory with node_modules/onnxruntime-node; the model and
-its ONNX form are put there. The three take turns in every round, with a pause in between in which
-threads that spin for work give up, and the least time of all rounds counts. The peers run the
-network alone in fp32; vqct also turns bytes into numbers and vectors into tokens and back. Prints a
-Markdown table.
+BUILD is vqct's build directory, PEERS a directory with node_modules/onnxruntime-node; the models
+(default: vqct-small and vqct-f16) and their ONNX forms are put there. The three take turns in every
+round, with a pause in between in which threads that spin for work give up, and the least time of all
+rounds counts. The peers run the network alone in fp32; vqct also turns bytes into numbers and vectors
+into tokens and back. `share` is what vqct does of what the processor can (tests/bench/peak.c),
+operations counted as plain convolutions do them: minimal filtering saves some of them. Prints a
+Markdown table of each preset.
 """
 import argparse
 import ctypes
@@ -104,13 +106,12 @@ class PyTorch:
 class Vqct:
     name = "vqct"
 
-    def __init__(self, build, model, threads, config):
+    def __init__(self, build, model, threads, facts):
         self.lib = ctypes.CDLL(os.path.join(build, "libvqct.so"))
         self.model, self.session = ctypes.c_void_p(), ctypes.c_void_p()
         self.check(self.lib.vqct_model_open(model.encode(), ctypes.byref(self.model), None))
         self.check(self.lib.vqct_session_new(self.model, threads, ctypes.byref(self.session), None))
-        self.planes = 1 if config["quantizer"] == "plain" else 1 + config["adjective_k"]
-        self.grid = SIDE >> (len(config["multipliers"]) - 1)
+        self.planes, self.grid = facts["planes"], SIDE // facts["downsampling"]
         self.tokens = {}
 
     @staticmethod
@@ -152,38 +153,48 @@ def measure(peers, shapes, batches, rounds):
     return {case: [min(found) for found in runs] for case, runs in times.items()}
 
 
+def compare(preset, peak, options):
+    """Measures a preset and prints its table."""
+    program = os.path.join(options.build, "vqct")
+    model = os.path.join(options.peers, f"{preset}.safetensors")
+    subprocess.run([program, "init", "--preset", preset, "--seed", "1", "-o", model], check=True)
+    facts = json.loads(subprocess.check_output([program, "inspect", "--json", model]))
+    config, network = read_model(model)
+    grid = SIDE // facts["downsampling"]
+    halves = 1 if config["quantizer"] == "plain" else 2
+    shapes = {"encode": (config["image_channels"], SIDE, SIDE),
+              "decode": (halves * config["code_dimension"], grid, grid)}
+    ort = OnnxRuntime(network, options.peers, options.threads, shapes)
+    peers = [Vqct(options.build, model, options.threads, facts), ort, PyTorch(network, options.threads)]
+    batches = [int(batch) for batch in options.batches.split(",")]
+    with torch.no_grad():
+        results = measure(peers, shapes, batches, options.rounds)
+    ort.close()
+    print(f"{preset}, {SIDE}x{SIDE}, fp32, {options.threads} threads, milliseconds a batch, least of "
+          f"{options.rounds} rounds; these threads' peak: {peak:.0f} GFLOP/s\n")
+    print("| | batch | " + " | ".join(peer.name for peer in peers) + " | to ONNX Runtime | to "
+          "PyTorch | share |")
+    print("|---|---|" + "---|" * (len(peers) + 3))
+    for (operation, batch), seconds in results.items():
+        rate = batch * facts[f"{operation}_flops"] / seconds[0] / 1e9
+        print(f"| {operation} | {batch} | " + " | ".join(f"{1e3 * s:.0f}" for s in seconds) + " | " +
+              " | ".join(f"{s / seconds[0]:.2f}x" for s in seconds[1:]) + f" | {rate / peak:.2f} |")
+    print(flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
     parser.add_argument("peers")
-    parser.add_argument("--preset", default="vqct-f16")
+    parser.add_argument("presets", nargs="*", default=["vqct-small", "vqct-f16"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batches", default="1,8")
     parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    model = os.path.join(arguments.peers, f"{arguments.preset}.safetensors")
-    subprocess.run([os.path.join(arguments.build, "vqct"), "init", "--preset", arguments.preset,
-                    "--seed", "1", "-o", model], check=True)
-    config, network = read_model(model)
-    grid = SIDE >> (len(config["multipliers"]) - 1)
-    halves = 1 if config["quantizer"] == "plain" else 2
-    shapes = {"encode": (config["image_channels"], SIDE, SIDE),
-              "decode": (halves * config["code_dimension"], grid, grid)}
-    ort = OnnxRuntime(network, arguments.peers, arguments.threads, shapes)
-    peers = [Vqct(arguments.build, model, arguments.threads, config), ort,
-             PyTorch(network, arguments.threads)]
-    batches = [int(batch) for batch in arguments.batches.split(",")]
-    with torch.no_grad():
-        results = measure(peers, shapes, batches, arguments.rounds)
-    ort.close()
-    print(f"{arguments.preset}, {SIDE}x{SIDE}, fp32, {arguments.threads} threads, milliseconds a "
-          f"batch, least of {arguments.rounds} rounds:\n")
-    print("| | batch | " + " | ".join(peer.name for peer in peers) + " | to ONNX Runtime | to "
-          "PyTorch |")
-    print("|---|---|" + "---|" * (len(peers) + 2))
-    for (operation, batch), seconds in results.items():
-        print(f"| {operation} | {batch} | " + " | ".join(f"{1e3 * s:.0f}" for s in seconds) +
-              " | " + " | ".join(f"{s / seconds[0]:.2f}x" for s in seconds[1:]) + " |")
+    options = parser.parse_args()
+    peak = os.path.join(options.build, "tests", "bench", "peak")
+    peak = float(subprocess.check_output([peak, str(options.threads)]))
+    for preset in options.presets:
+        compare(preset, peak, options)
 
 
 if __name__ == "__main__":
