@@ -45,7 +45,8 @@ static size_t shard_pictures(const struct encoding *encoding) {
 static enum vqct_status describe(const struct encoding *encoding, char **line,
                                  struct vqct_error *error) {
   const struct encode_plan *plan = &encoding->plan;
-  const struct token_description description = {.model = encoding->pass.info,
+  const struct token_description description = {.format = plan->format->name,
+                                                .model = encoding->pass.info,
                                                 .preparation = &encoding->pass.preparation,
                                                 .pictures = encoding->pass.pictures,
                                                 .labels = encoding->labels,

@@ -71,12 +71,13 @@ static json_t *describe(const struct token_description *about) {
   static const char *const modes[] = {"cover", "contain", "none"};
   const struct vqct_model_info *model = about->model;
   const struct preparation *p = about->preparation;
-  json_t *record = json_pack(
-      "{s:s, s:s, s:s, s:I, s:o?, s:s, s:I, s:I, s:[I, I], s:o?}", "tokens",
-      about->wide ? "uint32" : "uint16", "model", model->name, "checksum", model->checksum,
-      "downsampling", (json_int_t)model->downsampling, "planes", planes_json(model), "resize",
-      modes[p->resize], "width", (json_int_t)p->width, "height", (json_int_t)p->height, "shard",
-      (json_int_t)about->shard, (json_int_t)about->shards, "pictures", pictures_json(about));
+  json_t *record = json_pack("{s:s, s:s, s:s, s:s, s:I, s:o?, s:s, s:I, s:I, s:[I, I], s:o?}",
+                             "tokens", about->wide ? "uint32" : "uint16", "format", about->format,
+                             "model", model->name, "checksum", model->checksum, "downsampling",
+                             (json_int_t)model->downsampling, "planes", planes_json(model),
+                             "resize", modes[p->resize], "width", (json_int_t)p->width, "height",
+                             (json_int_t)p->height, "shard", (json_int_t)about->shard,
+                             (json_int_t)about->shards, "pictures", pictures_json(about));
   bool whole = token_layout_is_plain(about->layout) ||
                set(record, "layout", token_layout_to_json(about->layout));
   if (whole && about->views)

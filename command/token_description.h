@@ -9,6 +9,7 @@
 #include "token_layout.h"
 
 struct token_description {
+  const char *format; /* its name, as --format has it */
   const struct vqct_model_info *model;
   const struct preparation *preparation;
   const struct pictures *pictures;

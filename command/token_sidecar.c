@@ -101,6 +101,38 @@ enum vqct_status token_sidecar_describe(struct token_sidecar *sidecar,
   return status || any_model ? status : check_model(record, set->path, model, error);
 }
 
+/* ---- whose it is ----------------------------------------------------------------------------- */
+
+/* Of a set in this format, or of one from before the line told it. */
+static bool is_of_format(const json_t *record, const char *format) {
+  const char *told = json_string_value(json_object_get(record, "format"));
+  return json_object_get(record, "planes") && (!told || strcmp(told, format) == 0);
+}
+
+static enum vqct_status check_first_line(struct token_sidecar *sidecar, const char *path,
+                                         const char *format, struct vqct_error *error) {
+  enum vqct_status status = read_line(sidecar, error);
+  if (status == VQCT_OK && (!sidecar->text.text || is_of_format(sidecar->record, format)))
+    return VQCT_OK;
+  if (status != VQCT_OK && status != VQCT_DATA)
+    return status;
+  const char *told = json_string_value(json_object_get(sidecar->record, "format"));
+  return error_set(error, VQCT_WRITE,
+                   "%s: %s is there already, %s%.32s: choose another name, or remove it", path,
+                   byte_stream_name(sidecar->stream),
+                   told ? "of tokens in the format " : "and not of tokens", told ? told : "");
+}
+
+enum vqct_status token_sidecar_check(const char *path, const char *suffix, const char *format,
+                                     struct vqct_error *error) {
+  struct token_sidecar sidecar;
+  enum vqct_status status = token_sidecar_open(&sidecar, path, suffix, error);
+  if (status == VQCT_OK)
+    status = check_first_line(&sidecar, path, format, error);
+  token_sidecar_close(&sidecar);
+  return status;
+}
+
 /* ---- pictures -------------------------------------------------------------------------------- */
 
 /* A picture's line, and not that of one that failed, nor the last. */

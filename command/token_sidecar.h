@@ -36,6 +36,11 @@ enum vqct_status token_sidecar_describe(struct token_sidecar *sidecar,
                                         struct token_set *set, bool *buckets,
                                         struct vqct_error *error);
 
+/** Refuses a NAME.jsonl that is there already and is not of a set in the format of this name, which
+ * a set at the path would take it from. Errors: WRITE, naming both, READ, MEMORY. */
+enum vqct_status token_sidecar_check(const char *path, const char *suffix, const char *format,
+                                     struct vqct_error *error);
+
 /** The next picture that has tokens; its record, NULL at the end, is valid until the next call.
  * Errors: DATA (naming the line), and those of the stream. */
 enum vqct_status token_sidecar_next(struct token_sidecar *sidecar, const struct token_set *set,

@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "error.h"
 #include "token_name.h"
 #include "token_record.h"
+#include "token_sidecar.h"
 
 #define GRID_MAX UINT16_MAX /* tokens a side that a line of the sidecar may tell */
 
@@ -109,7 +111,12 @@ static char *sidecar_path(const char *path, const char *suffix) {
 
 static enum vqct_status open_sidecar(struct token_writer *writer, const char *path,
                                      struct vqct_error *error) {
-  return part_file_open(&writer->sidecar, sidecar_path(path, writer->format->suffix), error);
+  const struct token_format *format = writer->format;
+  enum vqct_status status =
+      part_file_open(&writer->sidecar, sidecar_path(path, format->suffix), error);
+  if (status != VQCT_OK || access(writer->sidecar.path, F_OK) != 0)
+    return status;
+  return token_sidecar_check(path, format->suffix, format->name, error);
 }
 
 static void writer_close(struct token_writer *writer, enum part_end end) {

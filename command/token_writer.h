@@ -45,7 +45,8 @@ struct token_totals {
 /** Opens the files. The output and its description, the sidecar's first line as JSON without a
  * newline, are the caller's; the output's path outlives the writer. On standard output there is
  * neither: the description is NULL. Errors: WRITE (also where
- * another process writes the same), MEMORY; *writer is then NULL. */
+ * another process writes the same, or the sidecar is of another format), READ, MEMORY; *writer is
+ * then NULL. */
 enum vqct_status token_writer_open(const struct token_format *format,
                                    const struct token_output *output, const char *description,
                                    struct token_writer **writer, struct token_start *start,

@@ -510,13 +510,13 @@ class Decode(CommandTest):
     def setUp(self):
         super().setUp()
         self.encode(self.pictures, "-o", self.path("t.npy"), "--size", 32)
-        self.encode(self.pictures, "-o", self.path("t.bin"), "--size", 32)
+        self.encode(self.pictures, "-o", self.path("b.bin"), "--size", 32)
         self.tokens = np.load(self.path("t.npy"))
 
     def test_tokens_of_another_model(self):
         other = self.path("other.safetensors")
         self.assertEqual(vqct("init", "-p", "vqct-tiny", "-s", 9, "-o", other).returncode, 0)
-        for name in "t.npy", "t.bin":
+        for name in "t.npy", "b.bin":
             self.assertFails(vqct("decode", other, self.path(name), "-o", self.path("out")), 15,
                              "vqct-tiny", "checksum")
             done = vqct("decode", other, self.path(name), "-o", self.path("out"), "--force")
@@ -530,14 +530,14 @@ class Decode(CommandTest):
         np.save(self.path("narrow.npy"), self.tokens.astype(np.int8))
         np.save(self.path("one.npy"), self.tokens[2].astype(np.uint32))
         shown = {}
-        for name in ("t.npy", "t.bin", "wide.npy", "narrow.npy"):
+        for name in ("t.npy", "b.bin", "wide.npy", "narrow.npy"):
             done = vqct("decode", self.model, self.path(name), "-o", self.path("out"))
             self.assertEqual(done.returncode, 0, done.stderr)
             files = sorted(os.listdir(self.path("out")))
             sources = [f"-{os.path.basename(record['image'])[:-4]}" for record in
                        records(self.path("t.jsonl")) if "row" in record]
             # wide.npy and narrow.npy have no .jsonl beside them that would tell names.
-            self.assertEqual(files, [f"{i:04}{source if name[:2] == 't.' else ''}.png"
+            self.assertEqual(files, [f"{i:04}{source if name in ('t.npy', 'b.bin') else ''}.png"
                                      for i, source in enumerate(sources)])
             shown[name] = [np.array(Image.open(self.path(f"out/{file}"))) for file in files]
             shutil.rmtree(self.path("out"))

@@ -33,14 +33,14 @@ class StandardOutput(CommandCase):
         return done.stdout, done.stderr
 
     def test_the_bytes_of_a_file(self):
-        for kind, name in (("npy", "t.npy"), ("bin", "t.bin"), ("jsonl", "t.tokens.jsonl"),
-                           ("webdataset", "t.tar")):
+        for kind, name in (("npy", "n.npy"), ("bin", "b.bin"), ("jsonl", "j.tokens.jsonl"),
+                           ("webdataset", "w.tar")):
             for options in ((), ("--labels", "folder", "--flip", "--row-end", 70000),
                             ("--shard", "1/2")):
                 with self.subTest(kind=kind, options=options):
                     said, _ = self.encode(*options, out=name)
                     self.assertIn("pictures/s", said.decode())
-                    file = "t-000000.tar" if kind == "webdataset" else name
+                    file = "w-000000.tar" if kind == "webdataset" else name
                     data, told = self.encode("--format", kind, *options)
                     self.assertEqual(data, content(self.path(file)))
                     self.assertRegex(told, r"^\d pictures, \d+ tokens, 0 failed, nothing passed over;"

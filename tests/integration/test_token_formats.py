@@ -10,7 +10,7 @@ from PIL import Image
 
 from commands import CommandCase, content, vqct
 
-USAGE = 2
+USAGE, WRITE = 2, 7
 PLANES, ADJECTIVES, CODES = 3, 12, 32  # of the preset vqct-tiny
 SIZES = ((32, 16), (16, 16), (48, 32))  # width and height of pictures that are left as they are
 
@@ -28,6 +28,10 @@ class Formats(CommandCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         with open(self.path(os.path.splitext(name)[0] + ".jsonl")) as file:
             return [json.loads(line) for line in file]
+
+    def files(self):
+        """Names and contents of all but the pictures."""
+        return {name: content(self.path(name)) for name in os.listdir(self.folder) if name != "photos"}
 
     def tokens(self):
         """P,h,w of every picture, from the plainest file."""
@@ -160,6 +164,21 @@ class Formats(CommandCase):
         done = vqct("encode", self.model, self.path("photos"), "-o", self.path("set.bin"),
                     "--resize", "none", "--layout", "interleaved")
         self.assertIn("starting over", done.stdout)
+
+    def test_a_side_file_of_something_else_is_left_alone(self):
+        self.encode("set.npy")
+        with open(self.path("notes.jsonl"), "w") as file:
+            file.write('{"caption": "a dog"}\n')
+        there = self.files()
+        for name, what in (("set.idx", "set.jsonl is there already, of tokens in the format npy"),
+                           ("set.mds", "set.jsonl is there already, of tokens in the format npy"),
+                           ("notes.npy", "notes.jsonl is there already, and not of tokens")):
+            with self.subTest(name=name):
+                done = vqct("encode", self.model, self.path("photos"), "-o", self.path(name))
+                self.assertEqual(done.returncode, WRITE, done.stderr)
+                self.assertIn(what, done.stderr)
+                self.assertEqual(self.files(), there)
+        self.encode("set.npy", "--offset", 7)
 
     def test_numbers_that_cannot_be_are_refused(self):
         for name, options, words in (
