@@ -42,13 +42,16 @@ struct pictures *pictures_new(void) {
   return pictures;
 }
 
+static void picture_free(struct listed_picture *picture) {
+  free(picture->name);
+  free(picture->fault);
+}
+
 void pictures_close(struct pictures *pictures) {
   if (!pictures)
     return;
-  for (size_t i = 0; i < pictures->count; i++) {
-    free(pictures->picture[i].name);
-    free(pictures->picture[i].fault);
-  }
+  for (size_t i = 0; i < pictures->count; i++)
+    picture_free(&pictures->picture[i]);
   for (size_t i = 0; i < pictures->archives; i++)
     shard_close(pictures->archive[i]);
   for (size_t i = 0; i < pictures->faults; i++)
@@ -165,7 +168,29 @@ const struct vqct_error *pictures_first_fault(const struct pictures *pictures) {
 
 static int by_name(const void *a, const void *b) {
   const struct listed_picture *x = a, *y = b;
-  return strcmp(x->name, y->name);
+  int order = strcmp(x->name, y->name);
+  return order ? order : (x->member > y->member) - (x->member < y->member);
+}
+
+/* Whether a path came twice. Members of one archive may share a name, and are two pictures. */
+static bool is_again(const struct listed_picture *x, const struct listed_picture *y) {
+  return by_name(x, y) == 0 && !x->shard == !y->shard && !x->fault == !y->fault;
+}
+
+/* Of a sorted list. */
+static void pass_over_again(struct pictures *pictures) {
+  size_t kept = 0;
+  for (size_t i = 0; i < pictures->count; i++) {
+    struct listed_picture *picture = &pictures->picture[i];
+    if (!kept || !is_again(&pictures->picture[kept - 1], picture)) {
+      pictures->picture[kept++] = *picture;
+      continue;
+    }
+    pictures->good -= !picture->fault;
+    picture_free(picture);
+    pictures_pass_over(pictures, "given twice");
+  }
+  pictures->count = kept;
 }
 
 static int by_kind(const void *a, const void *b) {
@@ -176,6 +201,7 @@ static int by_kind(const void *a, const void *b) {
 void pictures_sort(struct pictures *pictures) {
   if (pictures->count)
     qsort(pictures->picture, pictures->count, sizeof *pictures->picture, by_name);
+  pass_over_again(pictures);
   qsort(pictures->passed, pictures->kinds, sizeof *pictures->passed, by_kind);
 }
 

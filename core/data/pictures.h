@@ -92,7 +92,8 @@ size_t pictures_good(const struct pictures *pictures);
 /** The first fault that was added; status OK where there was none. */
 const struct vqct_error *pictures_first_fault(const struct pictures *pictures);
 
-/** Puts the list in order. Nothing is added afterwards. */
+/** Puts the list in order; what was added twice under one name is once, and passed over. Nothing is
+ * added afterwards. */
 void pictures_sort(struct pictures *pictures);
 
 #endif

@@ -413,6 +413,18 @@ class Encode(CommandTest):
                                       r"\d+\.\d s, \d+\.\d pictures/s\n$")
         self.assertEqual(self.encode(folder, "-o", self.path("t.npy"), "--size", 32, "-q").stdout, "")
 
+    def test_a_path_given_twice_is_one_picture(self):
+        """But members of one archive that share a name are two."""
+        with tarfile.open(self.path("t.tar"), "w") as tar:
+            for i in range(2):
+                tar.add(f"{self.pictures}/p{i}.png", "a.png")
+        shard, one = self.path("t.tar"), f"{self.pictures}/p0.png"
+        self.encode(shard, one, shard, self.pictures, one, "-o", self.path("twice.npy"), "--size", 32)
+        self.encode(shard, self.pictures, "-o", self.path("once.npy"), "--size", 32)
+        self.assertEqual(content(self.path("twice.npy")), content(self.path("once.npy")))
+        self.assertEqual(totals(self.path("twice.jsonl"))["passed_over"], {"given twice": 4})
+        self.assertEqual(totals(self.path("once.jsonl"))["passed_over"], {})
+
     def test_webp(self):
         """In a folder and in a shard: the tokens of the same pixels as PNG."""
         os.mkdir(self.path("in"))
