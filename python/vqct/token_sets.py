@@ -53,14 +53,20 @@ class TokenSet(collections.abc.Sequence):
     """The pictures of a token file that have tokens: item i is an array P,h,w, read-only unless an
     offset had to be taken off.
 
-    about: the first line of the side file (model, checksum, planes, ...). pictures: its line for
-    each item (image, row, offset, grid, and label and class where `--labels` gave them).
+    path: what was opened. about: the first line of the side file (model, checksum, planes, ...).
+    pictures: its line for each item (image, row, offset, grid, and label and class where `--labels`
+    gave them).
     """
 
-    def __init__(self, about: Dict[str, Any], pictures: List[Dict[str, Any]], layout: _Layout,
-                 shapes: List[Tuple[int, int, int]], read: Callable[[int], np.ndarray]):
-        self.about, self.pictures = about, pictures
+    def __init__(self, path: pathlib.Path, about: Dict[str, Any], pictures: List[Dict[str, Any]],
+                 layout: _Layout, shapes: List[Tuple[int, int, int]],
+                 read: Callable[[int], np.ndarray]):
+        self.path, self.about, self.pictures = path, about, pictures
         self._layout, self._shapes, self._read = layout, shapes, read
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        """For the workers of a DataLoader, which open the set anew."""
+        return tokens, (self.path,)
 
     @property
     def labels(self) -> List[str]:
@@ -105,6 +111,9 @@ class TokenSet(collections.abc.Sequence):
             def __init__(self, tokens: "TokenSet"):
                 self.tokens = tokens
 
+            def __reduce__(self) -> Tuple[Any, ...]:
+                return TokenSet.torch, (self.tokens, sequences)
+
             def __len__(self) -> int:
                 return len(self.tokens)
 
@@ -126,7 +135,10 @@ def tokens(path: Union[str, "os.PathLike[str]"]) -> TokenSet:
     lines = file.name.endswith(".tokens.jsonl")
     beside = file.with_name(file.name[:-len(".tokens.jsonl")] + ".jsonl") if lines \
         else file.with_suffix(".jsonl")
-    about, pictures = _side_file(beside)
+    try:
+        about, pictures = _side_file(beside)
+    except ReadError as fault:
+        raise ReadError(f"{file}: the .jsonl beside it tells where its pictures are: {fault}") from fault
     name, planes, labels = about.get("tokens"), about.get("planes"), about.get("labels", [])
     if not isinstance(name, str) or name not in _TYPES or not isinstance(planes, list) or not planes or \
             not isinstance(labels, list):
@@ -138,7 +150,7 @@ def tokens(path: Union[str, "os.PathLike[str]"]) -> TokenSet:
     lengths = [layout.length(*shape) for shape in shapes]
     read = _lines if lines else \
         {".tar": _members, ".mds": _samples}.get(file.suffix, _array)
-    return TokenSet(about, pictures, layout, shapes, read(file, kind, pictures, lengths))
+    return TokenSet(file, about, pictures, layout, shapes, read(file, kind, pictures, lengths))
 
 
 def _array(file: pathlib.Path, kind: np.dtype, pictures: List[Dict[str, Any]],
@@ -262,17 +274,20 @@ def _numbers(file: pathlib.Path, kind: np.dtype) -> np.ndarray:
     if file.suffix not in (".bin", ".ds"):
         raise TokensError(f"{file}: not what `vqct encode` writes")
     try:
-        return np.memmap(file, kind, "r") if file.stat().st_size else np.empty(0, kind)
-    except (OSError, ValueError) as fault:
-        raise ReadError(f"{file}: {fault}") from fault
+        count = file.stat().st_size // kind.itemsize
+        return np.memmap(file, kind, "r", shape=(count,)) if count else np.empty(0, kind)
+    except OSError as fault:
+        raise ReadError(f"{file}: {fault.strerror}") from fault
 
 
 def _npy(file: pathlib.Path, kind: np.dtype) -> np.ndarray:
     """The numbers of an array, mapped."""
     try:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
+    except OSError as fault:
+        raise ReadError(f"{file}: {fault.strerror}") from fault
     except Exception as fault:  # a damaged header fails in numpy in many ways, tokenize's among them
-        raise ReadError(f"{file}: {fault}") from fault
+        raise TokensError(f"{file}: not a whole array: {fault}") from fault
     if not isinstance(array, np.ndarray) or array.dtype != kind:
         raise TokensError(f"{file}: not an array of {kind}, which its .jsonl describes")
     return array.reshape(-1)

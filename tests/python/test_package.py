@@ -3,7 +3,9 @@ import http.server
 import io
 import os
 import pathlib
+import pickle
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -148,6 +150,9 @@ class TokenSets(ModelCase):
         return folder
 
     def encode(self, output, *options):
+        side = self.path(re.sub(r"(\.tokens)?\.\w+$", ".jsonl", output))
+        if os.path.exists(side):  # perhaps of another format, which the command would not take it from
+            os.remove(side)
         subprocess.run([VQCT, "encode", self.model, self.files("a.png", "b.png", "c.png"), "-o",
                         self.path(output), *options], capture_output=True)
         return self.path(output)
@@ -227,12 +232,16 @@ class TokenSets(ModelCase):
         batch = next(iter(torch.utils.data.DataLoader(tokens.torch(), batch_size=2)))
         self.assertEqual(batch.dtype, torch.int64)
         np.testing.assert_array_equal(batch.numpy(), np.stack(list(tokens)))
+        # As workers get it that are no forks:
+        again = pickle.loads(pickle.dumps(tokens.torch(sequences=True)))
+        np.testing.assert_array_equal(again[1].numpy(), tokens.sequence(1))
 
     def test_files_that_say_more_than_they_hold(self):
         path = self.encode("cut.bin", "--resize", "none")
-        os.truncate(path, os.path.getsize(path) - 2)
-        with self.assertRaisesRegex(vqct.TokensError, "c.png"):
-            vqct.tokens(path)
+        for _ in range(2):  # the second leaves no whole number
+            os.truncate(path, os.path.getsize(path) - 1)
+            with self.assertRaisesRegex(vqct.TokensError, "c.png"):
+                vqct.tokens(path)
         for name, part in (("set.tokens.jsonl", "set.tokens.jsonl"), ("set.tar", "set-000000.tar"),
                            ("set.mds", "set.mds/shard.00000.mds")):
             path = self.encode(name, "--resize", "none")
@@ -242,7 +251,7 @@ class TokenSets(ModelCase):
             os.remove(self.path(part))
             with self.assertRaisesRegex(vqct.ReadError, part):
                 list(vqct.tokens(path))
-        with self.assertRaisesRegex(vqct.ReadError, "nothing.jsonl"):
+        with self.assertRaisesRegex(vqct.ReadError, "nothing.npy: the .jsonl beside it .*nothing.jsonl"):
             vqct.tokens(self.path("nothing.npy"))
 
     def test_side_files_that_describe_no_set(self):
@@ -296,7 +305,7 @@ class TokenSets(ModelCase):
                          (whole[300:], b""), (whole, b""), (b"<u2", b"|O8")):
             with open(path, "wb") as file:
                 file.write(whole.replace(old, new, 1))
-            with self.subTest(new=new), self.assertRaisesRegex(vqct.ReadError, "hurt.npy"):
+            with self.subTest(new=new), self.assertRaisesRegex(vqct.TokensError, "hurt.npy: not a whole array"):
                 vqct.tokens(path)
         with open(path, "wb") as file:
             file.write(whole.replace(b"<u2", b"<i2", 1))
