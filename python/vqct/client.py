@@ -1,5 +1,6 @@
 """The service's REST API, with the standard library alone; tokens travel as .npy."""
 import base64
+import http.client
 import io
 import json
 import os
@@ -23,6 +24,7 @@ _BUSY = (429, 503)
 _STATUS = {400: "INVALID", 401: "INVALID", 403: "INVALID", 404: "INVALID", 405: "INVALID",
            406: "INVALID", 409: "TOKENS", 413: "LIMIT", 415: "IMAGE", 422: "IMAGE",
            429: "UNAVAILABLE", 500: "INTERNAL", 503: "UNAVAILABLE", 504: "UNAVAILABLE"}
+_BAD_TOKENS = "urn:vqct:problem:bad-tokens"
 
 
 class Client:
@@ -70,13 +72,17 @@ class Client:
 
     def decode(self, tokens: np.ndarray, model: Optional[str] = None,
                priority: Optional[int] = None) -> List[bytes]:
-        """PNG files of tokens N,P,h,w or P,h,w."""
+        """PNG files of tokens N,P,h,w or P,h,w. Raises TokensError where any is not decoded."""
         array = np.asarray(tokens)
         file = io.BytesIO()
         np.save(file, array[None] if array.ndim == 3 else array, allow_pickle=False)
         body, kind = self._request("/v1/decode", file.getvalue(), "application/x-npy",
                                    "application/json", None, model, priority)
-        return [base64.b64decode(one["image"]) for one in json.loads(body)["images"]]
+        answers = json.loads(body)["images"]
+        for i, one in enumerate(answers):
+            if "error" in one:
+                raise _fault(one["error"]["status"], one["error"], "no reason is told", f"picture {i}: ")
+        return [base64.b64decode(one["image"]) for one in answers]
 
     def model(self, model: Optional[str] = None) -> Dict[str, Any]:
         """What a served model is, as /v1/model tells."""
@@ -114,7 +120,7 @@ class Client:
                     fault: Error = _problem(refusal)
                     again = refusal.code in _BUSY
                     wait = _seconds(refusal.headers.get("Retry-After"), pause)
-            except (OSError, urllib.error.URLError) as unreachable:
+            except (OSError, http.client.HTTPException) as unreachable:  # URLError is an OSError
                 reason = getattr(unreachable, "reason", unreachable)
                 fault, again, wait = UnavailableError(f"{url}: {reason}"), True, pause
             # Clients that were refused together should not come back together.
@@ -146,7 +152,13 @@ def _problem(refusal: urllib.error.HTTPError) -> Error:
     except ValueError:
         document = None
     problem: Dict[str, Any] = document if isinstance(document, dict) else {}
-    message = problem.get("detail") or problem.get("title") or text[:200] or refusal.reason
-    fault = of_status(_STATUS.get(refusal.code, "INTERNAL"), f"{refusal.code}: {message}")
-    fault.http_status, fault.problem = refusal.code, problem
+    return _fault(refusal.code, problem, text[:200] or refusal.reason)
+
+
+def _fault(code: int, problem: Dict[str, Any], otherwise: str, where: str = "") -> Error:
+    """The exception for a problem document, which may be empty."""
+    status = "TOKENS" if problem.get("type") == _BAD_TOKENS else _STATUS.get(code, "INTERNAL")
+    message = problem.get("detail") or problem.get("title") or otherwise
+    fault = of_status(status, f"{code}: {where}{message}")
+    fault.http_status, fault.problem = code, problem
     return fault

@@ -376,6 +376,16 @@ class Client(ModelCase):
             with self.assertRaises(vqct.InvalidError):
                 client.encode(files, priority=8)
 
+    def test_tokens_that_are_none(self):
+        client = vqct.Client(f"http://127.0.0.1:{self.server.port}")
+        tokens = client.encode([photo(40, 30, seed, "PNG") for seed in range(2)], size=32)
+        tokens[1, 0, 0, 0] = 60000
+        for bad, words in ((tokens, "422: picture 1: token 0 .* is 60000"), (tokens[:, :1], "422: ")):
+            with self.assertRaisesRegex(vqct.TokensError, words) as caught:
+                client.decode(bad)
+            self.assertEqual(caught.exception.http_status, 422)
+            self.assertEqual(caught.exception.problem["type"], "urn:vqct:problem:bad-tokens")
+
     def test_problems(self):
         client = vqct.Client(f"http://127.0.0.1:{self.server.port}")
         with self.assertRaises(vqct.ImageError) as caught:
@@ -389,9 +399,9 @@ class Client(ModelCase):
 
 
 class Retries(unittest.TestCase):
-    """Against a server that is busy at first."""
+    """Against a server that is busy at first, or whose first answer ends too early."""
 
-    def serve(self, refusals, retry_after):
+    def serve(self, refusals, retry_after, cut=False):
         seen = []
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -402,7 +412,7 @@ class Retries(unittest.TestCase):
                 if busy:
                     self.send_header("Retry-After", retry_after)
                 body = b'{"title":"busy"}' if busy else b'{"name":"x"}'
-                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Content-Length", str(len(body) + (cut and len(seen) == 1)))
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -419,6 +429,11 @@ class Retries(unittest.TestCase):
         url, seen = self.serve(2, "0")
         self.assertEqual(vqct.Client(url, key="secret").model(), {"name": "x"})
         self.assertEqual(seen, ["Bearer secret"] * 3)
+
+    def test_an_answer_that_is_cut_off_is_asked_for_again(self):
+        url, seen = self.serve(0, "0", cut=True)
+        self.assertEqual(vqct.Client(url).model(), {"name": "x"})
+        self.assertEqual(len(seen), 2)
 
     def test_no_longer_than_the_timeout(self):
         url, seen = self.serve(9, "30")
