@@ -254,11 +254,15 @@ static enum vqct_status write_totals(struct token_writer *writer, const struct p
 
 enum vqct_status token_writer_commit(struct token_writer *writer, const struct pictures *pictures,
                                      struct vqct_error *error) {
-  enum vqct_status status;
-  if ((status = write_totals(writer, pictures, error)) ||
-      (status = writer->format->finish(writer->files, error)))
+  bool beside = writer->sidecar.descriptor >= 0;
+  enum vqct_status status = write_totals(writer, pictures, error);
+  if (status != VQCT_OK)
     return status;
-  return writer->sidecar.descriptor < 0 ? VQCT_OK : part_file_finish(&writer->sidecar, error);
+  if (beside)
+    unlink(writer->sidecar.path); /* of tokens that are about to change */
+  if ((status = writer->format->finish(writer->files, error)))
+    return status;
+  return beside ? part_file_finish(&writer->sidecar, error) : VQCT_OK;
 }
 
 void token_writer_close(struct token_writer *writer, bool keep) {

@@ -2,6 +2,7 @@
 as their published descriptions say."""
 import json
 import os
+import shutil
 import struct
 import unittest
 
@@ -179,6 +180,16 @@ class Formats(CommandCase):
                 self.assertIn(what, done.stderr)
                 self.assertEqual(self.files(), there)
         self.encode("set.npy", "--offset", 7)
+
+    def test_an_end_that_fails_leaves_no_side_file_of_other_tokens(self):
+        self.encode("set.mds")
+        os.remove(self.path("set.mds/index.json"))
+        os.makedirs(self.path("set.mds/index.json/full"))
+        done = vqct("encode", self.model, self.path("photos"), "-o", self.path("set.mds"), "--offset", 7)
+        self.assertEqual(done.returncode, WRITE, done.stderr)
+        self.assertFalse(os.path.exists(self.path("set.jsonl")))
+        shutil.rmtree(self.path("set.mds/index.json"))
+        self.encode("set.mds", "--offset", 7)
 
     def test_numbers_that_cannot_be_are_refused(self):
         for name, options, words in (
