@@ -1,6 +1,7 @@
 #include "view_options.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "error.h"
 
@@ -36,6 +37,8 @@ enum vqct_status view_options_read(const struct view_options *options,
                      "--crop-range '%s': it must be MIN:MAX, two numbers from %g to 1 such as "
                      "0.8:1, the smaller first",
                      options->range, VIEWS_PART_LEAST);
+  if (views->kind != VIEWS_RANDOM && strcmp(options->range, VIEW_RANGE) != 0)
+    return error_set(error, VQCT_INVALID, "--crop-range: it goes with --crops random:N");
   if (options->buckets && !views_read_sizes(views, options->buckets))
     return error_set(error, VQCT_INVALID,
                      "--buckets '%s': it must be 1 to %d sizes such as 256x256,320x192",

@@ -12,6 +12,8 @@ struct view_options {
   bool flip;
 };
 
+#define VIEW_RANGE "0.8:1" /* of random crops, where none is asked for */
+
 /** The rows of an option table that fill a `struct view_options` member of `type`. */
 #define VIEW_OPTIONS(type, member)                                                                 \
   {"crops",                                                                                        \
@@ -29,7 +31,7 @@ struct view_options {
        0,                                                                                          \
        OPTION_TEXT,                                                                                \
        offsetof(type, member) + offsetof(struct view_options, range),                              \
-       "0.8:1",                                                                                    \
+       VIEW_RANGE,                                                                                 \
        0,                                                                                          \
        0,                                                                                          \
        NULL,                                                                                       \

@@ -288,6 +288,7 @@ class Views(CommandCase):
                 (("--crop-range", "0.8:1.1"), ("0.8:1.1",)), (("--crop-range", "1:0.8"), ("first",)),
                 (("--crop-range", "0.04:1"), ("0.05",)), (("--crop-range", "nan:1"), ("nan:1",)),
                 (("--crop-range", "0.8:1x"), ("0.8:1x",)),
+                (("--crop-range", "0.5:1", "--flip"), ("--crops random:N",)),
                 (("--crops", "ten", "--flip"), ("--flip", "ten")),
                 (("--flip", "--resize", "none"), ("--resize cover",)),
                 (("--buckets", "32x32,48x32,32x32"), ("32x32 stands twice",)),
