@@ -90,6 +90,7 @@ enum vqct_status token_sidecar_describe(struct token_sidecar *sidecar,
   const char *type = json_string_value(json_object_get(record, "tokens"));
   if (!type || (strcmp(type, "uint16") && strcmp(type, "uint32")))
     return fault(sidecar, "\"tokens\" must be \"uint16\" or \"uint32\"", error);
+  sidecar->totals_due = json_object_get(record, "format") != NULL;
   set->type = strcmp(type, "uint16") ? TENSOR_U32 : TENSOR_U16;
   set->planes = json_array_size(json_object_get(record, "planes"));
   set->shard_rows = shard_rows(record);
@@ -135,18 +136,38 @@ enum vqct_status token_sidecar_check(const char *path, const char *suffix, const
 
 /* ---- pictures -------------------------------------------------------------------------------- */
 
-/* A picture's line, and not that of one that failed, nor the last. */
-static bool tells_of_tokens(const json_t *record) {
-  return !json_object_get(record, "error") && !json_object_get(record, "passed_over");
+/* Compares the totals with the lines before them. */
+static enum vqct_status read_totals(struct token_sidecar *sidecar, struct vqct_error *error) {
+  const json_t *views = json_object_get(sidecar->record, "views");
+  json_int_t rows =
+      json_integer_value(views ? views : json_object_get(sidecar->record, "pictures"));
+  sidecar->totals_due = false;
+  if (rows >= 0 && (uint64_t)rows == sidecar->rows)
+    return VQCT_OK;
+  return fault(sidecar, "other pictures than the lines before it count", error);
+}
+
+/* Reads on to a picture's line; those of pictures that failed and the last have no tokens. */
+static enum vqct_status read_picture(struct token_sidecar *sidecar, struct vqct_error *error) {
+  enum vqct_status status;
+  while ((status = read_line(sidecar, error)) == VQCT_OK && sidecar->record) {
+    if (json_object_get(sidecar->record, "passed_over"))
+      status = read_totals(sidecar, error);
+    else if (!json_object_get(sidecar->record, "error"))
+      return VQCT_OK;
+    if (status != VQCT_OK)
+      return status;
+  }
+  if (status == VQCT_OK && sidecar->totals_due)
+    return error_set(error, VQCT_DATA, "%s: it is cut off: its last line, of totals, is missing",
+                     byte_stream_name(sidecar->stream));
+  return status;
 }
 
 enum vqct_status token_sidecar_next(struct token_sidecar *sidecar, const struct token_set *set,
                                     struct token_line *line, struct vqct_error *error) {
-  enum vqct_status status;
   *line = (struct token_line){0};
-  do
-    status = read_line(sidecar, error);
-  while (status == VQCT_OK && sidecar->record && !tells_of_tokens(sidecar->record));
+  enum vqct_status status = read_picture(sidecar, error);
   if (status != VQCT_OK || !sidecar->record)
     return status;
   const json_t *grid = json_object_get(sidecar->record, "grid");

@@ -304,7 +304,13 @@ def _side_file(path: pathlib.Path) -> Tuple[Dict[str, Any], List[Dict[str, Any]]
         raise TokensError(f"{path}: {fault}") from fault
     if not lines or not all(isinstance(line, dict) for line in lines):
         raise TokensError(f"{path}: not lines of JSON objects")
-    return lines[0], [line for line in lines[1:] if "row" in line]
+    pictures = [line for line in lines[1:] if "row" in line]
+    totals = lines[-1] if "passed_over" in lines[-1] else None
+    if not totals and "format" in lines[0]:
+        raise TokensError(f"{path}: it is cut off: its last line, of totals, is missing")
+    if totals and totals.get("views", totals.get("pictures")) != len(pictures):
+        raise TokensError(f"{path}: its last line counts other pictures than the lines before it")
+    return lines[0], pictures
 
 
 def _shape(file: pathlib.Path, line: Dict[str, Any], planes: int) -> Tuple[int, int, int]:

@@ -83,6 +83,7 @@ class Reading(CommandCase):
 
     def test_side_files_that_say_more(self):
         more = lambda r: r.insert(3, {**r[3], "row": 3})
+        lines = len(content(self.path("p.jsonl")).splitlines())
         for name, words, change in (
                 ("w.tar", ("picture 1", "does not hold"), lambda r: r[0].update(shard_size=2)),
                 ("w.tar", ("shard_size",), lambda r: r[0].pop("shard_size")),
@@ -106,7 +107,11 @@ class Reading(CommandCase):
                 ("b.npy", ("offset",), lambda r: r[1].update(offset=-2)),
                 ("p.bin", ("line 2", "grid"), lambda r: r[1].update(grid=[4])),
                 ("p.bin", ("line 2", "grid"), lambda r: r[1].update(grid=[2 ** 20, 1])),
-                ("p.bin", ("line 1", "tokens"), lambda r: r[0].update(tokens="int64"))):
+                ("p.bin", ("line 1", "tokens"), lambda r: r[0].update(tokens="int64")),
+                *((name, ("totals", "missing"), lambda r: r.pop())
+                  for name in ("p.bin", "w.tar", "m.mds", "t.tokens.jsonl", "b.npy")),
+                ("p.bin", (f"line {lines - 1}", "other pictures"), lambda r: r.pop(-2)),
+                ("p.bin", (f"line {lines}", "other pictures"), lambda r: r[-1].update(pictures=1))):
             with self.subTest(name=name, words=words):
                 self.edit_side(name, change)
                 self.refused(name, *words)

@@ -261,6 +261,8 @@ class TokenSets(ModelCase):
                                ("odd.jsonl", '"labels": [', '"labels": 3, "x": ['),
                                ("odd.jsonl", '{"tokens"', '{"layout": {"order": "planes", "offset": 65536}, "tokens"'),
                                ("odd.jsonl", '{"image"', "[" * 100000 + '{"image"'),
+                               ("odd.jsonl", '{"pictures": 2', '{"pictures": 1'),
+                               ("odd.jsonl", '"passed_over"', '"passed"'),
                                ("odd.mds/index.json", '"samples": 2', '"samples": -1'),
                                ("odd.mds/index.json", '"shard.00000.mds"', '"../odd.mds/shard.00000.mds"'),
                                ("odd.mds/index.json", '"shard.00000.mds"', "0")):
