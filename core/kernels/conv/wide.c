@@ -13,11 +13,11 @@ struct wide_job {
   struct filter_job job;
   struct tile_reader reader;
   struct tile_grid grid;
-  size_t first, count;                       /* blocks of this band */
-  size_t tiles;                              /* of this band */
-  size_t chunks;                             /* of input channels, to read */
-  size_t input_row, input_step, output_step; /* floats */
-  float *input;                              /* points of the band: point, tile, channel */
+  size_t first, count;                                    /* blocks of this band */
+  size_t tiles;                                           /* of this band */
+  size_t chunks;                                          /* of input channels, to read */
+  size_t input_row, input_step, weight_step, output_step; /* floats */
+  float *input; /* points of the band: point, tile, channel */
 };
 
 static struct filter_task block_at(const struct wide_job *wide, size_t number) {
@@ -57,7 +57,7 @@ static void multiply_panel(const struct wide_job *wide, size_t panel, float *wei
     size_t depth = in - first < BLOCK_DEPTH ? in - first : BLOCK_DEPTH;
     for (size_t i = 0; i < depth; i++)
       filter->winograd->weight(packed + (first + i) * width, in * width, vectors,
-                               weights + i * width, BLOCK_DEPTH * width);
+                               weights + i * width, wide->weight_step);
     for (size_t point = 0; point < filter->winograd->points; point++) {
       struct product product = {
           .rows = wide->tiles,
@@ -67,7 +67,7 @@ static void multiply_panel(const struct wide_job *wide, size_t panel, float *wei
           .a = wide->input + point * wide->input_step + first,
           .a_row = wide->input_row,
           .a_step = 1,
-          .b = weights + point * BLOCK_DEPTH * width,
+          .b = weights + point * wide->weight_step,
           .b_row = width,
           .c = output + point * wide->output_step,
           .c_row = width,
@@ -82,7 +82,7 @@ static void compute_panel(void *argument, size_t panel, unsigned worker) {
   const struct wide_job *wide = argument;
   const struct filter *filter = wide->job.filter;
   float *weights = wide->job.scratch + worker * wide->job.worker_floats;
-  float *output = weights + filter->winograd->points * BLOCK_DEPTH * filter->simd->panel;
+  float *output = weights + filter->winograd->points * wide->weight_step;
   size_t width =
       simd_panel_vectors(filter->simd, filter->out_channels, panel) * filter->simd->lanes;
   multiply_panel(wide, panel, weights, output);
@@ -121,9 +121,10 @@ enum vqct_status wide_run(const struct filter *filter, const struct conv_input *
   wide.chunks = (filter->in_channels + READ_CHANNELS - 1) / READ_CHANNELS;
   wide.input_row = simd_round(simd, filter->in_channels);
   wide.input_step = BAND_TILES * wide.input_row + TILES_GAP;
+  wide.weight_step = BLOCK_DEPTH * simd->panel + TILES_GAP;
   wide.output_step = BAND_TILES * simd->panel + TILES_GAP;
   size_t reading = tiles_scratch(&wide.reader, split->block_rows, split->block_columns);
-  size_t computing = filter->winograd->points * (BLOCK_DEPTH * simd->panel + wide.output_step);
+  size_t computing = filter->winograd->points * (wide.weight_step + wide.output_step);
   wide.job.worker_floats = reading > computing ? reading : computing;
   struct arena_mark mark = arena_mark(exec->arena);
   enum vqct_status status = VQCT_MEMORY;
