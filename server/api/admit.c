@@ -149,14 +149,17 @@ static bool is_picture_type(const char *type) {
   return false;
 }
 
-/* Content-Encoding: none, or what can be decompressed. */
+/* Content-Encoding: none, or what can be decompressed. A list is of one coding over another, which
+ * is not undone here. */
 static bool read_encoding(struct request *request, struct exchange *exchange) {
   const char *given = exchange_header(exchange, "Content-Encoding");
+  bool list = given && strchr(given, ',');
   request->body_limit = exchange->body_limit;
-  if (!given || content_type_is(given, "identity"))
+  if (!given || (!list && content_type_is(given, "identity")))
     return true;
-  request->compressed = content_type_is(given, "gzip") || content_type_is(given, "x-gzip") ||
-                        content_type_is(given, "deflate");
+  request->compressed =
+      !list && (content_type_is(given, "gzip") || content_type_is(given, "x-gzip") ||
+                content_type_is(given, "deflate"));
   if (request->compressed)
     return true;
   reply_header(&exchange->reply, "Accept-Encoding", "gzip, deflate, identity");

@@ -477,6 +477,9 @@ class Routes(serving.ModelCase):
         packed = gzip.compress(self.png)
         for body, coding, status, problem in (
                 (self.png, "br", 415, "unsupported-media-type"), (self.png, "gzip", 400, "bad-body"),
+                (packed, "gzip, br", 415, "unsupported-media-type"),
+                (gzip.compress(packed), "gzip, gzip", 415, "unsupported-media-type"),
+                (self.png, "identity, br", 415, "unsupported-media-type"),
                 (packed[:-9], "gzip", 400, "bad-body"), (packed + b"x", "gzip", 400, "bad-body"),
                 (b"", "gzip", 400, "bad-body"),
                 (gzip.compress(bytes(1 << 28)), "gzip", 413, "body-too-large")):
