@@ -327,9 +327,12 @@ static bool read_vectors(struct request *request, struct exchange *exchange) {
   request->mean = pool && !strcmp(pool, "mean");
   if (pool && (!request->mean || !given))
     return refuse_parameter(exchange, "pool", pool, "mean, of vectors,");
-  if (given && exchange_query(exchange, "words"))
-    return refuse_parameter(exchange, "words", exchange_query(exchange, "words"),
-                            "no words of vectors");
+  static const char *const token_names[] = {"words", "encode"};
+  for (size_t i = 0; given && i < 2; i++) {
+    const char *unfit = exchange_query(exchange, token_names[i]);
+    if (unfit)
+      return refuse_parameter(exchange, token_names[i], unfit, "with vectors nothing");
+  }
   return true;
 }
 
@@ -373,11 +376,13 @@ bool reconstruct_admit(void *context, struct exchange *exchange) {
 }
 
 bool infer_admit(void *context, struct exchange *exchange) {
-  static const char *const names[] = {"resize", "size", "crop", "focus", NULL};
+  static const char *const fit_names[] = {"resize", "size", "crop", "focus", NULL};
+  static const char *const no_names[] = {NULL};
   struct service *service = context;
   enum request_kind kind;
   struct engine *engine = infer_model(service, exchange, &kind);
-  if (!engine || !exchange_check_query(exchange, names) || !rates_admit(service, exchange))
+  if (!engine || !exchange_check_query(exchange, kind == REQUEST_ENCODE ? fit_names : no_names) ||
+      !rates_admit(service, exchange))
     return false;
   exchange->cancel = request_cancel;
   struct request *request = request_new(service, exchange, kind, engine);
@@ -385,6 +390,8 @@ bool infer_admit(void *context, struct exchange *exchange) {
     return false;
   request->chosen = request->many = true;
   request->input = request->output = FORM_INFER;
+  for (size_t i = 0; fit_names[i]; i++)
+    request->infer.fits |= exchange_query(exchange, fit_names[i]) != NULL;
   return read_fit(request, exchange) && check_model(request, exchange) &&
          read_encoding(request, exchange) && read_json_size(request, exchange) &&
          reserve_slot(request, exchange);

@@ -262,6 +262,11 @@ static void read_pixels(struct request *request, struct input *input) {
                  info->channels);
     return;
   }
+  if (request->infer.fits) {
+    request_fail(request, PROBLEM_BAD_PARAMETER,
+                 "resize, size, crop and focus are for image; pixels are taken as they are");
+    return;
+  }
   uint64_t most = request->service->limits.pixels;
   if (!shape[1] || !shape[2] || shape[1] > most || shape[2] > most ||
       shape[1] % info->downsampling || shape[2] % info->downsampling) {

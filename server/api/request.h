@@ -47,6 +47,7 @@ struct infer {
   uint64_t json_size; /* bytes of the body that are JSON; 0: it is a picture; UINT64_MAX: all */
   struct infer_output outputs[INFER_OUTPUTS_MAX];
   size_t output_count;
+  bool fits;      /* the query says what files of pictures become */
   struct text id; /* as JSON; empty where there is none */
 };
 

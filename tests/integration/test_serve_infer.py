@@ -342,6 +342,13 @@ class Infer(serving.ModelCase):
         self.refuse(body, headers, query="?size=33")
         self.refuse(body, headers, query="?words=true")
 
+    def test_what_pictures_become_is_for_files_of_them(self):
+        pixels = self.client.request({"pixels": np.zeros((1, 32, 32, 3), np.uint8)})
+        tokens = self.client.request({"tokens": np.array([0, 12]).reshape(1, 2, 1, 1)})
+        for query in ("?resize=none", "?size=32", "?crop=0,0,16,16", "?focus=0,0"):
+            self.assertIn("image", self.refuse(*pixels, query=query))
+            self.assertIn("allowed: none", self.refuse(*tokens, model="a.decode", query=query))
+
     def test_errors_of_the_server_have_the_protocols_form(self):
         for method, path, status in (("PUT", "/v2/models/a.encode", 405), ("POST", "/v2", 405),
                                      ("POST", "/v2/models/none.encode/infer", 404)):

@@ -113,7 +113,7 @@ class OpenApi(serving.ModelCase):
             for method, operation in methods.items():
                 query, headers, place = "", {}, path
                 given = [one for one in map(self.resolve, operation.get("parameters", []))
-                         if not (one["name"] == "words" and path == "/v1/encode")]  # not of vectors
+                         if not (one["name"] in ("words", "encode") and path == "/v1/encode")]  # not of vectors
                 for parameter in given:
                     value = values[parameter["name"]]
                     if parameter["in"] == "query":
@@ -127,8 +127,8 @@ class OpenApi(serving.ModelCase):
                     place = path.replace("{id}", "tiny.encode")
                     headers.pop("Inference-Header-Content-Length", None)
                 if path.endswith("/infer"):
-                    body = json.dumps({"inputs": [{"name": "pixels", "datatype": "UINT8",
-                                                   "shape": [1, 4, 4, 3], "data": 48 * [0]}]}).encode()
+                    body = json.dumps({"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1],
+                                                   "data": [base64.b64encode(self.png).decode()]}]}).encode()
                 elif method == "post":
                     headers["Content-Type"] = "application/octet-stream"
                     body = b"\0\0\x0c\0" if path == "/v1/decode" else self.png

@@ -144,7 +144,7 @@ class Vectors(serving.ModelCase):
 
     def test_what_is_refused(self):
         for query in ("vectors=", "vectors=none", "pool=mean", "vectors=codes&pool=", "vectors=codes&pool=max",
-                      "vectors=codes&words", "vectors=codes&vectors=codes"):
+                      "vectors=codes&words", "vectors=codes&encode=base64", "vectors=codes&vectors=codes"):
             self.assertEqual(self.encode("size=32&" + query).problem(), "bad-parameter", query)
         answer = self.encode("size=32&vectors=codes", Accept="application/json")
         self.assertEqual(answer.problem(), "not-acceptable")
