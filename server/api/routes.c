@@ -8,7 +8,7 @@ const struct route service_api_routes[] = {
     {"POST", "/v1/reconstruct", 0, reconstruct_admit, request_grow, request_begin},
     {"GET", "/v1/model", ROUTE_POLLED, NULL, NULL, model_handle},
     {"GET", "/v1/models", ROUTE_POLLED, NULL, NULL, models_handle},
-    {"GET", "/v1/codebook", 0, NULL, NULL, codebook_handle},
+    {"GET", "/v1/codebook", ROUTE_POLLED, NULL, NULL, codebook_handle},
     {"GET", "/v1/codebook/usage", ROUTE_POLLED, NULL, NULL, codebook_usage_handle},
     {"GET", "/v1/codebook/vectors", 0, NULL, NULL, codebook_vectors_handle},
     {"GET", "/v1/codebook/codes/{id}", 0, NULL, NULL, codebook_code_handle},

@@ -31,6 +31,7 @@ REQUESTS = [
     ("/v1/model", None, None, 200, "debug", None, "tiny", None),
     ("/v1/models", None, None, 200, "debug", None, None, None),
     ("/v1/statistics", None, None, 200, "debug", None, None, None),
+    ("/v1/codebook", None, None, 200, "debug", None, "tiny", None),
     ("/v1/codebook/usage", None, None, 200, "debug", None, "tiny", None),
     ("/v2/health/ready", None, None, 200, "debug", None, None, None),
     ("/v1/statistics?what=1", None, None, 400, "warning", "bad-parameter", None, None),
