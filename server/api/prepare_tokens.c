@@ -1,4 +1,5 @@
 /* Tokens out of a body: JSON, npy, or packed numbers. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -257,9 +258,12 @@ static void check_tokens(const struct request *request, struct picture *picture)
       uint32_t token = picture->tokens[p * cells + i], first = info->plane[p].first;
       if (token >= first && token - first < info->plane[p].count)
         continue;
+      char number[] = "negative or huge"; /* what copy_tokens() made UINT32_MAX of */
+      if (token < UINT32_MAX)
+        snprintf(number, sizeof number, "%u", token);
       picture_fail(picture, PROBLEM_BAD_TOKENS,
-                   "token %zu of plane %s is %u; %u to %u are its codes", i, info->plane[p].name,
-                   token, first, first + info->plane[p].count - 1);
+                   "token %zu of plane %s is %s; %u to %u are its codes", i, info->plane[p].name,
+                   number, first, first + info->plane[p].count - 1);
       return;
     }
 }
