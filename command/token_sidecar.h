@@ -43,9 +43,9 @@ enum vqct_status token_sidecar_check(const char *path, const char *suffix, const
                                      struct vqct_error *error);
 
 /** The next picture that has tokens; its record, NULL at the end, is valid until the next call.
- * Errors: DATA (naming the line; the totals of the last line say more or fewer pictures, or are
- * missing where the first line tells a format, as all have since there are totals), and those of
- * the stream. */
+ * Errors: DATA (naming the line; or the totals of the last line count other pictures, or are
+ * missing although the first line tells a format, as it did not always), and those of the stream.
+ */
 enum vqct_status token_sidecar_next(struct token_sidecar *sidecar, const struct token_set *set,
                                     struct token_line *line, struct vqct_error *error);
 
