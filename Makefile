@@ -175,15 +175,17 @@ serve: deps ## build, and run the service with the models that ship [LISTEN=ADDR
 # The models that ship, in stages. What is interrupted goes on where it was.
 PRIOR := models/prior-glove-100d.safetensors
 RUN   ?= runs/$(@:model-%=vqct-%)
-BEGIN = --config config/train/small.json $(DATA:%=--data %) --prior $(PRIOR) --perceptual $(PERCEPTUAL) \
-        $(if $(wildcard $(RUN)/last.safetensors),--resume)
-LARGE = --resume --cosine --crop 128 --crop-min 0.6 --crop-max 1 --batch 4 --average-decay 0.999 --dropout 0
+BEGIN = --config config/train/small.json $(DATA:%=--data %) --prior $(PRIOR) --perceptual $(PERCEPTUAL)
+LARGE = --cosine --crop 128 --crop-min 0.6 --crop-max 1 --batch 4 --average-decay 0.999 --dropout 0
+LONG  = --crop-min 0.5 --crop-max 0.8 --learning-rate 3e-4 --warmup-steps 200 --perceptual-weight 0.1
 
-# Trains up to step $(1) with the options $(2), unless the run has a line of that step already.
+# Trains the run $(1) up to step $(2) with the options $(3), unless it has a line of that step already. A run
+# that is there goes on; one that is not begins with BEGIN and the options $(4).
 define stage
 	@test -n "$(DATA)" && test -n "$(PERCEPTUAL)" || { echo 'give DATA="FOLDER..." and PERCEPTUAL=FILE'; exit 2; }
-	@done='grep -qs "\"step\":$(1)," $(RUN)/metrics.jsonl'; \
-	  eval $$done || { $(B)/vqct train -o $(RUN) $(2) && eval $$done; }
+	@done='grep -qs "\"step\":$(2)," $(1)/metrics.jsonl'; begin='$(BEGIN) $(4)'; \
+	  test ! -e $(1)/last.safetensors || begin=--resume; \
+	  eval $$done || { $(B)/vqct train -o $(1) $$begin $(3) && eval $$done; }
 
 endef
 
@@ -191,14 +193,15 @@ endef
 model: model-small model-f16 ## train both models that ship: as the next two
 
 model-small: all ## train vqct-small (hours): DATA="FOLDER..." PERCEPTUAL=lpips_squeeze.safetensors [RUN=FOLDER]
-	$(call stage,3000,$(BEGIN))
-	$(call stage,7000,$(LARGE) --steps 7000 --perceptual-weight 0.1)
-	$(call stage,8200,$(LARGE) --steps 8200 --learning-rate 1.5e-3 --perceptual-weight 0.05)
-	cp $(RUN)/model.safetensors models/vqct-small.safetensors
+	$(call stage,$(RUN),3000)
+	$(call stage,$(RUN),7000,$(LARGE) --steps 7000 --perceptual-weight 0.1)
+	$(call stage,$(RUN),8200,$(LARGE) --steps 8200 --learning-rate 1.5e-3 --perceptual-weight 0.05)
+	$(call stage,$(RUN)-long,10000,$(LARGE) $(LONG) --steps 10000,--from $(RUN)/model.safetensors)
+	cp $(RUN)-long/model.safetensors models/vqct-small.safetensors
 
 model-f16: all ## train vqct-f16, of 512 tokens for 256 x 256 (hours): the same
-	$(call stage,3000,$(BEGIN) --preset vqct-small-f16 --name vqct-f16)
-	$(call stage,10000,$(LARGE) --steps 10000 --perceptual-weight 0.1)
+	$(call stage,$(RUN),3000,,--preset vqct-small-f16 --name vqct-f16)
+	$(call stage,$(RUN),10000,$(LARGE) --steps 10000 --perceptual-weight 0.1)
 	cp $(RUN)/model.safetensors models/vqct-f16.safetensors
 
 # An entry for each object of the command, the library and the unit tests, from what make would run.
