@@ -176,8 +176,9 @@ serve: deps ## build, and run the service with the models that ship [LISTEN=ADDR
 PRIOR := models/prior-glove-100d.safetensors
 RUN   ?= runs/$(@:model-%=vqct-%)
 BEGIN = --config config/train/small.json $(DATA:%=--data %) --prior $(PRIOR) --perceptual $(PERCEPTUAL)
-LARGE = --cosine --crop 128 --crop-min 0.6 --crop-max 1 --batch 4 --average-decay 0.999 --dropout 0
-LONG  = --crop-min 0.5 --crop-max 0.8 --learning-rate 3e-4 --warmup-steps 200 --perceptual-weight 0.1
+LARGE = --cosine --crop 128 --batch 4 --average-decay 0.999 --dropout 0
+DENSE = $(LARGE) --crop-min 0.6 --crop-max 1
+LONG  = $(LARGE) --crop-min 0.5 --crop-max 0.8 --learning-rate 3e-4 --warmup-steps 200 --perceptual-weight 0.1
 
 # Trains the run $(1) up to step $(2) with the options $(3), unless it has a line of that step already. A run
 # that is there goes on; one that is not begins with BEGIN and the options $(4).
@@ -194,14 +195,14 @@ model: model-small model-f16 ## train both models that ship: as the next two
 
 model-small: all ## train vqct-small (hours): DATA="FOLDER..." PERCEPTUAL=lpips_squeeze.safetensors [RUN=FOLDER]
 	$(call stage,$(RUN),3000)
-	$(call stage,$(RUN),7000,$(LARGE) --steps 7000 --perceptual-weight 0.1)
-	$(call stage,$(RUN),8200,$(LARGE) --steps 8200 --learning-rate 1.5e-3 --perceptual-weight 0.05)
-	$(call stage,$(RUN)-long,10000,$(LARGE) $(LONG) --steps 10000,--from $(RUN)/model.safetensors)
+	$(call stage,$(RUN),7000,$(DENSE) --steps 7000 --perceptual-weight 0.1)
+	$(call stage,$(RUN),8200,$(DENSE) --steps 8200 --learning-rate 1.5e-3 --perceptual-weight 0.05)
+	$(call stage,$(RUN)-long,10000,$(LONG) --steps 10000,--from $(RUN)/model.safetensors)
 	cp $(RUN)-long/model.safetensors models/vqct-small.safetensors
 
 model-f16: all ## train vqct-f16, of 512 tokens for 256 x 256 (hours): the same
 	$(call stage,$(RUN),3000,,--preset vqct-small-f16 --name vqct-f16)
-	$(call stage,$(RUN),10000,$(LARGE) --steps 10000 --perceptual-weight 0.1)
+	$(call stage,$(RUN),10000,$(DENSE) --steps 10000 --perceptual-weight 0.1)
 	cp $(RUN)/model.safetensors models/vqct-f16.safetensors
 
 # An entry for each object of the command, the library and the unit tests, from what make would run.
