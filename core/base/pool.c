@@ -1,8 +1,10 @@
 /* How a job travels: pool_run writes the job and raises `generation` under the lock, and wakes the
- * team. Each worker takes task numbers from the atomic `next` until none is left, then reports
- * itself idle; the last one to do so wakes the caller. A job lives until every worker has left it,
- * so its fields are never rewritten under a worker's eyes. Workers spin for some microseconds
- * before they sleep, since the layers of a network follow each other at that distance.
+ * team. Each worker takes task numbers from the atomic `next` of its own share until none is left,
+ * then from the others' shares, and reports itself idle; the last one to do so wakes the caller. A
+ * job lives until every worker has left it, so its fields are never rewritten under a worker's
+ * eyes. Workers spin for some microseconds before they sleep, since the layers of a network follow
+ * each other at that distance. They also follow each other in place: what a worker's share wrote is
+ * most of what its next share reads, and may still be in a cache that others do not reach.
  */
 #include "pool.h"
 
@@ -10,12 +12,17 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "error.h"
 
 #define SPINS 4000 /* some tens of microseconds */
 
+#define CACHE_LINE 64 /* bytes */
+
 struct team_worker {
+  _Alignas(CACHE_LINE) atomic_size_t next; /* of its share of the current job's tasks */
+  size_t end;                              /* of the share */
   struct pool *pool;
   pthread_t thread;
   unsigned number;
@@ -29,8 +36,6 @@ struct pool {
   atomic_uint generation; /* number of the current job; the job's fields are written before it */
   atomic_uint busy;       /* workers, without the caller, that have not left the current job */
   atomic_bool stopping;
-  atomic_size_t next;
-  size_t tasks;
   pool_task *task;
   void *argument;
   struct team_worker team[];
@@ -44,10 +49,23 @@ static void spin_pause(void) {
 #endif
 }
 
+/* Cuts the tasks into a share of neighbours for each worker. */
+static void share_tasks(struct pool *pool, size_t tasks) {
+  size_t each = tasks / pool->workers, longer = tasks % pool->workers, first = 0;
+  for (unsigned i = 0; i < pool->workers; i++) {
+    atomic_store_explicit(&pool->team[i].next, first, memory_order_relaxed);
+    first += each + (i < longer ? 1 : 0);
+    pool->team[i].end = first;
+  }
+}
+
 static void take_tasks(struct pool *pool, unsigned number) {
   size_t task;
-  while ((task = atomic_fetch_add(&pool->next, 1)) < pool->tasks)
-    pool->task(pool->argument, task, number);
+  for (unsigned i = 0; i < pool->workers; i++) {
+    struct team_worker *of = &pool->team[(number + i) % pool->workers];
+    while ((task = atomic_fetch_add(&of->next, 1)) < of->end)
+      pool->task(pool->argument, task, number);
+  }
 }
 
 /* Waits for a job other than `seen`; false when the pool ends. */
@@ -85,15 +103,18 @@ enum vqct_status pool_new(unsigned workers, struct pool **result, struct vqct_er
   *result = NULL;
   if (workers < 1 || workers > 1024)
     return error_set(error, VQCT_INVALID, "%u threads: from 1 to 1024 are possible", workers);
-  struct pool *pool = calloc(1, sizeof *pool + workers * sizeof *pool->team);
+  size_t bytes = sizeof(struct pool) + workers * sizeof(struct team_worker);
+  struct pool *pool = aligned_alloc(CACHE_LINE, bytes);
   if (!pool)
     return error_set(error, VQCT_MEMORY, "no memory for %u threads", workers);
+  memset(pool, 0, bytes);
   pthread_mutex_init(&pool->lock, NULL);
   pthread_cond_init(&pool->work, NULL);
   pthread_cond_init(&pool->done, NULL);
   pool->workers = 1;
   for (unsigned i = 1; i < workers; i++, pool->workers++) {
-    pool->team[i] = (struct team_worker){.pool = pool, .number = i};
+    pool->team[i].pool = pool;
+    pool->team[i].number = i;
     if (pthread_create(&pool->team[i].thread, NULL, worker_main, &pool->team[i])) {
       pool_free(pool);
       return error_set(error, VQCT_MEMORY, "cannot start thread %u of %u", i + 1, workers);
@@ -140,10 +161,9 @@ void pool_run(struct pool *pool, size_t tasks, pool_task *task, void *argument) 
     return;
   }
   await_team(pool);
-  pool->tasks = tasks;
   pool->task = task;
   pool->argument = argument;
-  atomic_store(&pool->next, 0);
+  share_tasks(pool, tasks);
   atomic_store(&pool->busy, pool->workers - 1);
   pthread_mutex_lock(&pool->lock);
   atomic_fetch_add(&pool->generation, 1);

@@ -1,8 +1,9 @@
 /* A fixed team of threads that runs the tasks of one job and waits for all of them.
  *
- * Tasks are handed out one by one, in order, to whoever is free; the caller works too. So a task
- * must not depend on which worker runs it: results are the same for every team size as long as each
- * task writes its own memory and sums in its own order.
+ * Each worker, the caller too, has a share of neighbouring tasks, which it takes one by one and in
+ * order, and then helps others with theirs. So a task must not depend on which worker runs it, nor
+ * on an earlier task: results are the same for every team size as long as each task writes its own
+ * memory and sums in its own order.
  */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H

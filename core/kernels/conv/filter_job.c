@@ -87,8 +87,7 @@ static void add_statistics(const struct filter_job *job) {
 
 bool filter_job_begin(struct filter_job *job, const struct exec *exec) {
   size_t bytes;
-  job->workers = pool_workers(exec->pool);
-  if (!size_multiply(job->worker_floats, job->workers * sizeof(float), &bytes) ||
+  if (!size_multiply(job->worker_floats, pool_workers(exec->pool) * sizeof(float), &bytes) ||
       !(job->scratch = arena_alloc(exec->arena, bytes)))
     return false;
   if (!job->target->output->sums)

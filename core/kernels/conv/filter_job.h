@@ -34,7 +34,6 @@ struct filter_job {
   const struct conv_input *input;
   const struct filter_target *target;
   struct filter_split split;
-  size_t workers;       /* of the team */
   size_t worker_floats; /* scratch of a worker */
   float *scratch;
   double *statistics; /* per task: sums, then squares, of the slice's panels; NULL: not wanted */

@@ -151,7 +151,7 @@ static void winograd_task(void *argument, size_t number, unsigned worker) {
   struct tile_block block = {task.image,   task.row, task.column,    task.rows,
                              task.columns, 0,        reader.channels};
   struct ahead ahead;
-  size_t next = number + job->workers, tasks = filter_tasks(job);
+  size_t next = number + 1, tasks = filter_tasks(job);
   look_ahead(job, next < tasks ? next : number, &ahead);
   tiles_read(&reader, &block, w.pixels, w.pixels + w.input, w.input_step, w.input_row);
   for (size_t panel = task.first_panel; panel < task.end_panel; panel++) {
