@@ -20,4 +20,9 @@ static inline size_t size_least(size_t a, size_t b) {
   return a < b ? a : b;
 }
 
+/** The greater of two sizes. */
+static inline size_t size_most(size_t a, size_t b) {
+  return a > b ? a : b;
+}
+
 #endif

@@ -114,26 +114,21 @@ static enum vqct_status convolution_forward(const struct block *block, const str
   return conv_forward(block->layer[0].conv, &input, &output, exec);
 }
 
-/* The second half of a residual block. The shortcut goes into y first, so that conv2 adds it. */
+/* The second half of a residual block. */
 static enum vqct_status residual_close(const struct block *block, const struct activation *x,
                                        const struct activation *codes,
                                        const struct activation *hidden, const struct activation *y,
                                        const struct exec *exec) {
-  const float *residual = x->data;
   struct conv_input input = norm_input_plain(hidden);
   enum vqct_status status =
       norm_input_read(&block->norm[1], block->groups, hidden, codes, true, &input, exec);
   if (status != VQCT_OK)
     return status;
-  if (block->layers > RESIDUAL_SHORTCUT) {
-    struct conv_input straight = norm_input_plain(x);
-    struct conv_output shortcut = {.y = y->data};
-    status = conv_forward(block->layer[RESIDUAL_SHORTCUT].conv, &straight, &shortcut, exec);
-    if (status != VQCT_OK)
-      return status;
-    residual = y->data;
-  }
-  struct conv_output output = write_activation(block, y, residual);
+  bool changes = block->layers > RESIDUAL_SHORTCUT;
+  struct conv_output output = write_activation(block, y, changes ? NULL : x->data);
+  struct conv_shortcut shortcut = {changes ? block->layer[RESIDUAL_SHORTCUT].conv : NULL, x->data};
+  if (changes)
+    output.shortcut = &shortcut;
   return conv_forward(block->layer[RESIDUAL_CONV2].conv, &input, &output, exec);
 }
 

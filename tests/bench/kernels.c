@@ -125,8 +125,8 @@ static void bench(const struct bench_case *c, int batch, bool backward, const st
                                 .shift = shift,
                                 .swish = c->norm,
                                 .upsample = c->upsample};
-  b.output =
-      (struct conv_output){y, c->norm ? residual : NULL, (int)groups, sums, sums + n * groups};
+  b.output = (struct conv_output){y,    c->norm ? residual : NULL, (int)groups,
+                                  sums, sums + n * groups,         NULL};
   b.dx = backward ? floats(rng, n * (size_t)(full * full) * in) : NULL;
   b.dweight = floats(rng, out * in * taps);
   double flops = 2.0 * (double)(in * out * taps * pixels * n);

@@ -96,8 +96,12 @@ enum vqct_status conv_forward(const struct conv *conv, const struct conv_input *
   if (conv->filter.upsampled && !input->upsample)
     return VQCT_INTERNAL;
   int factor = input->upsample ? 2 : 1;
+  struct conv_output added = *output;
+  if (output->shortcut)
+    added.residual = output->y;
   struct filter_target target = {
-      .output = output,
+      .output = &added,
+      .shortcut = output->shortcut ? &output->shortcut->conv->filter : NULL,
       .height = conv_output_size(&conv->shape, input->height * factor),
       .width = conv_output_size(&conv->shape, input->width * factor),
       .step = 1,

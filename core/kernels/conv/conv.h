@@ -66,12 +66,20 @@ struct conv_input {
   int block;                  /* positions along each side of a block; 0: none */
 };
 
+/** A residual that is not kept: what a convolution of kernel 1 makes of another tensor, computed
+ * where it is added. x: of the output's images, rows and columns; must not overlap y. */
+struct conv_shortcut {
+  const struct conv *conv;
+  const float *x;
+};
+
 /** What a convolution writes. y: images,out_height,out_width,out_channels; must not overlap x. */
 struct conv_output {
   float *y;
   const float *residual;  /* of the shape of y, added to it; NULL: none. May be y itself. */
   int groups;             /* of out_channels, for the statistics */
   double *sums, *squares; /* images,groups: sum of y and of y squared, overwritten; or both NULL */
+  const struct conv_shortcut *shortcut; /* in place of a residual; NULL: none */
 };
 
 /** y = convolution of x. Errors: MEMORY (scratch). */

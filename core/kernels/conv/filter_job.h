@@ -10,8 +10,9 @@
 /** Where the output goes: filter row i is row first_row + i * step of y, likewise columns. */
 struct filter_target {
   const struct conv_output *output;
-  int height, width; /* of y */
-  int rows, columns; /* computed by this filter */
+  const struct filter *shortcut; /* of output->shortcut, which goes into y first; NULL: none */
+  int height, width;             /* of y */
+  int rows, columns;             /* computed by this filter */
   int first_row, first_column, step;
 };
 

@@ -1,6 +1,7 @@
 #include "filter_run.h"
 
 #include "direct.h"
+#include "shortcut.h"
 #include "wide.h"
 #include "winograd.h"
 
@@ -12,6 +13,9 @@ enum vqct_status filter_run(const struct filter *filter, const struct conv_input
     return VQCT_OK;
   if (filter->form == FILTER_WINOGRAD)
     return winograd_run(filter, input, target, exec);
+  enum vqct_status status = target->shortcut ? shortcut_run(target, input->images, exec) : VQCT_OK;
+  if (status != VQCT_OK)
+    return status;
   if (filter->form == FILTER_WIDE &&
       (size_t)target->rows * (size_t)target->columns >= WIDE_PIXELS_MIN)
     return wide_run(filter, input, target, exec);

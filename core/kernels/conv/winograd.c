@@ -3,6 +3,9 @@
  * channels multiplies all 36 by the transformed weights and transforms the result back. */
 #include "winograd.h"
 
+#include "shortcut.h"
+#include "size.h"
+
 #define BLOCK_TILES_MAX 32
 #define BLOCK_TILES_MIN 8
 /* Transformed, a block's tiles leave room in the second cache for a panel's weights and output. */
@@ -27,6 +30,10 @@ static struct workspace workspace_of(const struct filter_job *job) {
   w.input_step = tiles * w.input_row + TILES_GAP;
   w.output_step = tiles * simd->panel + TILES_GAP;
   w.input = tiles_scratch(&reader, job->split.block_rows, job->split.block_columns);
+  if (job->target->shortcut)
+    w.input = size_most(w.input,
+                        shortcut_scratch(job->target->shortcut,
+                                         job->split.block_columns * job->filter->winograd->tile));
   w.output = w.input + points * w.input_step;
   w.end = w.output + points * w.output_step;
   return w;
@@ -60,12 +67,24 @@ static size_t walk_next(struct walk *walk) {
   return at;
 }
 
+/* The cache lines of a rectangle of pixels. */
+struct rectangle {
+  const float *first;
+  struct walk lines;
+};
+
+static struct rectangle rectangle_of(const float *first, size_t rows, size_t row_floats,
+                                     size_t row_stride) {
+  return (struct rectangle){first,
+                            walk_over(rows, row_floats / CACHE_LINE, CACHE_LINE, row_stride)};
+}
+
 /* Memory that is needed soon, asked for in parts while products leave time to fetch it. */
 struct ahead {
-  struct epilogue output; /* of the panel at hand: y and the residual */
-  struct walk pixels;     /* of that */
-  const float *input;     /* what the worker's next task probably reads */
-  struct walk lines;      /* of that */
+  struct epilogue output;    /* of the panel at hand: y and the residual */
+  struct walk pixels;        /* of that */
+  struct rectangle shortcut; /* what it reads for that */
+  struct rectangle input;    /* what the worker's next task probably reads */
 };
 
 /* The input of a task, cut at the picture's edges. */
@@ -79,16 +98,14 @@ static void look_ahead(const struct filter_job *job, size_t number, struct ahead
   int columns = (task.columns * algorithm->step + border) / factor;
   rows = rows < input->height - row ? rows : input->height - row;
   columns = columns < input->width - column ? columns : input->width - column;
-  size_t channels = job->filter->in_channels;
-  size_t line = (task.image * (size_t)input->height + (size_t)row) * (size_t)input->width;
-  ahead->input = input->x + (line + (size_t)column) * channels;
-  ahead->lines = walk_over((size_t)rows, (size_t)columns * channels / CACHE_LINE, CACHE_LINE,
-                           (size_t)input->width * channels);
+  size_t channels = job->filter->in_channels, line = (size_t)input->width * channels;
+  size_t at = (task.image * (size_t)input->height + (size_t)row) * line + (size_t)column * channels;
+  ahead->input = rectangle_of(input->x + at, (size_t)rows, (size_t)columns * channels, line);
 }
 
-static void ask_input(struct ahead *ahead, size_t lines) {
-  while (lines-- && ahead->lines.left)
-    __builtin_prefetch(ahead->input + walk_next(&ahead->lines), 0, 2);
+static void ask_lines(struct rectangle *rectangle, size_t lines) {
+  while (lines-- && rectangle->lines.left)
+    __builtin_prefetch(rectangle->first + walk_next(&rectangle->lines), 0, 2);
 }
 
 static void ask_output(struct ahead *ahead, size_t pixels) {
@@ -97,7 +114,7 @@ static void ask_output(struct ahead *ahead, size_t pixels) {
     size_t at = walk_next(&ahead->pixels);
     for (size_t c = 0; c < e->channels; c += CACHE_LINE) {
       __builtin_prefetch(e->y + at + c, 1, 2);
-      if (e->residual)
+      if (e->residual && e->residual != e->y)
         __builtin_prefetch(e->residual + at + c, 0, 2);
     }
   }
@@ -106,7 +123,9 @@ static void ask_output(struct ahead *ahead, size_t pixels) {
 static void multiply_points(const struct filter *filter, size_t tiles, size_t panel, bool last,
                             const struct workspace *w, struct ahead *ahead) {
   const size_t points = filter->winograd->points;
-  const size_t pixels = ahead->pixels.left / points + 1, lines = ahead->lines.left / points + 1;
+  const size_t pixels = ahead->pixels.left / points + 1,
+               shortcut = ahead->shortcut.lines.left / points + 1,
+               input = ahead->input.lines.left / points + 1;
   size_t vectors = simd_panel_vectors(filter->simd, filter->out_channels, panel);
   size_t width = vectors * filter->simd->lanes;
   const float *weights = filter_panel(filter, panel, points * filter->in_channels);
@@ -126,8 +145,9 @@ static void multiply_points(const struct filter *filter, size_t tiles, size_t pa
     };
     filter->simd->product(&product);
     ask_output(ahead, pixels);
+    ask_lines(&ahead->shortcut, shortcut);
     if (last)
-      ask_input(ahead, lines);
+      ask_lines(&ahead->input, input);
   }
 }
 
@@ -142,6 +162,20 @@ static void task_epilogue(const struct filter_job *job, const struct filter_task
                   columns < columns_left ? columns : columns_left, epilogue);
 }
 
+/* The output of a task's panel is written next, and from now on asked for. */
+static void look_at_output(const struct filter_job *job, const struct filter_task *task,
+                           size_t panel, struct ahead *ahead) {
+  struct epilogue *output = &ahead->output;
+  task_epilogue(job, task, panel, output);
+  ahead->pixels =
+      walk_over(output->rows, output->columns, output->pixel_stride, output->row_stride);
+  if (!job->target->shortcut)
+    return;
+  size_t channels = job->target->shortcut->in_channels;
+  ahead->shortcut = rectangle_of(shortcut_input(job, task), output->rows,
+                                 output->columns * channels, (size_t)job->target->width * channels);
+}
+
 static void winograd_task(void *argument, size_t number, unsigned worker) {
   const struct filter_job *job = argument;
   struct filter_task task = task_at(job, number);
@@ -150,16 +184,16 @@ static void winograd_task(void *argument, size_t number, unsigned worker) {
   struct tile_reader reader = filter_tile_reader(job);
   struct tile_block block = {task.image,   task.row, task.column,    task.rows,
                              task.columns, 0,        reader.channels};
-  struct ahead ahead;
+  struct ahead ahead = {0};
   size_t next = number + 1, tasks = filter_tasks(job);
   look_ahead(job, next < tasks ? next : number, &ahead);
   tiles_read(&reader, &block, w.pixels, w.pixels + w.input, w.input_step, w.input_row);
   for (size_t panel = task.first_panel; panel < task.end_panel; panel++) {
-    task_epilogue(job, &task, panel, &ahead.output);
-    ahead.pixels = walk_over(ahead.output.rows, ahead.output.columns, ahead.output.pixel_stride,
-                             ahead.output.row_stride);
+    look_at_output(job, &task, panel, &ahead);
     multiply_points(job->filter, (size_t)(task.rows * task.columns), panel,
                     panel + 1 == task.end_panel, &w, &ahead);
+    if (job->target->shortcut)
+      shortcut_write(job, &task, panel, &ahead.output, w.pixels);
     filter_write_tiles(job, &task, panel, w.pixels + w.output, w.output_step);
   }
 }

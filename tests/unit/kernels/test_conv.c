@@ -157,7 +157,7 @@ static struct result run_kernels(const struct conv_case *c, const struct numbers
                      {0}};
   struct conv *conv;
   struct conv_input input = input_of(c, n);
-  struct conv_output output = {r.y, c->residual ? n->residual : NULL, 1, r.sums, r.squares};
+  struct conv_output output = {r.y, c->residual ? n->residual : NULL, 1, r.sums, r.squares, NULL};
   const struct conv_use use = {.simd = exec->simd, .upsample = c->upsample};
   ck_assert_int_eq(conv_new(&c->shape, n->weight, n->bias, &use, &conv, NULL), VQCT_OK);
   ck_assert_int_eq(conv_forward(conv, &input, &output, exec), VQCT_OK);
@@ -293,8 +293,8 @@ START_TEST(test_same_for_all_batches) {
     input.x += image * c->height * c->width * c->shape.in_channels;
     input.scale = input.scale ? input.scale + image * c->shape.in_channels : NULL;
     input.shift = input.shift ? input.shift + image * c->shape.in_channels : NULL;
-    struct conv_output output = {y, c->residual ? n.residual + (size_t)image * each : NULL, 1, &sum,
-                                 &square};
+    struct conv_output output = {
+        y, c->residual ? n.residual + (size_t)image * each : NULL, 1, &sum, &square, NULL};
     ck_assert_int_eq(conv_forward(conv, &input, &output, &place.exec), VQCT_OK);
     ck_assert_int_eq(conv_backward_input(&c->shape, n.weight, n.dy + (size_t)image * each, 1,
                                          n.high, n.wide, dx, &place.exec),
@@ -336,6 +336,50 @@ START_TEST(test_in_place_and_update) {
 }
 END_TEST
 
+/* A shortcut is what its convolution would have left as a residual, whatever form adds it. */
+START_TEST(test_shortcut) {
+  const struct conv_case *c = &cases[_i / CPU_ISA_COUNT];
+  const struct simd *simd = simd_for_test(_i % CPU_ISA_COUNT);
+  if (!simd)
+    return;
+  enum { STRAIGHT = 37 }; /* channels */
+  struct numbers n = make_numbers(c);
+  struct place place;
+  place_open(&place, 2, simd);
+  const struct conv_shape shape = {STRAIGHT, c->shape.out_channels, 1, 1, 0, 0};
+  size_t positions = n.output / (size_t)c->shape.out_channels;
+  float *x = normal_floats(positions * STRAIGHT, 21), *wanted = unset_floats(n.output);
+  float *weight = normal_floats((size_t)c->shape.out_channels * STRAIGHT, 22);
+  float *y = unset_floats(n.output), *residual = unset_floats(n.output);
+  double sums[16], squares[16], wanted_sums[16], wanted_squares[16];
+  struct conv *conv, *straight;
+  const struct conv_use use = {.simd = simd, .upsample = c->upsample};
+  ck_assert_int_eq(conv_new(&c->shape, n.weight, n.bias, &use, &conv, NULL), VQCT_OK);
+  ck_assert_int_eq(conv_new(&shape, weight, n.bias, &use, &straight, NULL), VQCT_OK);
+  struct conv_input input = input_of(c, &n);
+  struct conv_input beside = {
+      .x = x, .images = c->images, .height = n.out_high, .width = n.out_wide};
+  struct conv_output kept = {.y = residual};
+  struct conv_output apart = {wanted, residual, 1, wanted_sums, wanted_squares, NULL};
+  const struct conv_shortcut shortcut = {straight, x};
+  struct conv_output together = {y, NULL, 1, sums, squares, &shortcut};
+  ck_assert_int_eq(conv_forward(straight, &beside, &kept, &place.exec), VQCT_OK);
+  ck_assert_int_eq(conv_forward(conv, &input, &apart, &place.exec), VQCT_OK);
+  ck_assert_int_eq(conv_forward(conv, &input, &together, &place.exec), VQCT_OK);
+  assert_same(y, wanted, n.output);
+  size_t images = (size_t)c->images;
+  ck_assert_int_eq(memcmp(sums, wanted_sums, images * sizeof *sums), 0);
+  ck_assert_int_eq(memcmp(squares, wanted_squares, images * sizeof *squares), 0);
+  conv_free(conv);
+  conv_free(straight);
+  place_close(&place);
+  float *all[] = {x, wanted, weight, y, residual};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    free(all[i]);
+  free_numbers(&n);
+}
+END_TEST
+
 static const struct conv_shape refused[] = {
     {0, 8, 3, 1, 1, 1}, {8, -1, 3, 1, 1, 1},
     {8, 8, 5, 1, 1, 1}, {8, 8, 0, 1, 0, 0},
@@ -365,7 +409,7 @@ START_TEST(test_too_little_scratch) {
   float *dweight = calloc(n.weights, sizeof *dweight);
   double sums[16], squares[16];
   struct conv_input input = input_of(c, &n);
-  struct conv_output output = {y, NULL, 1, sums, squares};
+  struct conv_output output = {y, NULL, 1, sums, squares, NULL};
   int failures = 0;
   for (size_t limit = 1000; limit < (size_t)256 << 20; limit *= 4) {
     struct arena arena;
@@ -421,6 +465,7 @@ int main(void) {
   tcase_add_loop_test(group, test_same_for_all_fused, 0, CASES);
   tcase_add_loop_test(group, test_same_for_all_batches, 0, CASES);
   tcase_add_test(group, test_in_place_and_update);
+  tcase_add_loop_test(group, test_shortcut, 0, CASES * CPU_ISA_COUNT);
   tcase_add_loop_test(group, test_refused, 0, sizeof refused / sizeof *refused);
   tcase_add_loop_test(group, test_too_little_scratch, 0, CASES);
   tcase_add_loop_test(group, test_nan_is_kept, 0, CPU_ISA_COUNT);
