@@ -115,7 +115,7 @@ struct passes {
 enum { LANES = 8, PIXEL_LANES = 4, STRIP = 4 * LANES };
 typedef int32_t lanes __attribute__((vector_size(LANES * sizeof(int32_t))));
 typedef int32_t pixel_lanes __attribute__((vector_size(PIXEL_LANES * sizeof(int32_t))));
-typedef uint8_t pixel_levels __attribute__((vector_size(PIXEL_LANES)));
+typedef uint8_t pixel_bytes __attribute__((vector_size(PIXEL_LANES * sizeof(int32_t))));
 
 /* So that each caller's instruction set is used for it. */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
@@ -132,8 +132,9 @@ ALWAYS_INLINE void round_and_clip(const pixel_lanes *sums, uint8_t *result) {
   pixel_lanes level = (*sums + (1 << (WEIGHT_BITS - 1))) >> WEIGHT_BITS;
   level &= ~(level >> 31); /* below 0: 0 */
   level |= level > 255;    /* above 255: all bits, of which eight are kept */
-  pixel_levels levels = __builtin_convertvector(level, pixel_levels);
-  memcpy(result, &levels, sizeof levels);
+  pixel_bytes bytes = (pixel_bytes)level;
+  bytes = __builtin_shufflevector(bytes, bytes, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
+  memcpy(result, &bytes, PIXEL_LANES);
 }
 
 /* Reads and writes words of a pixel, whose last bytes are not told: of three channels the next
