@@ -38,6 +38,11 @@ void block_output_shape(const struct block *block, const struct activation *x,
   y->channels = block_out_channels(block);
 }
 
+bool block_adds(const struct block *block) {
+  return block->kind == BLOCK_ATTENTION ||
+         (block->kind == BLOCK_RESIDUAL && block->layers <= RESIDUAL_SHORTCUT);
+}
+
 static uint64_t layer_flops(const struct block_layer *layer, uint64_t positions) {
   const struct conv_shape *s = &layer->shape;
   return 2 * positions * (uint64_t)s->out_channels * (uint64_t)s->in_channels *

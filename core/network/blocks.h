@@ -67,6 +67,9 @@ uint64_t block_flops(const struct block *block, int height, int width);
 /** Those of them that compare every position with every other: 0 but for attention. */
 uint64_t block_attention_flops(const struct block *block, int height, int width);
 
+/** Whether a block only adds to its input, so that y may be x. */
+bool block_adds(const struct block *block);
+
 /** y from x, and from what its chain was given, which spatial norms read: codes. y has its shape
  * and memory, and memory for sums where block->statistics; x has sums where the block starts with a
  * norm. With a tape, what is kept stays in the arena; without, all is given back. Errors: MEMORY.
