@@ -60,7 +60,8 @@ static void show_progress(void *context, const struct vqct_train_progress *progr
   if (l->anchor > 0)
     printf("  anchors %.4f", l->anchor);
   if (l->discriminator > 0 || l->generator != 0) /* it may judge without a fault */
-    printf("  G %.3f  D %.3f  weight %.3g", l->generator, l->discriminator, l->adaptive_weight);
+    printf("  G %.3f  D %.3f  gap %.2f  weight %.3g", l->generator, l->discriminator, l->logit_gap,
+           l->adaptive_weight);
   show_health(progress->codebooks, progress->name, progress->health);
   if (progress->waited > 0.01)
     printf("  waited %.0f%% for data", 100 * progress->waited);

@@ -60,10 +60,12 @@ enum vqct_status checkpoint_save(const char *path, const struct trainer *t,
   char *architecture = model_config_json(&t->config);
   if (!architecture)
     return error_set(error, VQCT_MEMORY, "no memory to write %s", path);
-  char step[24], generator[24], discriminator[24], codes[24], best[40];
+  char step[24], generator[24], discriminator[24], codes[24], best[40], judged[100];
   snprintf(step, sizeof step, "%" PRIu64, t->step);
   snprintf(generator, sizeof generator, "%" PRIu64, t->generator.steps);
   snprintf(discriminator, sizeof discriminator, "%" PRIu64, t->judge.steps);
+  snprintf(judged, sizeof judged, "%a %a %" PRIu64, t->judged.real, t->judged.made,
+           t->judged.batches);
   snprintf(codes, sizeof codes, "%d", t->settings.codes);
   snprintf(best, sizeof best, "%a", extra->best);
   const struct safetensors_text texts[] = {
@@ -72,6 +74,7 @@ enum vqct_status checkpoint_save(const char *path, const struct trainer *t,
       {"step", step},
       {"generator_steps", generator},
       {"discriminator_steps", discriminator},
+      {"judged", judged},
       {"codes", codes},
       {"best", best},
       {"best_of", extra->best_of},
@@ -149,6 +152,19 @@ static bool is_left_out(const struct checkpoint_extra *extra, const char *name) 
          (extra->new_average && !strcmp(name, "generator.average"));
 }
 
+/* The average logits; an older file has none, and they begin anew. */
+static enum vqct_status read_judged(const struct checkpoint_reading *reading, struct trainer *t) {
+  const char *text = text_of(reading, "judged");
+  if (!*text)
+    return VQCT_OK;
+  if (sscanf(text, "%la %la %" SCNu64, &t->judged.real, &t->judged.made, &t->judged.batches) != 3 ||
+      !isfinite(t->judged.real) || !isfinite(t->judged.made))
+    return error_set(reading->error, VQCT_MODEL,
+                     "%s: judged is '%.40s', not two average logits and a count", reading->path,
+                     text);
+  return VQCT_OK;
+}
+
 static enum vqct_status read_counters(const struct checkpoint_reading *reading, struct trainer *t,
                                       struct checkpoint_extra *extra) {
   uint64_t judged = 0;
@@ -166,7 +182,7 @@ static enum vqct_status read_counters(const struct checkpoint_reading *reading, 
       t->discriminator && !judged && !has_block(reading, "discriminator.parameters");
   extra->new_average = t->generator.average && !has_block(reading, "generator.average");
   t->judge.steps = t->discriminator ? judged : 0;
-  return VQCT_OK;
+  return t->discriminator && judged ? read_judged(reading, t) : VQCT_OK;
 }
 
 static enum vqct_status read_all(const struct checkpoint_reading *reading, struct trainer *t,

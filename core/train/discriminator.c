@@ -16,6 +16,7 @@
 
 #define BATCH_NORM_EPSILON 1e-5
 #define LEAK               0.2F
+#define GROUPS             32   /* of GroupNorm, where the channels can be divided so */
 #define DEVIATION          0.02 /* of first values */
 #define NONE               (-1) /* a parameter that a layer does not have */
 
@@ -27,6 +28,7 @@ struct discriminator_layer {
 
 struct discriminator {
   int layers; /* convolutions */
+  enum vqct_train_judge_norm norm;
   struct discriminator_layer layer[VQCT_TRAIN_LAYERS_MAX + 2];
   struct parameter_list parameters;
   const float *block; /* loaded */
@@ -43,6 +45,7 @@ static int add_parameter(struct discriminator *d, int module, const char *what, 
 static void plan(struct discriminator *d, const struct discriminator_settings *settings) {
   int in = settings->image_channels, module = 0;
   d->layers = settings->layers + 2;
+  d->norm = settings->norm;
   for (int i = 0; i < d->layers; i++) {
     struct discriminator_layer *layer = &d->layer[i];
     bool first = i == 0, last = i == d->layers - 1;
@@ -163,34 +166,52 @@ static size_t kept_size(const struct discriminator *d, const struct discriminato
   return kept_positions(pass, i) * (size_t)d->layer[i].shape.out_channels;
 }
 
-/* Statistics of a layer over all pictures of all processes, then normalisation into `active`. */
-static enum vqct_status batch_norm(const struct discriminator *d, struct discriminator_pass *pass,
-                                   int i, const struct reduction *reduction,
-                                   const struct exec *exec) {
-  struct discriminator_kept *kept = &pass->kept[i];
+/* What a layer's norm takes as one. */
+struct normed {
+  size_t images, positions, channels, groups;
+  const struct reduction *reduction; /* where the statistics are those of all processes */
+};
+
+static struct normed normed_of(const struct discriminator *d, const struct discriminator_pass *pass,
+                               int i, const struct reduction *reduction) {
   size_t channels = (size_t)d->layer[i].shape.out_channels, positions = kept_positions(pass, i);
-  size_t all = positions * (size_t)(reduction ? reduction->ranks : 1);
-  kept->sums = arena_alloc(exec->arena, 2 * channels * sizeof *kept->sums);
+  size_t images = (size_t)pass->images, divisor = channels & (~channels + 1); /* a power of two */
+  if (d->norm == VQCT_JUDGE_NORM_BATCH)
+    return (struct normed){1, positions, channels, channels, reduction};
+  return (struct normed){images, positions / images, channels, divisor < GROUPS ? divisor : GROUPS,
+                         NULL};
+}
+
+/* Statistics of a layer, then normalisation into `active`. */
+static enum vqct_status normalize(const struct discriminator *d, struct discriminator_pass *pass,
+                                  int i, const struct reduction *reduction,
+                                  const struct exec *exec) {
+  struct discriminator_kept *kept = &pass->kept[i];
+  const struct normed n = normed_of(d, pass, i, reduction);
+  size_t count = n.images * n.groups;
+  size_t all = n.positions * (size_t)(n.reduction ? n.reduction->ranks : 1);
+  kept->sums = arena_alloc(exec->arena, 2 * count * sizeof *kept->sums);
   if (!kept->sums)
     return VQCT_MEMORY;
-  kept->squares = kept->sums + channels;
+  kept->squares = kept->sums + count;
   struct arena_mark mark = arena_mark(exec->arena);
-  float *scale = arena_alloc(exec->arena, 2 * channels * sizeof *scale);
+  float *scale = arena_alloc(exec->arena, 2 * n.images * n.channels * sizeof *scale);
   enum vqct_status status = VQCT_MEMORY;
   if (!scale)
     goto done;
-  status = group_norm_statistics(kept->convolved, 1, positions, channels, channels, kept->sums,
-                                 kept->squares, exec);
+  float *shift = scale + n.images * n.channels;
+  status = group_norm_statistics(kept->convolved, n.images, n.positions, n.channels, n.groups,
+                                 kept->sums, kept->squares, exec);
   if (status != VQCT_OK)
     goto done;
-  if (reduction)
-    reduction->sum(reduction->context, kept->sums, 2 * channels);
-  for (size_t c = 0; c < channels; c++)
-    kept->squares[c] += (BATCH_NORM_EPSILON - NORM_EPSILON) * (double)all;
+  if (n.reduction)
+    n.reduction->sum(n.reduction->context, kept->sums, 2 * count);
+  if (d->norm == VQCT_JUDGE_NORM_BATCH)
+    for (size_t c = 0; c < count; c++)
+      kept->squares[c] += (BATCH_NORM_EPSILON - NORM_EPSILON) * (double)all;
   group_norm_scale(kept->sums, kept->squares, values(d, d->layer[i].gamma),
-                   values(d, d->layer[i].beta), 1, all, channels, channels, scale,
-                   scale + channels);
-  norm_apply(kept->convolved, 1, positions, channels, scale, scale + channels, false, kept->active,
+                   values(d, d->layer[i].beta), n.images, all, n.channels, n.groups, scale, shift);
+  norm_apply(kept->convolved, n.images, n.positions, n.channels, scale, shift, false, kept->active,
              exec);
 done:
   arena_release(exec->arena, mark);
@@ -217,7 +238,7 @@ static enum vqct_status layer_forward(const struct discriminator *d,
   enum vqct_status status = conv_forward(layer->conv, &input, &output, exec);
   if (status != VQCT_OK)
     return status;
-  if (layer->gamma != NONE && (status = batch_norm(d, pass, i, reduction, exec)) != VQCT_OK)
+  if (layer->gamma != NONE && (status = normalize(d, pass, i, reduction, exec)) != VQCT_OK)
     return status;
   if (!last)
     leaky(kept->active, kept->active, count, false, exec);
@@ -281,18 +302,18 @@ static enum vqct_status layer_backward(const struct discriminator *d,
   if (i < d->layers - 1)
     leaky(kept->active, dy, kept_size(d, pass, i), true, exec);
   if (layer->gamma != NONE) {
-    size_t channels = (size_t)layer->shape.out_channels;
+    const struct normed n = normed_of(d, pass, i, reduction);
     const struct norm_pass step = {
         .x = kept->convolved,
         .sums = kept->sums,
         .squares = kept->squares,
         .gamma = values(d, layer->gamma),
         .beta = values(d, layer->beta),
-        .images = 1,
-        .positions = kept_positions(pass, i),
-        .channels = channels,
-        .groups = channels,
-        .reduction = reduction,
+        .images = n.images,
+        .positions = n.positions,
+        .channels = n.channels,
+        .groups = n.groups,
+        .reduction = n.reduction,
     };
     status = group_norm_backward(&step, dy, dy, false, gradient(d, gradients, layer->gamma),
                                  gradient(d, gradients, layer->beta), exec);

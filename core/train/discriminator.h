@@ -4,7 +4,7 @@
  * padding 1, `layers` of stride 2 and two of stride 1, channels doubling up to eight times the
  * first; BatchNorm after every convolution but the first and the last, LeakyReLU 0.2 after every
  * one but the last. BatchNorm always uses the statistics of the batch, since the network is never
- * run outside training.
+ * run outside training. GroupNorm may stand in its place.
  *
  * Shapes: N pictures, H rows, W columns; pictures N,H,W,C in [-1,1].
  */
@@ -23,6 +23,7 @@ struct discriminator_settings {
   int image_channels; /* 1 to 3 */
   int channels;       /* after the first convolution; 1 to 512 */
   int layers;         /* of stride 2; 1 to VQCT_TRAIN_LAYERS_MAX */
+  enum vqct_train_judge_norm norm;
 };
 
 struct discriminator;
@@ -32,8 +33,8 @@ struct discriminator_pass {
   int images, height, width;
   const float *x;
   struct discriminator_kept {
-    float *convolved, *active; /* N,h,w,c: before and after BatchNorm and LeakyReLU */
-    double *sums, *squares;    /* c: of convolved, over all processes */
+    float *convolved, *active; /* N,h,w,c: before and after the norm and LeakyReLU */
+    double *sums, *squares;    /* of convolved: BatchNorm's c over all processes, or N,groups */
     int height, width;
   } kept[VQCT_TRAIN_LAYERS_MAX + 2];
   float *logit; /* of every patch */

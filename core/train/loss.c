@@ -64,3 +64,14 @@ double loss_hinge(enum hinge side, const float *logit, size_t count, float scale
   }
   return sum / (double)count;
 }
+
+double loss_lecam(enum hinge side, const float *logit, size_t count, double other, float scale,
+                  float *dlogit) {
+  double sum = 0, sign = side == HINGE_REAL ? 1 : -1, each = 2 * (double)scale / (double)count;
+  for (size_t i = 0; i < count; i++) {
+    double beyond = fmax(sign * ((double)logit[i] - other), 0);
+    sum += beyond * beyond;
+    dlogit[i] += (float)(each * sign * beyond);
+  }
+  return sum / (double)count;
+}

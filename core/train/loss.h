@@ -26,4 +26,10 @@ enum hinge {
 /** The loss of `count` logits; scale times its gradient overwrites dlogit. */
 double loss_hinge(enum hinge side, const float *logit, size_t count, float scale, float *dlogit);
 
+/** LeCam regularisation (Tseng et al. 2021) of the discriminator's logits of one side, REAL or
+ * MADE: mean relu(logit - other)^2 or mean relu(other - logit)^2, `other` being the average logit
+ * of the other side; scale times its gradient is added to dlogit. */
+double loss_lecam(enum hinge side, const float *logit, size_t count, double other, float scale,
+                  float *dlogit);
+
 #endif

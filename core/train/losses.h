@@ -13,6 +13,7 @@
   X(generator)                                                                                     \
   X(discriminator)                                                                                 \
   X(adaptive_weight)                                                                               \
+  X(logit_gap)                                                                                     \
   X(gradient_norm)                                                                                 \
   X(discriminator_norm)
 

@@ -140,7 +140,7 @@ static enum vqct_status start_loader(struct run *run) {
 static enum vqct_status check_judged(struct run *run) {
   const struct run_settings *s = run->settings;
   const struct discriminator *judge = run->trainer->discriminator;
-  uint64_t start = s->trainer.adversarial_start;
+  uint64_t start = s->trainer.adversary.start;
   uint64_t early = s->late_start < s->steps ? s->late_start : s->steps; /* the end of early crops */
   struct discriminator_pass sizes;
   enum vqct_status status = VQCT_OK;

@@ -150,7 +150,7 @@ enum vqct_status trainer_new(const struct model_config *config,
   status = new_generator(t, prior, error);
   if (status != VQCT_OK)
     goto failed;
-  if (settings->adversarial_start != UINT64_MAX && (status = new_judge(t, error)) != VQCT_OK)
+  if (settings->adversary.start != UINT64_MAX && (status = new_judge(t, error)) != VQCT_OK)
     goto failed;
   *result = t;
   return VQCT_OK;

@@ -23,6 +23,22 @@
 #include "transfer.h"
 #include "vqct/train.h"
 
+/* The game between generator and discriminator. */
+struct adversary_settings {
+  uint64_t start; /* step of the first adversarial loss; UINT64_MAX: never */
+  double weight;  /* of it, or what the adaptive weight is multiplied by */
+  bool adaptive;
+  double gap; /* of logits, beyond which the discriminator does not learn; 0: it always does */
+  double lecam_weight;
+  bool augment; /* what the discriminator is shown */
+};
+
+/* What the discriminator's logits were on average, for LeCam. */
+struct average_logits {
+  double real, made;
+  uint64_t batches; /* over so many */
+};
+
 struct trainer_settings {
   enum vqct_train_codes codes;
   bool standardize; /* the word embeddings, before the transfer */
@@ -32,8 +48,7 @@ struct trainer_settings {
   struct estimator_settings estimator;
   enum vqct_train_pixel pixel;
   double pixel_weight, perceptual_weight, anchor_weight;
-  uint64_t adversarial_start; /* step of the first adversarial loss; UINT64_MAX: never */
-  double adversarial_weight;  /* what the adaptive weight is multiplied by */
+  struct adversary_settings adversary;
   struct discriminator_settings discriminator;
   struct optimizer_settings generator_optimizer, discriminator_optimizer;
   struct ema_settings ema;
@@ -49,6 +64,8 @@ struct trainer {
   struct optimizer generator;          /* block: network, then transfer */
   struct discriminator *discriminator; /* NULL where there is no adversarial loss */
   struct optimizer judge;              /* the discriminator's block */
+  struct average_logits judged;        /* of all steps taken */
+  struct average_logits judging;       /* those and of the step being taken */
   const struct perceptual *perceptual; /* the caller's; NULL: trained without */
   const struct reduction *reduction;   /* the caller's; NULL: one process */
   const struct anchors *anchors;       /* the caller's, who sets it; NULL: none */

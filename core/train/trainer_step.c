@@ -9,53 +9,13 @@
  * The discriminator sees the same y as the generator's loss; the released code runs the generator
  * once more for it, with weights that have moved in between.
  */
-#include <math.h>
 #include <string.h>
 
-#include "blocks_backward.h"
-#include "error.h"
-#include "trainer.h"
-
-#define ADAPTIVE_EPSILON 1e-4 /* added to the norm that the adaptive weight divides by */
-#define ADAPTIVE_LIMIT   1e4
-
-/* One micro-batch on its way; everything lives in the arena until its end. */
-struct micro_batch {
-  struct trainer *t;
-  struct vqct_train_losses *losses;
-  struct vqct_error *error;
-  float scale;                     /* of its losses in the step: 1 / parts */
-  uint64_t number;                 /* among all of the run, those of other processes too */
-  struct activation x, z, read, y; /* read: what the decoder reads */
-  float *zq;                       /* the chosen values, of the shape of z */
-  struct block_tape *encoder, *decoder;
-  uint32_t *tokens;
-  size_t positions;
-  float *dy; /* of the shape of y */
-};
-
-static size_t size_of(const struct activation *a) {
-  return (size_t)a->images * activation_image_size(a);
-}
-
-static enum vqct_status no_memory(const struct micro_batch *b) {
-  return error_set(b->error, VQCT_MEMORY, "no memory to train on %d pictures of %d x %d",
-                   b->x.images, b->x.width, b->x.height);
-}
+#include "micro_batch.h"
 
 /* Whether the discriminator judges in this step. */
 static bool is_adversarial(const struct trainer *t) {
-  return t->discriminator && t->step >= t->settings.adversarial_start;
-}
-
-static float *take(const struct micro_batch *b, size_t count) {
-  return arena_alloc(b->t->exec.arena, count * sizeof(float));
-}
-
-static enum vqct_status check_finite(const struct micro_batch *b, double value, const char *what) {
-  return isfinite(value) ? VQCT_OK
-                         : error_set(b->error, VQCT_NOT_FINITE, "step %llu: %s is not finite",
-                                     (unsigned long long)b->t->step, what);
+  return t->discriminator && t->step >= t->settings.adversary.start;
 }
 
 /* ---- forward --------------------------------------------------------------------------------- */
@@ -135,118 +95,6 @@ static enum vqct_status reconstruction(struct micro_batch *b) {
   return check_finite(b, perceptual, "the perceptual loss");
 }
 
-/* Norm of the gradient for the decoder's last weight that a gradient dy of the picture causes, over
- * all processes. */
-static enum vqct_status last_weight_norm(const struct micro_batch *b, const float *dy,
-                                         double *norm) {
-  const struct trainer *t = b->t;
-  struct arena_mark mark = arena_mark(t->exec.arena);
-  size_t count = chain_last_weight_count(&t->network->decoder);
-  float *gradient = arena_calloc(t->exec.arena, count, sizeof *gradient);
-  if (!gradient)
-    return no_memory(b);
-  enum vqct_status status = chain_last_weight_gradient(&t->network->decoder, b->decoder, dy,
-                                                       gradient, &t->stoppable, b->error);
-  if (status == VQCT_OK) {
-    if (t->reduction)
-      t->reduction->sum_float(t->reduction->context, gradient, count);
-    *norm = block_norm(gradient, count, &t->exec);
-  }
-  arena_release(t->exec.arena, mark);
-  return status;
-}
-
-/* The weight of the adversarial gradient dy with which both losses pull equally at the last layer.
- */
-static enum vqct_status adaptive_weight(const struct micro_batch *b, const float *dy,
-                                        double *weight) {
-  const struct trainer *t = b->t;
-  double reconstruction_norm = 0, adversarial_norm = 0;
-  enum vqct_status status = last_weight_norm(b, b->dy, &reconstruction_norm);
-  if (status != VQCT_OK)
-    return status;
-  status = last_weight_norm(b, dy, &adversarial_norm);
-  if (status != VQCT_OK)
-    return status;
-  /* Both norms carry this part's scale, which the small constant must not be measured against. */
-  double unit = (double)b->scale * (t->reduction ? t->reduction->ranks : 1);
-  double ratio = reconstruction_norm / (adversarial_norm + ADAPTIVE_EPSILON * unit);
-  *weight = fmin(fmax(ratio, 0), ADAPTIVE_LIMIT) * t->settings.adversarial_weight;
-  return VQCT_OK;
-}
-
-/* Adds the adversarial loss, weighted, to dy. What it takes from the arena stays there. */
-static enum vqct_status deceive(const struct micro_batch *b, const struct discriminator_pass *made,
-                                float *dlogit) {
-  const struct trainer *t = b->t;
-  double loss = loss_hinge(HINGE_GENERATOR, made->logit, made->logits, b->scale, dlogit);
-  double weight = 0;
-  float *dy = take(b, size_of(&b->y));
-  if (!dy)
-    return no_memory(b);
-  enum vqct_status status = discriminator_backward(t->discriminator, made, dlogit, NULL, dy,
-                                                   t->reduction, &t->stoppable, b->error);
-  if (status != VQCT_OK)
-    return status;
-  status = adaptive_weight(b, dy, &weight);
-  if (status != VQCT_OK)
-    return status;
-  for (size_t i = 0; i < size_of(&b->y); i++)
-    b->dy[i] += (float)weight * dy[i];
-  b->losses->generator += loss * (double)b->scale;
-  b->losses->adaptive_weight += weight * (double)b->scale;
-  return check_finite(b, weight * loss, "the adversarial loss");
-}
-
-/* The discriminator's own loss: half of that on real and half of that on made pictures. What it
- * takes from the arena stays there. */
-static enum vqct_status judge(const struct micro_batch *b, const struct discriminator_pass *made,
-                              float *dlogit) {
-  struct trainer *t = b->t;
-  struct discriminator_pass real;
-  double loss = loss_hinge(HINGE_MADE, made->logit, made->logits, 0.5F * b->scale, dlogit);
-  enum vqct_status status =
-      discriminator_backward(t->discriminator, made, dlogit, t->judge.gradients, NULL, t->reduction,
-                             &t->stoppable, b->error);
-  if (status != VQCT_OK)
-    return status;
-  status = discriminator_forward(t->discriminator, b->x.data, b->x.images, b->x.height, b->x.width,
-                                 t->reduction, &real, &t->stoppable, b->error);
-  if (status != VQCT_OK)
-    return status;
-  loss += loss_hinge(HINGE_REAL, real.logit, real.logits, 0.5F * b->scale, dlogit);
-  status = discriminator_backward(t->discriminator, &real, dlogit, t->judge.gradients, NULL,
-                                  t->reduction, &t->stoppable, b->error);
-  if (status != VQCT_OK)
-    return status;
-  b->losses->discriminator += 0.5 * loss * (double)b->scale;
-  return check_finite(b, loss, "the discriminator's loss");
-}
-
-static enum vqct_status adversary(const struct micro_batch *b) {
-  const struct trainer *t = b->t;
-  struct discriminator_pass made;
-  struct arena_mark begin = arena_mark(t->exec.arena);
-  enum vqct_status status =
-      discriminator_forward(t->discriminator, b->y.data, b->y.images, b->y.height, b->y.width,
-                            t->reduction, &made, &t->stoppable, b->error);
-  if (status != VQCT_OK)
-    goto done;
-  float *dlogit = take(b, made.logits);
-  if (!dlogit) {
-    status = no_memory(b);
-    goto done;
-  }
-  struct arena_mark judged = arena_mark(t->exec.arena);
-  status = deceive(b, &made, dlogit);
-  arena_release(t->exec.arena, judged);
-  if (status == VQCT_OK)
-    status = judge(b, &made, dlogit);
-done:
-  arena_release(t->exec.arena, begin);
-  return status;
-}
-
 /* ---- backward -------------------------------------------------------------------------------- */
 
 static enum vqct_status draw_to_anchors(const struct micro_batch *b, float *dz, float *dcodes) {
@@ -292,6 +140,7 @@ static enum vqct_status backward(const struct micro_batch *b) {
 
 /* The codebook of this step, from the transfer's weights. */
 static enum vqct_status begin_step(struct trainer *t, struct vqct_error *error) {
+  t->judging = t->judged;
   memset(t->dcodes, 0, t->codes * (size_t)t->config.code_dimension * sizeof *t->dcodes);
   if (t->transfer && transfer_forward(t->transfer, t->generator.parameters + t->list.total, true,
                                       t->step, t->codebook, &t->exec) != VQCT_OK)
@@ -408,6 +257,7 @@ enum vqct_status trainer_update(struct trainer *t, struct vqct_train_losses *los
   if (status != VQCT_OK)
     return status;
   t->step++;
+  t->judged = t->judging;
   if (adversarial) {
     status = optimizer_step(&t->judge, &losses->discriminator_norm, &t->exec, error);
     if (status != VQCT_OK)

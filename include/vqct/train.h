@@ -32,7 +32,8 @@ struct vqct_train_losses {
   double pixel, perceptual, codebook;
   double anchor;                                    /* 0 without anchors */
   double generator, discriminator, adaptive_weight; /* 0 before the adversarial loss starts */
-  double gradient_norm, discriminator_norm;         /* before clipping */
+  double logit_gap; /* how far the discriminator places real pictures above made ones */
+  double gradient_norm, discriminator_norm; /* before clipping */
 };
 
 /** One line of the log. */

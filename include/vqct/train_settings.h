@@ -46,6 +46,12 @@ extern "C" {
   X(VQCT_ESTIMATOR_ROTATION, "rotation")                                                           \
   X(VQCT_ESTIMATOR_DIVEQ, "diveq")
 
+/** What the discriminator normalises over: all pictures of a batch, as published; or 32 groups of
+ * channels of each picture, so that no picture is judged by its neighbours. */
+#define VQCT_TRAIN_JUDGE_NORM_MAP(X)                                                               \
+  X(VQCT_JUDGE_NORM_BATCH, "batch")                                                                \
+  X(VQCT_JUDGE_NORM_GROUP, "group")
+
 /** Mean absolute or mean squared difference of pixels. */
 #define VQCT_TRAIN_PIXEL_MAP(X)                                                                    \
   X(VQCT_PIXEL_L1, "l1")                                                                           \
@@ -56,6 +62,7 @@ enum vqct_train_codes { VQCT_TRAIN_CODES_MAP(VQCT_TRAIN_ENUMERATOR) };
 enum vqct_train_parts { VQCT_TRAIN_PARTS_MAP(VQCT_TRAIN_ENUMERATOR) };
 enum vqct_train_beta { VQCT_TRAIN_BETA_MAP(VQCT_TRAIN_ENUMERATOR) };
 enum vqct_train_estimator { VQCT_TRAIN_ESTIMATOR_MAP(VQCT_TRAIN_ENUMERATOR) };
+enum vqct_train_judge_norm { VQCT_TRAIN_JUDGE_NORM_MAP(VQCT_TRAIN_ENUMERATOR) };
 enum vqct_train_pixel { VQCT_TRAIN_PIXEL_MAP(VQCT_TRAIN_ENUMERATOR) };
 #undef VQCT_TRAIN_ENUMERATOR
 
@@ -121,13 +128,25 @@ enum vqct_train_pixel { VQCT_TRAIN_PIXEL_MAP(VQCT_TRAIN_ENUMERATOR) };
   WHOLE(discriminator_start, "discriminator-start", 10000, -1, 0x1p53, "STEP",                     \
         "first step of the adversarial loss; -1: never")                                           \
   NUMBER(discriminator_weight, "discriminator-weight", 0.8, 0, 1e6, "WEIGHT",                      \
-         "what the adaptive weight of the adversarial loss is multiplied by")                      \
+         "of the adversarial loss, or what its adaptive weight is multiplied by")                  \
+  SWITCH(discriminator_adaptive, "discriminator-adaptive", true,                                   \
+         "weigh the adversarial loss so that it pulls at the last layer as hard as the others")    \
   NUMBER(discriminator_rate, "discriminator-rate", 0, 0, 10, "RATE",                               \
          "learning rate of the discriminator; 0: that of the generator")                           \
   WHOLE(discriminator_channels, "discriminator-channels", 64, 1, 512, "N",                         \
         "of its first convolution")                                                                \
   WHOLE(discriminator_layers, "discriminator-layers", 3, 1, VQCT_TRAIN_LAYERS_MAX, "N",            \
         "of its convolutions that halve the picture")                                              \
+  CHOICE(discriminator_norm, "discriminator-norm", vqct_train_judge_norm,                          \
+         VQCT_TRAIN_JUDGE_NORM_MAP, "batch", "KIND",                                               \
+         "what it normalises over: the batch, or groups of channels of each picture")              \
+  NUMBER(discriminator_gap, "discriminator-gap", 0, 0, 1e6, "LOGITS",                              \
+         "it does not learn from a batch whose real pictures it already places so far above the "  \
+         "made ones; 0: it always learns")                                                         \
+  NUMBER(lecam_weight, "lecam-weight", 0, 0, 1e6, "WEIGHT",                                        \
+         "of LeCam regularisation, which holds its logits near their averages")                    \
+  SWITCH(discriminator_augment, "discriminator-augment", false,                                    \
+         "show it real and made pictures brighter, moved and with a hole (DiffAugment)")           \
   NUMBER(learning_rate, "learning-rate", 7.2e-5, 1e-12, 10, "RATE", "after the warm-up")           \
   SWITCH(cosine, "cosine", false, "let the rate fall along a cosine to the last step")             \
   NUMBER(final_learning_rate, "final-learning-rate", 0, 0, 10, "RATE", "where the cosine ends")    \

@@ -64,8 +64,9 @@ class Train(unittest.TestCase):
         return [VQCT, "train", "-o", f"{cls.folder.name}/{run}", "--data", cls.data, "--prior",
                 cls.prior, "--preset", "vqct-tiny", "--crop", "32", "--batch", "2", "--accumulate",
                 "2", "--steps", str(cls.STEPS), "--discriminator-start", "2",
-                "--discriminator-channels", "4", "--discriminator-layers", "2", "--average-decay",
-                "0.9", "--cosine", "--learning-rate", "1e-3", "--late-start", "5", "--late-crop",
+                "--discriminator-channels", "4", "--discriminator-layers", "2", "--discriminator-norm",
+                "group", "--lecam-weight", "0.1", "--discriminator-augment", "--average-decay", "0.9",
+                "--cosine", "--learning-rate", "1e-3", "--late-start", "5", "--late-crop",
                 "40", "--late-batch", "1", "--log-every", "1", "--checkpoint-every", "1",
                 "--validate-every", "4", "--validation-size", "40", "--held-out", "3", "--threads",
                 "1", "--perceptual-weight", "0", *more]
@@ -227,6 +228,35 @@ class Train(unittest.TestCase):
         done = self.train("lost", "--resume", "--steps", "9")
         self.assertEqual(done.returncode, 5, done.stdout)
         self.assertIn("no tensor discriminator.parameters", done.stdout)
+
+    def test_average_logits(self):
+        """LeCam goes on from those of the checkpoint, which must be numbers."""
+        self.train("logits", "--steps", "4")
+        metadata, tensors = self.state("logits")
+        real, made, batches = metadata["judged"].split()
+        self.assertNotEqual(float.fromhex(real), float.fromhex(made))
+        self.assertEqual(batches, "4")  # two steps of two batches
+        for judged, status in ((f"nan {made} 4", 5), ("0x1p2", 5), (f"0x1p9 {made} 4", 0)):
+            write_safetensors(f"{self.folder.name}/logits/last.safetensors",
+                              {name: np.frombuffer(data, np.float32)
+                               for name, data in tensors.items()}, {**metadata, "judged": judged})
+            done = self.train("logits", "--resume")
+            self.assertEqual(done.returncode, status, done.stdout)
+            if status:
+                self.assertIn(f"judged is '{judged}'", done.stdout)
+        self.assertNotEqual(self.state("logits")[1]["discriminator.parameters"],
+                            self.whole[1]["discriminator.parameters"])
+
+    def test_a_discriminator_too_far_ahead(self):
+        """It does not learn, and the generator goes on against what it is."""
+        self.train("ahead", "--discriminator-gap", "1e-9", "--lecam-weight", "0",
+                   "--discriminator-rate", "0.01", "--learning-rate", "1e-12")
+        judged = [line for line in self.metrics("ahead") if line.get("generator")]
+        self.assertTrue(judged)
+        for line in judged:
+            learned = line["discriminator_norm"] > 0
+            self.assertTrue(learned if line["logit_gap"] < 0 else True, line)
+        self.assertIn(0, [line["discriminator_norm"] for line in judged])
 
     def test_order_is_the_seeds(self):
         done = self.train("threads", "--loader-threads", "5", "--threads", "3")
@@ -540,6 +570,8 @@ class Train(unittest.TestCase):
     def test_a_discriminator_without_fault_is_shown(self):
         """Its loss is then exactly 0."""
         done = self.train("sure", "--steps", "80", "--accumulate", "1", "--discriminator-start", "0",
+                          "--discriminator-norm", "batch", "--lecam-weight", "0",
+                          "--no-discriminator-augment",
                           "--discriminator-rate", "0.05", "--learning-rate", "1e-12", "--no-cosine",
                           "--validate-every", "0", "--checkpoint-every", "0", "--late-start", "-1")
         self.assertEqual(done.returncode, 0, done.stdout)

@@ -23,8 +23,8 @@ class Mpi(unittest.TestCase):
             VQCT + "-mpi", "train", "-o", f"{self.folder}/{run}", "--data", f"{self.folder}/data",
             "--prior", f"{self.folder}/prior.safetensors", "--preset", "vqct-tiny", "--crop", "32",
             "--batch", str(batch), "--steps", str(self.STEPS), "--discriminator-start", "1",
-            "--discriminator-channels", "4", "--discriminator-layers", "2", "--perceptual-weight",
-            "0", "--learning-rate", "1e-3", "--log-every", "1", "--held-out", "2", "--threads", "1",
+            "--discriminator-channels", "4", "--discriminator-layers", "2", "--lecam-weight",
+            "0.1", "--perceptual-weight", "0", "--learning-rate", "1e-3", "--log-every", "1", "--held-out", "2", "--threads", "1",
             "--validation-size", "32", "--late-start", "2", "--late-crop", "40", "--late-batch",
             str(batch // 2), *more]
         # What OpenMPI leaves allocated is not ours; what we do, the runs of one process show.
@@ -62,6 +62,7 @@ class Mpi(unittest.TestCase):
                     self.assertEqual(one.get("noun_usage"), two.get("noun_usage"))
                     if "pixel" in one:
                         self.assertAlmostEqual(one["pixel"], two["pixel"], delta=1e-4)
+                        self.assertAlmostEqual(one["logit_gap"], two["logit_gap"], delta=1e-4)
                         self.assertAlmostEqual(one["adaptive_weight"], two["adaptive_weight"],
                                                delta=1e-3 * abs(one["adaptive_weight"]))
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 import torch_lpips
 from native import DOUBLES, FLOATS, LIB, Error, ParameterList, Team, doubles, floats, nhwc
 from native import relative, write_safetensors
-from torch_patchgan import patchgan
+from torch_patchgan import BATCH_NORM, GROUP_NORM, patchgan
 
 # Sums of some thousand fp32 products: errors of about 1e-6 of the largest value; ten times that.
 TOLERANCE = 1e-5
@@ -206,7 +206,7 @@ class Lpips(unittest.TestCase):
 
 
 class Settings(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_int) for name in ("image_channels", "channels", "layers")]
+    _fields_ = [(name, ctypes.c_int) for name in ("image_channels", "channels", "layers", "norm")]
 
 
 class Kept(ctypes.Structure):
@@ -224,10 +224,10 @@ LIB.loss_hinge.restype = ctypes.c_double
 
 
 class Discriminator(unittest.TestCase):
-    def check(self, image_channels, channels, layers, images, height, width):
-        theirs = patchgan(image_channels, channels, layers).double()
+    def check(self, image_channels, channels, layers, norm, images, height, width):
+        theirs = patchgan(image_channels, channels, layers, norm).double()
         d, error = ctypes.c_void_p(), Error()
-        settings = Settings(image_channels, channels, layers)
+        settings = Settings(image_channels, channels, layers, norm)
         self.assertEqual(LIB.discriminator_new(ctypes.byref(settings), ctypes.byref(d), None), 0)
         listed = LIB.discriminator_parameters(d).contents
         block = np.zeros(listed.total, np.float32)
@@ -271,7 +271,9 @@ class Discriminator(unittest.TestCase):
                                      state[name].grad.numpy()), 1e-4, name)
 
     def test_shapes(self):
-        for case in [(3, 8, 3, 2, 40, 33), (1, 6, 2, 1, 24, 24), (3, 4, 4, 3, 64, 64)]:
+        for case in [(3, 8, 3, BATCH_NORM, 2, 40, 33), (1, 6, 2, BATCH_NORM, 1, 24, 24),
+                     (3, 4, 4, BATCH_NORM, 3, 64, 64), (3, 12, 3, GROUP_NORM, 3, 40, 33),
+                     (3, 6, 2, GROUP_NORM, 2, 24, 24)]:
             with self.subTest(case=case):
                 self.check(*case)
 

@@ -12,12 +12,12 @@ import torch
 import torch.nn.functional as F
 
 import torch_lpips
-from native import LIB, Error, ParameterList, Team, floats, nhwc, relative, write_safetensors
+from native import FLOATS, LIB, Error, ParameterList, Team, floats, nhwc, relative, write_safetensors
 from native_network import Config
 from safetensors_file import read_safetensors
 from test_gcn import random_graph
 from test_train_layers import OptimizerSettings, Settings, normal
-from torch_patchgan import patchgan
+from torch_patchgan import BATCH_NORM, GROUP_NORM, patchgan
 from torch_vqct import F8_SMALL, SMALL_F16, TINY, Network, code_values, quantize
 
 torch.set_num_threads(1)  # the tensors are small; waiting threads would only be in the way
@@ -25,6 +25,7 @@ torch.set_num_threads(1)  # the tensors are small; waiting threads would only be
 GCN, MLP, FIXED, FREE, SIMVQ, EMA = range(6)
 RELEASED, CORRECTED = 0, 1
 STRAIGHT, ROTATION, DIVEQ = range(3)
+REAL, MADE = range(2)
 NEVER = 2 ** 64 - 1
 
 
@@ -41,20 +42,26 @@ class Ema(ctypes.Structure):
                 ("seed", ctypes.c_uint64)]
 
 
+class Adversary(ctypes.Structure):
+    _fields_ = [("start", ctypes.c_uint64), ("weight", ctypes.c_double),
+                ("adaptive", ctypes.c_bool), ("gap", ctypes.c_double),
+                ("lecam_weight", ctypes.c_double), ("augment", ctypes.c_bool)]
+
+
 class TrainerSettings(ctypes.Structure):
     _fields_ = [("codes", ctypes.c_int), ("standardize", ctypes.c_bool),
                 ("dropout", ctypes.c_double), ("codebook", CodebookLoss),
                 ("codebook_weight", ctypes.c_double), ("estimator", Estimator),
                 ("pixel", ctypes.c_int), ("pixel_weight", ctypes.c_double),
                 ("perceptual_weight", ctypes.c_double), ("anchor_weight", ctypes.c_double),
-                ("adversarial_start", ctypes.c_uint64), ("adversarial_weight", ctypes.c_double),
+                ("adversary", Adversary),
                 ("discriminator", Settings), ("generator_optimizer", OptimizerSettings),
                 ("discriminator_optimizer", OptimizerSettings), ("ema", Ema),
                 ("seed", ctypes.c_uint64)]
 
 
 LOSSES = ("pixel", "perceptual", "codebook", "anchor", "generator", "discriminator", "adaptive_weight",
-          "gradient_norm", "discriminator_norm")
+          "logit_gap", "gradient_norm", "discriminator_norm")
 
 
 class Losses(ctypes.Structure):
@@ -67,12 +74,13 @@ class Extra(ctypes.Structure):
 
 
 def settings(codes, beta, adversarial_start, codebook_weight=1.0, clip=0.0, seed=3,
-             estimator=STRAIGHT):
+             estimator=STRAIGHT, norm=BATCH_NORM, **game):
     adam = OptimizerSettings(1e-3, 0, 0, 0, 0.5, 0.9, 1e-8, clip, 0.9)
     judge = OptimizerSettings(5e-4, 0, 0, 0, 0.5, 0.9, 1e-8, 0, 0)
     return TrainerSettings(codes, True, 0, CodebookLoss(0.25, beta), codebook_weight,
-                           Estimator(estimator, 0, seed), 0, 1.5, 0.7, 0, adversarial_start, 0.8,
-                           Settings(3, 6, 2), adam, judge, Ema(0.9, 0.05, 7), seed)
+                           Estimator(estimator, 0, seed), 0, 1.5, 0.7, 0,
+                           Adversary(adversarial_start, 0.8, **{"adaptive": True, **game}),
+                           Settings(3, 6, 2, norm), adam, judge, Ema(0.9, 0.05, 7), seed)
 
 
 class Ours:
@@ -141,10 +149,40 @@ def estimate(kind, d, z, zq):
     return torch.cat(read, 1)
 
 
+class Activation(ctypes.Structure):
+    _fields_ = [("data", FLOATS)] + \
+        [(name, ctypes.c_int) for name in ("images", "height", "width", "channels")] + \
+        [("sums", ctypes.c_void_p), ("squares", ctypes.c_void_p)]
+
+
+class Augmentation(ctypes.Structure):
+    _fields_ = [("seed", ctypes.c_uint64), ("number", ctypes.c_uint64)]
+
+
+def augment(x, seed, number, team):
+    """x as the library shows it to the discriminator, by where it says that each number comes from
+    (its own tests are in C): pictures of nothing show the brightness, pictures of numbers the place."""
+    def show(pictures):
+        shown = np.empty_like(pictures)
+        images, height, width, channels = pictures.shape
+        LIB.augment_pictures(ctypes.byref(Augmentation(seed, number)),
+                             ctypes.byref(Activation(floats(pictures), images, height, width, channels)),
+                             floats(shown), team)
+        return shown
+
+    flat = x.permute(0, 2, 3, 1)
+    light = show(np.zeros(flat.shape, np.float32))
+    place = np.arange(light.size, dtype=np.float32).reshape(light.shape) + 1
+    origin = np.rint(np.where(light != 0, show(place) - light, 0)).astype(np.int64)
+    shown = torch.cat([torch.zeros(1), flat.reshape(-1)])[torch.from_numpy(origin)]
+    return (shown + torch.from_numpy(light)).permute(0, 3, 1, 2)
+
+
 class Theirs:
     """The same trainer in PyTorch, after the description of the method."""
 
-    def __init__(self, config, chosen, graph, weights, state, names):
+    def __init__(self, config, chosen, graph, weights, state, names, team):
+        self.team = team
         self.config, self.chosen, self.lpips = config, chosen, weights
         self.network = Network(config).double()
         block = state["generator.parameters"]
@@ -167,7 +205,7 @@ class Theirs:
         self.adam = torch.optim.Adam([*self.network.parameters(), self.rest], lr=1e-3,
                                      betas=(0.5, 0.9), eps=1e-8)
         if "discriminator.parameters" in state:
-            self.judge = patchgan(3, 6, 2).double()
+            self.judge = patchgan(3, 6, 2, chosen.discriminator.norm).double()
             offset = 0
             for parameter in self.judge.parameters():
                 flat = state["discriminator.parameters"][offset:offset + parameter.numel()]
@@ -176,6 +214,7 @@ class Theirs:
             self.judge_adam = torch.optim.Adam(self.judge.parameters(), lr=5e-4, betas=(0.5, 0.9),
                                                eps=1e-8)
         self.steps, self.clip = 0, adam.clip_norm
+        self.judged = [0.0, 0.0, 0]  # average logits of real and made pictures, over so many batches
 
     def load(self, state):
         """Takes over the weights and the state of both optimizers."""
@@ -190,7 +229,7 @@ class Theirs:
 
         rest = (self.rest, self.total, self.rest.numel())
         place(self.adam, "generator", [*self.order, rest])
-        if self.steps > self.chosen.adversarial_start:
+        if self.steps > self.chosen.adversary.start:
             offsets = np.cumsum([0] + [p.numel() for p in self.judge.parameters()])
             place(self.judge_adam, "discriminator",
                   [(p, o, p.numel()) for p, o in zip(self.judge.parameters(), offsets)])
@@ -205,14 +244,31 @@ class Theirs:
         hidden = F.relu(self.s @ self.x @ w1.reshape(d, inputs).T + b1)
         return self.s @ hidden @ w2.reshape(d, d).T + b2
 
+    def show(self, pictures, side, part, parts):
+        if not self.chosen.adversary.augment:
+            return pictures
+        return augment(pictures, self.chosen.seed, 2 * (self.steps * parts + part) + side, self.team)
+
+    def judge_both(self, x, y):
+        """The discriminator's loss, and how far it places real pictures above made ones."""
+        game, logits = self.chosen.adversary, (self.judge.main(x), self.judge.main(y))
+        gap = (logits[0].mean() - logits[1].mean()).item()
+        decay = min(0.99, self.judged[2] / (10 + self.judged[2]))
+        self.judged = [decay * old + (1 - decay) * new.mean().item()
+                       for old, new in zip(self.judged, logits)] + [self.judged[2] + 1]
+        loss = 0.5 * (F.relu(1 - logits[0]).mean() + F.relu(1 + logits[1]).mean())
+        loss = loss + game.lecam_weight * ((logits[0] - self.judged[1]).relu().square().mean() +
+                                           (self.judged[0] - logits[1]).relu().square().mean())
+        return loss * (0 if 0 < game.gap < gap else 1), gap
+
     def step(self, batches):
         losses, parts = dict.fromkeys(LOSSES, 0.0), len(batches)
-        adversarial = self.steps >= self.chosen.adversarial_start
+        adversarial = self.steps >= self.chosen.adversary.start
         d, beta = self.config["code_dimension"], self.chosen.codebook.beta
         self.adam.zero_grad()
         if adversarial:
             self.judge_adam.zero_grad()
-        for x in batches:
+        for part, x in enumerate(batches):
             codes = self.codebook()
             z = self.network.encode(x)
             tokens, _, _ = quantize(self.config, codes.detach(), z.detach())
@@ -230,14 +286,17 @@ class Theirs:
                 self.chosen.perceptual_weight * perceptual
             total = reconstruction + self.chosen.codebook_weight * codebook
             if adversarial:
-                g = -self.judge.main(y).mean()
+                g = -self.judge.main(self.show(y, MADE, part, parts)).mean()
                 last = self.network.decoder.conv_out.weight
                 norms = [torch.autograd.grad(loss, last, retain_graph=True)[0].norm()
                          for loss in (reconstruction, g)]
-                weight = (norms[0] / (norms[1] + 1e-4)).clamp(0, 1e4).detach() * 0.8
-                judged = 0.5 * (F.relu(1 - self.judge.main(x)).mean() +
-                                F.relu(1 + self.judge.main(y.detach())).mean())
+                weight = torch.tensor(self.chosen.adversary.weight)
+                if self.chosen.adversary.adaptive:
+                    weight = weight * (norms[0] / (norms[1] + 1e-4)).clamp(0, 1e4).detach()
+                judged, gap = self.judge_both(self.show(x, REAL, part, parts),
+                                              self.show(y.detach(), MADE, part, parts))
                 gradients = torch.autograd.grad(judged / parts, list(self.judge.parameters()))
+                losses["logit_gap"] += gap / parts
                 for parameter, gradient in zip(self.judge.parameters(), gradients):
                     parameter.grad = gradient if parameter.grad is None else \
                         parameter.grad + gradient
@@ -285,7 +344,7 @@ class Step(unittest.TestCase):
             self.assertEqual(LIB.perceptual_open(path.encode(), ctypes.byref(lpips), None), 0)
             for seed in range(BATCHES):
                 ours = Ours(config, chosen, graph, lpips, team, folder)
-                theirs = Theirs(config, chosen, graph, weights, ours.state(), ours.names)
+                theirs = Theirs(config, chosen, graph, weights, ours.state(), ours.names, team)
                 errors.append(self.run_steps(ours, theirs, parts, seed))
                 ours.close()
             LIB.perceptual_free(lpips)
@@ -331,7 +390,7 @@ class Step(unittest.TestCase):
         # The first steps of Adam are about as long as the learning rate, 1e-3 and 5e-4.
         values = self.generator_only(theirs, value)
         differs.append(np.mean(np.abs(state["generator.parameters"] - values) > 1e-6))
-        if theirs.steps > theirs.chosen.adversarial_start:
+        if theirs.steps > theirs.chosen.adversary.start:
             parameters = list(theirs.judge.parameters())
             expected = np.concatenate([gradient(p, theirs.judge_adam).ravel() for p in parameters])
             gradients.append(relative(state["discriminator.mean"], expected))
@@ -395,6 +454,14 @@ class Step(unittest.TestCase):
 
     def test_free_adversarial_later(self):
         self.check(dict(TINY, middle_attention=False), FREE, RELEASED, 1, 1)
+
+    def test_a_restrained_discriminator(self):
+        self.check(TINY, GCN, CORRECTED, 0, 2, norm=GROUP_NORM, lecam_weight=0.3,
+                   augment=True)
+
+    def test_a_fixed_weight_and_a_gap(self):
+        """A gap of either sign: in some batches it learns, in others it does not."""
+        self.check(TINY, FREE, CORRECTED, 0, 2, adaptive=False, gap=0.01)
 
     def test_rotation(self):
         self.check(dict(TINY, adjective_k=2), GCN, CORRECTED, NEVER, 1, estimator=ROTATION)
