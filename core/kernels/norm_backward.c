@@ -22,8 +22,8 @@
 
 struct backward {
   const struct norm_pass *pass;
+  const float *residual;
   float *da, *dx;
-  bool accumulate;
   const struct simd *simd;
   float *scale, *shift;  /* N,C */
   float *slope, *offset; /* N,C */
@@ -67,17 +67,19 @@ static void sum_block(void *argument, size_t task, unsigned worker) {
 static void write_block(void *argument, size_t task, unsigned worker) {
   (void)worker;
   const struct backward *work = argument;
+  const float *residual = work->residual;
   size_t channels = work->pass->channels, count, first = block_begin(work, task, &count);
   size_t image = task / work->blocks;
-  work->simd->norm_input(&(struct norm_input){.x = work->pass->x + first * channels,
-                                              .du = work->da + first * channels,
-                                              .dx = work->dx + first * channels,
-                                              .pixels = count,
-                                              .channels = channels,
-                                              .scale = work->scale + image * channels,
-                                              .slope = work->slope + image * channels,
-                                              .offset = work->offset + image * channels,
-                                              .accumulate = work->accumulate});
+  work->simd->norm_input(
+      &(struct norm_input){.x = work->pass->x + first * channels,
+                           .du = work->da + first * channels,
+                           .residual = residual ? residual + first * channels : NULL,
+                           .dx = work->dx + first * channels,
+                           .pixels = count,
+                           .channels = channels,
+                           .scale = work->scale + image * channels,
+                           .slope = work->slope + image * channels,
+                           .offset = work->offset + image * channels});
 }
 
 /* Adds up A and B of some channels of an image over its blocks. */
@@ -158,13 +160,12 @@ static void finish(const struct backward *work, float *dgamma, float *dbeta) {
 }
 
 /* Both passes over some pictures. */
-static enum vqct_status backward(const struct norm_pass *pass, float *da, float *dx,
-                                 bool accumulate, float *dgamma, float *dbeta,
-                                 const struct exec *exec) {
+static enum vqct_status backward(const struct norm_pass *pass, float *da, const float *residual,
+                                 float *dx, float *dgamma, float *dbeta, const struct exec *exec) {
   struct arena_mark mark = arena_mark(exec->arena);
   size_t rows = pass->images * pass->channels;
   struct backward work = {
-      .pass = pass, .da = da, .dx = dx, .accumulate = accumulate, .simd = simd_best(exec->simd)};
+      .pass = pass, .residual = residual, .da = da, .dx = dx, .simd = simd_best(exec->simd)};
   work.blocks = (pass->positions + BLOCK_POSITIONS - 1) / BLOCK_POSITIONS;
   float *vectors = arena_alloc(exec->arena, 4 * rows * sizeof *vectors);
   work.partial = arena_alloc(exec->arena, 2 * rows * work.blocks * sizeof *work.partial);
@@ -188,8 +189,8 @@ static enum vqct_status backward(const struct norm_pass *pass, float *da, float 
   return VQCT_OK;
 }
 
-enum vqct_status group_norm_backward(const struct norm_pass *pass, float *da, float *dx,
-                                     bool accumulate, float *dgamma, float *dbeta,
+enum vqct_status group_norm_backward(const struct norm_pass *pass, float *da, const float *residual,
+                                     float *dx, float *dgamma, float *dbeta,
                                      const struct exec *exec) {
   size_t size = pass->positions * pass->channels, most = CACHE_NUMBERS / size;
   struct norm_pass part = *pass;
@@ -199,7 +200,8 @@ enum vqct_status group_norm_backward(const struct norm_pass *pass, float *da, fl
     part.x = pass->x + n * size;
     part.sums = pass->sums + n * pass->groups;
     part.squares = pass->squares + n * pass->groups;
-    status = backward(&part, da + n * size, dx + n * size, accumulate, dgamma, dbeta, exec);
+    status = backward(&part, da + n * size, residual ? residual + n * size : NULL, dx + n * size,
+                      dgamma, dbeta, exec);
   }
   return status;
 }

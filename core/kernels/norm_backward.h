@@ -26,11 +26,11 @@ struct norm_pass {
 };
 
 /** Gradients of a normalisation. da (N,P,C) is the gradient for a and is overwritten by that for
- * the value before swish. dx: N,P,C, overwritten, or added to where `accumulate` says so; it may be
- * da. dgamma and dbeta: C, added to; both NULL where nobody needs them. The same for every number
- * of threads. Errors: MEMORY. */
-enum vqct_status group_norm_backward(const struct norm_pass *pass, float *da, float *dx,
-                                     bool accumulate, float *dgamma, float *dbeta,
+ * the value before swish. dx: N,P,C, overwritten; it may be da. residual: N,P,C, added to dx; it
+ * may be dx; NULL: none. dgamma and dbeta: C, added to; both NULL where nobody needs them. The same
+ * for every number of threads. Errors: MEMORY. */
+enum vqct_status group_norm_backward(const struct norm_pass *pass, float *da, const float *residual,
+                                     float *dx, float *dgamma, float *dbeta,
                                      const struct exec *exec);
 
 #endif

@@ -55,13 +55,13 @@ struct norm_sums {
   float *sums, *products; /* channels each */
 };
 
-/** dx = du * scale + x * slope + offset, or added to dx, for a run of pixels. */
+/** dx = du * scale + x * slope + offset + residual, for a run of pixels. */
 struct norm_input {
   const float *x, *du;
-  float *dx; /* may be du */
+  const float *residual; /* may be dx; NULL: none */
+  float *dx;             /* may be du */
   size_t pixels, channels;
   const float *scale, *slope, *offset; /* channels each */
-  bool accumulate;
 };
 
 /** Where a panel of output goes: y = value + bias + residual for a rectangle of pixels. */

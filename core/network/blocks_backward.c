@@ -3,8 +3,6 @@
  * saves an activation a layer. */
 #include "blocks_backward.h"
 
-#include <string.h>
-
 #include "attention_backward.h"
 #include "error.h"
 #include "norm_backward.h"
@@ -92,10 +90,11 @@ static enum vqct_status spatial_step(const struct block_pass *pass, const struct
   return VQCT_OK;
 }
 
-/* From the gradient da of the normalised x to that of x; dx may be da. */
+/* From the gradient da of the normalised x to that of x, to which the residual is added unless it
+ * is NULL; dx may be da or the residual. */
 static enum vqct_status norm_step(const struct block_pass *pass, const struct activation *x,
-                                  const struct norm *norm, bool swish, float *da, float *dx,
-                                  bool accumulate) {
+                                  const struct norm *norm, bool swish, float *da,
+                                  const float *residual, float *dx) {
   enum vqct_status status = norm->spatial ? spatial_step(pass, x, norm, swish, da) : VQCT_OK;
   if (status != VQCT_OK)
     return status;
@@ -111,7 +110,7 @@ static enum vqct_status norm_step(const struct block_pass *pass, const struct ac
       .groups = (size_t)pass->block->groups,
       .swish = swish && !norm->spatial,
   };
-  return group_norm_backward(&step, da, dx, accumulate, parameter_gradient(pass, norm->weight),
+  return group_norm_backward(&step, da, residual, dx, parameter_gradient(pass, norm->weight),
                              parameter_gradient(pass, norm->bias), pass->exec);
 }
 
@@ -131,7 +130,7 @@ static enum vqct_status convolution_backward(const struct block_pass *pass,
   status = layer_backward(pass, &block->layer[0], &input, dy, dx);
   if (status != VQCT_OK)
     return status;
-  return norm && dx ? norm_step(pass, x, norm, true, dx, dx, false) : VQCT_OK;
+  return norm && dx ? norm_step(pass, x, norm, true, dx, NULL, dx) : VQCT_OK;
 }
 
 /* The layer that reads x through swish and norm number `norm` of a residual block. */
@@ -159,21 +158,19 @@ static enum vqct_status residual_backward(const struct block_pass *pass,
   enum vqct_status status = normalized_backward(pass, h, 1, &layer[RESIDUAL_CONV2], dy, dh);
   if (status != VQCT_OK)
     return status;
-  status = norm_step(pass, h, &block->norm[1], true, dh, dh, false);
+  status = norm_step(pass, h, &block->norm[1], true, dh, NULL, dh);
   if (status != VQCT_OK)
     return status;
   status = normalized_backward(pass, x, 0, &layer[RESIDUAL_CONV1], dh, da);
   if (status != VQCT_OK)
     return status;
-  if (block->layers > RESIDUAL_SHORTCUT) {
-    const struct conv_input plain = norm_input_plain(x);
-    status = layer_backward(pass, &layer[RESIDUAL_SHORTCUT], &plain, dy, dx);
-    if (status != VQCT_OK)
-      return status;
-  } else {
-    memcpy(dx, dy, activation_size(x) * sizeof *dx);
-  }
-  return norm_step(pass, x, &block->norm[0], true, da, dx, true);
+  if (block->layers <= RESIDUAL_SHORTCUT)
+    return norm_step(pass, x, &block->norm[0], true, da, dy, dx);
+  const struct conv_input plain = norm_input_plain(x);
+  status = layer_backward(pass, &layer[RESIDUAL_SHORTCUT], &plain, dy, dx);
+  if (status != VQCT_OK)
+    return status;
+  return norm_step(pass, x, &block->norm[0], true, da, dx, dx);
 }
 
 static enum vqct_status attention_block_backward(const struct block_pass *pass,
@@ -208,8 +205,7 @@ static enum vqct_status attention_block_backward(const struct block_pass *pass,
     if (part != da)
       add(da, part, count, pass->exec);
   }
-  memcpy(dx, dy, count * sizeof *dx);
-  return norm_step(pass, x, &block->norm[0], false, da, dx, true);
+  return norm_step(pass, x, &block->norm[0], false, da, dy, dx);
 }
 
 /* The gradient of moving pixels into channels, or back, is moved the other way. */

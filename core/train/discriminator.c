@@ -315,7 +315,7 @@ static enum vqct_status layer_backward(const struct discriminator *d,
         .groups = n.groups,
         .reduction = n.reduction,
     };
-    status = group_norm_backward(&step, dy, dy, false, gradient(d, gradients, layer->gamma),
+    status = group_norm_backward(&step, dy, NULL, dy, gradient(d, gradients, layer->gamma),
                                  gradient(d, gradients, layer->beta), exec);
     if (status != VQCT_OK)
       return status;

@@ -30,7 +30,7 @@ class NormPass(ctypes.Structure):
 
 
 class Norm(unittest.TestCase):
-    def check(self, images, height, width, channels, groups, swish, accumulate):
+    def check(self, images, height, width, channels, groups, swish, residual):
         x = (normal(1, images, channels, height, width) * 2 + 1).float().double().requires_grad_()
         gamma = normal(2, channels).requires_grad_()
         beta = normal(3, channels).requires_grad_()
@@ -42,17 +42,17 @@ class Norm(unittest.TestCase):
         sums = np.ascontiguousarray(values.sum((1, 3)))
         squares = np.ascontiguousarray((values ** 2).sum((1, 3)))
         vectors = [t.detach().numpy().astype(np.float32) for t in (gamma, beta)]
-        before = nhwc(normal(5, images, channels, height, width))
-        dx, dgamma, dbeta = before.copy(), np.ones(channels, np.float32), np.ones(channels,
-                                                                                 np.float32)
+        added = nhwc(normal(5, images, channels, height, width))
+        dx, dgamma, dbeta = added * np.nan, np.ones(channels, np.float32), np.ones(channels,
+                                                                                  np.float32)
         step = NormPass(floats(ours_x), doubles(sums), doubles(squares), floats(vectors[0]),
                         floats(vectors[1]), images, height * width, channels, groups, swish, None)
         with Team() as team:
-            status = LIB.group_norm_backward(ctypes.byref(step), floats(ours_da), floats(dx),
-                                             ctypes.c_bool(accumulate), floats(dgamma),
-                                             floats(dbeta), team)
+            status = LIB.group_norm_backward(ctypes.byref(step), floats(ours_da),
+                                             floats(added) if residual else None, floats(dx),
+                                             floats(dgamma), floats(dbeta), team)
         self.assertEqual(status, 0)
-        theirs = nhwc(x.grad) + (before if accumulate else 0)
+        theirs = nhwc(x.grad) + (added if residual else 0)
         self.assertLess(relative(dx, theirs), TOLERANCE)
         self.assertLess(relative(dgamma - 1, gamma.grad.numpy()), TOLERANCE)
         self.assertLess(relative(dbeta - 1, beta.grad.numpy()), TOLERANCE)

@@ -1,35 +1,74 @@
 /* The two passes over memory of a normalisation's backward pass (core/kernels/norm_backward.c). */
 #include "exponential.h"
 
-/* The derivative of swish is s * (1 + u * (1 - s)) with s = 1 / (1 + exp(-u)). */
-ALWAYS_INLINE vector swish_gradient(vector u) {
-  vector s = sigmoid(u);
-  return s * multiply_add(u, 1.0F - s, broadcast(1));
+/* The derivatives of swish, s * (1 + u * (1 - s)) with s = 1 / (1 + exp(-u)), of `count` vectors,
+ * all of which take a step before any takes the next (exponential.h). */
+ALWAYS_INLINE void swish_gradients(vector *u, const size_t count) {
+  struct exponent exponent[SWISH_GROUP];
+  vector d[SWISH_GROUP];
+  UNROLL for (size_t i = 0; i < count; i++) {
+    exponent[i] = exponent_minus(u[i]);
+  }
+  UNROLL for (size_t i = 0; i < count; i++) {
+    d[i] = exponential_of(exponent[i]) + 1.0F;
+  }
+  UNROLL for (size_t i = 0; i < count; i++) {
+    vector s = inverse(d[i]);
+    u[i] = s * multiply_add(u[i], 1.0F - s, broadcast(1));
+  }
 }
 
-ALWAYS_INLINE void sum_pixel(const struct norm_sums *n, const float *x, float *da,
-                             const bool swished) {
-  for (size_t c = 0; c < n->channels; c += LANES) {
-    size_t left = n->channels - c;
-    vector value = load_some(x + c, left), du = load_some(da + c, left);
-    if (swished) {
-      du *= swish_gradient(
-          multiply_add(value, load_some(n->scale + c, left), load_some(n->shift + c, left)));
-      store_some(da + c, du, left);
-    }
-    store_some(n->sums + c, load_some(n->sums + c, left) + du, left);
-    store_some(n->products + c, multiply_add(du, value, load_some(n->products + c, left)), left);
+/* `count` channels from channel c on of some pixels. */
+ALWAYS_INLINE void sum_some(const struct norm_sums *n, size_t pixel, const size_t pixels, size_t c,
+                            size_t count, const bool swished) {
+  const float *x = n->x + pixel * n->channels + c;
+  float *da = n->da + pixel * n->channels + c;
+  vector value[SWISH_GROUP], gradient[SWISH_GROUP];
+  vector sum = load_some(n->sums + c, count), product = load_some(n->products + c, count);
+  UNROLL for (size_t i = 0; i < pixels; i++) {
+    value[i] = load_some(x + i * n->channels, count);
+    if (swished)
+      gradient[i] =
+          multiply_add(value[i], load_some(n->scale + c, count), load_some(n->shift + c, count));
   }
+  if (swished)
+    swish_gradients(gradient, pixels);
+  UNROLL for (size_t i = 0; i < pixels; i++) {
+    vector du = load_some(da + i * n->channels, count);
+    if (swished) {
+      du *= gradient[i];
+      store_some(da + i * n->channels, du, count);
+    }
+    sum += du;
+    product = multiply_add(du, value[i], product);
+  }
+  store_some(n->sums + c, sum, count);
+  store_some(n->products + c, product, count);
+}
+
+ALWAYS_INLINE void sum_pixels(const struct norm_sums *n, size_t pixel, const size_t pixels,
+                              const bool swished) {
+  const size_t whole = n->channels / LANES * LANES;
+  for (size_t c = 0; c < whole; c += LANES)
+    sum_some(n, pixel, pixels, c, LANES, swished);
+  if (whole < n->channels)
+    sum_some(n, pixel, pixels, whole, n->channels - whole, swished);
+}
+
+ALWAYS_INLINE void sum_all(const struct norm_sums *job, const bool swished) {
+  const struct norm_sums n = *job; /* which stores cannot change */
+  size_t i = 0;
+  for (; i + SWISH_GROUP <= n.pixels; i += SWISH_GROUP)
+    sum_pixels(&n, i, SWISH_GROUP, swished);
+  for (; i < n.pixels; i++)
+    sum_pixels(&n, i, 1, swished);
 }
 
 void SIMD_NAME(norm_sums)(const struct norm_sums *n) {
-  for (size_t i = 0; i < n->pixels; i++) {
-    size_t at = i * n->channels;
-    if (n->swish)
-      sum_pixel(n, n->x + at, n->da + at, true);
-    else
-      sum_pixel(n, n->x + at, n->da + at, false);
-  }
+  if (n->swish)
+    sum_all(n, true);
+  else
+    sum_all(n, false);
 }
 
 void SIMD_NAME(norm_input)(const struct norm_input *n) {
@@ -39,8 +78,8 @@ void SIMD_NAME(norm_input)(const struct norm_input *n) {
       vector dx = multiply_add(load_some(n->x + at, left), load_some(n->slope + c, left),
                                load_some(n->offset + c, left));
       dx = multiply_add(load_some(n->du + at, left), load_some(n->scale + c, left), dx);
-      if (n->accumulate)
-        dx += load_some(n->dx + at, left);
+      if (n->residual)
+        dx += load_some(n->residual + at, left);
       store_some(n->dx + at, dx, left);
     }
 }

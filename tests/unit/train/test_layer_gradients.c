@@ -140,7 +140,7 @@ static void norm_derive(struct subject *subject) {
                                  .channels = NORM_CHANNELS,
                                  .groups = NORM_GROUPS,
                                  .swish = s->swish};
-  ck_assert_int_eq(group_norm_backward(&pass, da, subject->block[0].gradient, false,
+  ck_assert_int_eq(group_norm_backward(&pass, da, NULL, subject->block[0].gradient,
                                        subject->block[1].gradient, subject->block[2].gradient,
                                        &subject->place.exec),
                    VQCT_OK);
