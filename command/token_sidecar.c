@@ -16,9 +16,8 @@ enum vqct_status token_sidecar_open(struct token_sidecar *sidecar, const char *p
     return error_set(error, VQCT_MEMORY, "%s: memory is exhausted", path);
   enum vqct_status status = byte_stream_open(name, TOKEN_LINE_MAX, &sidecar->stream, error);
   free(name);
-  return status == VQCT_OK
-             ? VQCT_OK
-             : error_prefix(error, "%s: the .jsonl beside it tells where its pictures are", path);
+  return status == VQCT_OK ? VQCT_OK
+                           : error_prefix(error, "%s: the .jsonl beside it cannot be read", path);
 }
 
 void token_sidecar_close(struct token_sidecar *sidecar) {

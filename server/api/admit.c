@@ -152,20 +152,21 @@ static bool is_picture_type(const char *type) {
 /* Content-Encoding: none, or what can be decompressed. A list is of one coding over another, which
  * is not undone here. */
 static bool read_encoding(struct request *request, struct exchange *exchange) {
-  const char *given = exchange_header(exchange, "Content-Encoding");
-  bool list = given && strchr(given, ',');
+  struct text given = exchange_header_list(exchange, "Content-Encoding");
+  bool one = given.size && !given.failed && !strchr(given.data, ',');
+  bool plain = !given.failed && (!given.size || (one && content_type_is(given.data, "identity")));
   request->body_limit = exchange->body_limit;
-  if (!given || (!list && content_type_is(given, "identity")))
-    return true;
   request->compressed =
-      !list && (content_type_is(given, "gzip") || content_type_is(given, "x-gzip") ||
-                content_type_is(given, "deflate"));
-  if (request->compressed)
-    return true;
-  reply_header(&exchange->reply, "Accept-Encoding", "gzip, deflate, identity");
-  reply_problem(&exchange->reply, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
-                "Content-Encoding is '%.40s'; gzip and deflate are read here", given);
-  return false;
+      one && (content_type_is(given.data, "gzip") || content_type_is(given.data, "x-gzip") ||
+              content_type_is(given.data, "deflate"));
+  if (!plain && !request->compressed) {
+    reply_header(&exchange->reply, "Accept-Encoding", "gzip, deflate, identity");
+    reply_problem(&exchange->reply, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
+                  "Content-Encoding is '%.40s'; gzip and deflate are read here",
+                  given.failed ? "" : given.data);
+  }
+  text_free(&given);
+  return plain || request->compressed;
 }
 
 /* Whether tokens must be of the model served. */

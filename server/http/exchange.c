@@ -36,13 +36,17 @@ static enum MHD_Result join_line(void *context, enum MHD_ValueKind kind, const c
   return MHD_YES;
 }
 
-/* A field may be cut into several lines, which are one list (RFC 9110, section 5.3). */
-unsigned exchange_urgency(const struct exchange *exchange) {
-  struct header_lines lines = {.name = "Priority"};
+struct text exchange_header_list(const struct exchange *exchange, const char *name) {
+  struct header_lines lines = {.name = name};
   MHD_get_connection_values(exchange->mhd, MHD_HEADER_KIND, join_line, &lines);
-  bool given = lines.joined.size && !lines.joined.failed;
-  unsigned urgency = given ? priority_urgency(lines.joined.data) : URGENCY_DEFAULT;
-  text_free(&lines.joined);
+  return lines.joined;
+}
+
+unsigned exchange_urgency(const struct exchange *exchange) {
+  struct text list = exchange_header_list(exchange, "Priority");
+  bool given = list.size && !list.failed;
+  unsigned urgency = given ? priority_urgency(list.data) : URGENCY_DEFAULT;
+  text_free(&list);
   return urgency;
 }
 

@@ -83,6 +83,11 @@ struct exchange {
 /** A request header by name (any case), NULL if there is none. */
 const char *exchange_header(const struct exchange *exchange, const char *name);
 
+/** A request header whose lines, there may be several, are one list (RFC 9110, section 5.3): joined
+ * by commas, of size 0 if there is none, `failed` where memory is exhausted. The caller frees it.
+ */
+struct text exchange_header_list(const struct exchange *exchange, const char *name);
+
 /** How urgent the client says that its request is, by Priority (priority.h). */
 unsigned exchange_urgency(const struct exchange *exchange);
 

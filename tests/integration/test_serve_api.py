@@ -489,6 +489,18 @@ class Routes(serving.ModelCase):
             if status == 415:
                 self.assertIn("gzip", answer.headers["accept-encoding"])
 
+    def test_content_codings_of_several_lines(self):
+        """They are one list: neither the first nor the last may speak for both."""
+        packed = gzip.compress(self.png)
+        for lines in (("gzip", "br"), ("br", "gzip"), ("identity", "gzip"), ("gzip", "gzip")):
+            head = "".join(f"Content-Encoding: {line}\r\n" for line in lines)
+            with self.server.connect() as link:
+                link.sendall(f"POST /v1/encode?size=32 HTTP/1.1\r\nHost: x\r\nContent-Type: {PACKED}\r\n"
+                             f"{head}Content-Length: {len(packed)}\r\n\r\n".encode() + packed)
+                answer = serving.read_answer(link)
+            self.assertEqual((answer.status, answer.problem()), (415, "unsupported-media-type"))
+            self.assertIn(f"'{', '.join(lines)}'", answer.json()["detail"])
+
     def test_the_grid_has_its_rows_first(self):
         packed = self.encode(self.png, "?size=40x32", Accept=PACKED)
         rows, columns = packed.headers["x-vqct-shape"].split(",")[2:]
