@@ -89,6 +89,9 @@ static enum vqct_status open_writer(struct encoding *encoding, struct vqct_error
   return status;
 }
 
+/* Where all processors compute, a thread that decodes stays on each: the kernel would wake them all
+ * on the one that takes pictures out, and the others wait for it at the end of every batch, whose
+ * pictures are shared out evenly. */
 static enum vqct_status start_reading(struct encoding *encoding, struct vqct_error *error) {
   const struct encode_plan *plan = &encoding->plan;
   unsigned processors = cpu_count();
@@ -97,6 +100,7 @@ static enum vqct_status start_reading(struct encoding *encoding, struct vqct_err
                                       .views = plan->viewed ? &plan->views : NULL,
                                       .threads =
                                           processors < DECODERS_MAX ? processors : DECODERS_MAX,
+                                      .apart = plan->threads >= processors,
                                       .ahead = 1 + 2 * plan->batch / plan->view_count};
   return pass_read(&encoding->pass, &which, error);
 }

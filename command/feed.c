@@ -86,6 +86,7 @@ enum vqct_status feed_new(const struct feed_settings *settings, struct feed **re
     count = (pictures - settings->first + settings->step - 1) / settings->step;
   const struct prefetch_settings ring = {.threads = settings->threads,
                                          .ahead = settings->ahead,
+                                         .apart = settings->apart,
                                          .slot_size = sizeof(struct feed_item),
                                          .end = count,
                                          .make = make_item,

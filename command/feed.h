@@ -77,6 +77,7 @@ struct feed_settings {
   const struct views *views; /* outlive the feed; NULL: a picture is its image */
   size_t first, step;        /* pictures number first, first + step, ... */
   unsigned threads;          /* 1 to 64 */
+  bool apart;                /* each thread keeps to a processor of its own (prefetch.h) */
   size_t ahead;              /* pictures held, at least 1 */
 };
 

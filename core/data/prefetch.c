@@ -7,10 +7,10 @@
 #include "prefetch.h"
 
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "cpu.h"
 #include "error.h"
 
 struct prefetch {
@@ -22,6 +22,7 @@ struct prefetch {
   bool *full;          /* of each slot */
   unsigned char *slot; /* ahead of them */
   double waited;
+  unsigned begun;   /* threads that have numbered themselves; under the lock */
   unsigned threads; /* running */
   pthread_t thread[PREFETCH_THREADS_MAX];
 };
@@ -34,6 +35,8 @@ static void *make_results(void *argument) {
   struct prefetch *prefetch = argument;
   const struct prefetch_settings *settings = &prefetch->settings;
   pthread_mutex_lock(&prefetch->lock);
+  if (settings->apart)
+    cpu_keep_to(prefetch->begun++, settings->threads);
   while (!prefetch->stopping && prefetch->to_make < settings->end) {
     if (prefetch->to_make - prefetch->to_give >= settings->ahead) {
       pthread_cond_wait(&prefetch->room, &prefetch->lock);
