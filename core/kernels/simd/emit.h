@@ -21,11 +21,19 @@ ALWAYS_INLINE void emit(const struct epilogue *e, const bool residual, size_t ro
   sums->square = multiply_add(value, value, sums->square);
 }
 
+/* Half a vector's numbers, and as many of twice the size. */
+typedef float vector_half __attribute__((vector_size(LANES * sizeof(float) / 2)));
+typedef double vector_double __attribute__((vector_size(LANES * sizeof(float))));
+typedef double vector_double_loose
+    __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(double)), may_alias));
+
 ALWAYS_INLINE void add_in_double(double *to, vector value) {
-  float numbers[LANES];
-  store(numbers, value);
-  for (size_t i = 0; i < LANES; i++)
-    to[i] += (double)numbers[i];
+  vector_half half[2];
+  memcpy(half, &value, sizeof value);
+  UNROLL for (size_t i = 0; i < 2; i++) {
+    vector_double_loose *sums = (vector_double_loose *)(to + i * LANES / 2);
+    *sums += __builtin_convertvector(half[i], vector_double);
+  }
 }
 
 ALWAYS_INLINE void flush_sums(const struct epilogue *e, size_t channel, struct short_sums *sums) {

@@ -110,9 +110,23 @@ ALWAYS_INLINE vector minus_product(vector a, vector b, vector c) {
 #endif
 }
 
+#if defined(__SSE2__)
+#define IN_REGISTER "+v"
+#else
+#define IN_REGISTER "+w"
+#endif
+
+/** A constant that the compiler takes for a variable, and so keeps in a register throughout a loop:
+ * of itself it reads one from memory at each use, and loops of transforms wait for their loads. */
+ALWAYS_INLINE vector held(float value) {
+  vector result = broadcast(value);
+  __asm__("" : IN_REGISTER(result));
+  return result;
+}
+
 /** a * k + c. */
 ALWAYS_INLINE vector scaled_plus(float k, vector a, vector c) {
-  return multiply_add(broadcast(k), a, c);
+  return multiply_add(held(k), a, c);
 }
 
 /** The first `count` numbers, and zeros. */
