@@ -3,14 +3,12 @@
  * decides how much of each chunk is wasted; arena_gather ends that with one chunk of the peak.
  * Under AddressSanitizer every block has a poisoned zone behind it, and what is given back is
  * poisoned. */
-#define _DEFAULT_SOURCE /* madvise */
 #include "arena.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
+#include "large_pages.h"
 #include "size.h"
 
 /* gcc and clang tell of AddressSanitizer in different ways. */
@@ -32,7 +30,6 @@
 #endif
 
 #define CHUNK_MINIMUM ((size_t)64 * 1024) /* bytes */
-#define LARGE_PAGE    ((size_t)2 << 20)   /* bytes, on most processors */
 
 struct arena_chunk {
   struct arena_chunk *next;
@@ -53,17 +50,6 @@ void arena_free(struct arena *arena) {
   arena_init(arena, arena->limit);
 }
 
-/* Asks for large pages, of which fewer are to be looked up: kernels read many places at once. A
- * wish, whose failure changes nothing. */
-static void ask_large_pages(struct arena_chunk *chunk, size_t bytes) {
-#if defined(MADV_HUGEPAGE)
-  uintptr_t begin = ((uintptr_t)chunk + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
-  uintptr_t end = ((uintptr_t)chunk + bytes) / LARGE_PAGE * LARGE_PAGE;
-  if (begin < end)
-    madvise((void *)begin, end - begin, MADV_HUGEPAGE);
-#endif
-}
-
 /* Puts a new chunk of at least size bytes behind the current one. Chunks double in size, so that a
  * long series of small blocks needs few of them. */
 static struct arena_chunk *chunk_add(struct arena *arena, size_t size) {
@@ -82,7 +68,7 @@ static struct arena_chunk *chunk_add(struct arena *arena, size_t size) {
   struct arena_chunk *chunk = aligned_alloc(ARENA_ALIGNMENT, bytes);
   if (!chunk)
     return NULL;
-  ask_large_pages(chunk, bytes);
+  large_pages_ask(chunk, bytes);
   chunk->size = wanted;
   chunk->used = 0;
   chunk->next = arena->current ? arena->current->next : NULL;

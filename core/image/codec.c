@@ -4,6 +4,7 @@
 
 #include "codec.h"
 #include "error.h"
+#include "large_pages.h"
 #include "size.h"
 
 void vqct_image_free(struct vqct_image *image) {
@@ -20,6 +21,7 @@ enum vqct_status image_new(uint32_t width, uint32_t height, uint32_t channels,
   if (!image->pixels)
     return error_set(error, VQCT_MEMORY, "no memory for a picture of %" PRIu32 " x %" PRIu32, width,
                      height);
+  large_pages_ask(image->pixels, bytes); /* malloc takes 32 MiB and more anew each time */
   image->width = width;
   image->height = height;
   image->channels = channels;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <jpeglib.h>
 #include <webp/encode.h>
@@ -631,6 +632,33 @@ START_TEST(crop_is_central) {
 }
 END_TEST
 
+/* Whether large pages are asked for where an address is, by the kernel's list of mappings. */
+static bool asks_large_pages(const void *address) {
+  FILE *maps = fopen("/proc/self/smaps", "r");
+  char line[512];
+  unsigned long begin, end;
+  bool inside = false, asked = false;
+  ck_assert_ptr_nonnull(maps);
+  while (fgets(line, sizeof line, maps)) {
+    if (sscanf(line, "%lx-%lx ", &begin, &end) == 2)
+      inside = begin <= (uintptr_t)address && (uintptr_t)address < end;
+    if (inside && !strncmp(line, "VmFlags:", 8))
+      asked = strstr(line, " hg");
+  }
+  fclose(maps);
+  return asked;
+}
+
+START_TEST(a_large_picture_lies_in_large_pages) {
+  struct vqct_image image;
+  if (access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0)
+    return;
+  ck_assert_int_eq(image_new(4000, 3000, 3, &image, NULL), VQCT_OK);
+  ck_assert(asks_large_pages(image.pixels + ((size_t)16 << 20)));
+  vqct_image_free(&image);
+}
+END_TEST
+
 START_TEST(metrics_of_known_pairs) {
   struct vqct_image a = make_picture(16, 12, 3), b = make_picture(16, 12, 3);
   double value;
@@ -675,6 +703,7 @@ int main(void) {
   tcase_add_test(rules, one_colour_stays_one_colour);
   tcase_add_test(rules, left_alone_is_a_copy);
   tcase_add_test(rules, crop_is_central);
+  tcase_add_test(rules, a_large_picture_lies_in_large_pages);
   tcase_add_test(rules, metrics_of_known_pairs);
   suite_add_tcase(suite, hostile);
   suite_add_tcase(suite, rules);
