@@ -3,27 +3,51 @@
  * that results do not depend on how rows are grouped. */
 #include "vector.h"
 
+/* Rows of A are reached from an address for every four of them: one for each would not fit the
+ * registers, and the compiler is told to keep these (it would else compute the others from one). */
+#define ROW_GROUPS ((ROWS + 3) / 4)
+
+ALWAYS_INLINE void find_groups(const float *first, const size_t rows, size_t row,
+                               const float *group[ROW_GROUPS]) {
+  UNROLL for (size_t i = 0; i < ROW_GROUPS; i++) {
+    group[i] = i * 4 < rows ? first + i * 4 * row : first;
+  }
+}
+
+ALWAYS_INLINE void move_groups(const size_t rows, size_t step, const float *group[ROW_GROUPS]) {
+  UNROLL for (size_t i = 0; i < ROW_GROUPS; i++) {
+    if (i * 4 < rows) {
+      group[i] += step;
+      __asm__("" : "+r"(group[i]));
+    }
+  }
+}
+
 ALWAYS_INLINE void block(const size_t rows, const size_t vectors, const bool by_row,
                          const struct product *p, const float *a, float *c) {
   vector sum[ROWS][2];
   const size_t a_row = by_row ? p->a_row : 1, a_step = by_row ? 1 : p->a_step;
+  const size_t third = 3 * a_row, b_row = p->b_row, depth = p->depth;
   UNROLL for (size_t i = 0; i < rows; i++) {
     UNROLL for (size_t v = 0; v < vectors; v++) {
       sum[i][v] = p->accumulate ? load(c + i * p->c_row + v * LANES) : (vector){0};
     }
   }
   for (size_t run = 0; run < p->runs; run++) {
-    const float *left = a + run * p->a_run, *b = p->b + run * p->b_run;
-    for (size_t k = 0; k < p->depth; k++, left += a_step, b += p->b_row) {
+    const float *group[ROW_GROUPS], *b = p->b + run * p->b_run;
+    find_groups(a + run * p->a_run, rows, a_row, group);
+    for (size_t k = 0; k < depth; k++, b += b_row) {
       vector right[2];
       UNROLL for (size_t v = 0; v < vectors; v++) {
         right[v] = load(b + v * LANES);
       }
       UNROLL for (size_t i = 0; i < rows; i++) {
+        const float left = group[i / 4][i % 4 == 3 ? third : i % 4 * a_row];
         UNROLL for (size_t v = 0; v < vectors; v++) {
-          sum[i][v] = multiply_add(broadcast(left[i * a_row]), right[v], sum[i][v]);
+          sum[i][v] = multiply_add(broadcast(left), right[v], sum[i][v]);
         }
       }
+      move_groups(rows, a_step, group);
     }
   }
   UNROLL for (size_t i = 0; i < rows; i++) {
