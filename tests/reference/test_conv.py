@@ -26,7 +26,7 @@ class Input(ctypes.Structure):
 
 class Output(ctypes.Structure):
     _fields_ = [("y", FLOATS), ("residual", FLOATS), ("groups", ctypes.c_int),
-                ("sums", DOUBLES), ("squares", DOUBLES)]
+                ("sums", DOUBLES), ("squares", DOUBLES), ("shortcut", ctypes.c_void_p)]
 
 
 def nchw(array):
