@@ -12,7 +12,7 @@
 #include "cpu.h"
 
 #define PANEL_MAX 32 /* columns of a panel, of any instruction set */
-/* F(4x4, 3x3), through which the gradient for the weights goes. */
+/* F(4x4, 3x3), through which gradients of many channels go. */
 #define WINOGRAD_TILE   4  /* output rows and columns of a tile */
 #define WINOGRAD_WINDOW 6  /* input rows and columns that a tile reads */
 #define WINOGRAD_POINTS 36 /* numbers of a transformed tile */
@@ -104,6 +104,13 @@ struct winograd {
   /** 3 x 3 taps of one panel each to points of a panel each. */
   void (*weight)(const float *taps, size_t tap_stride, size_t vectors, float *points,
                  size_t point_stride);
+  /** Gradient of a tile of pixels to points of `channels` (whole vectors) each: A g A'. NULL for
+   * upsampling and stride 2, as is the next. */
+  void (*gradient)(const float *tile, size_t row_stride, size_t pixel_stride, size_t channels,
+                   float *points, size_t point_stride);
+  /** Gradients of points of a panel each to those of 3 x 3 taps: G' s G. */
+  void (*weight_gradient)(const float *points, size_t point_stride, size_t vectors, float *taps,
+                          size_t tap_stride);
 };
 
 struct simd {
@@ -122,12 +129,6 @@ struct simd {
   /** Values of a rectangle, pixel after pixel, `value_stride` apart, into y. */
   void (*epilogue)(const float *values, size_t value_stride, const struct epilogue *);
   const struct winograd *winograd; /* WINOGRAD_KINDS of them */
-  /** Gradients of 36 points of a panel each to those of 3 x 3 taps: G' s G. */
-  void (*winograd_weight_gradient)(const float *points, size_t point_stride, size_t vectors,
-                                   float *taps, size_t tap_stride);
-  /** Gradient of a tile, 4 x 4 pixels, to 36 points of `channels` (whole vectors) each: A g A'. */
-  void (*winograd_gradient)(const float *tile, size_t row_stride, size_t pixel_stride,
-                            size_t channels, float *points, size_t point_stride);
 };
 
 /** The kernels for an instruction set; NULL where this machine cannot run them. */

@@ -21,11 +21,10 @@ struct gradient {
 };
 
 /** Whether a transformed point is 0 for an upsampled input: along each axis the point -1, the
- * third, takes equal neighbours to 0, where tiles of 4 begin with a pair or windows of 6 with the
+ * third of `side`, takes equal neighbours to 0, where tiles begin with a pair or windows with the
  * end of one. */
-static inline bool gradient_point_idle(const struct gradient *gradient, size_t point) {
-  return gradient->input->upsample &&
-         (point / WINOGRAD_WINDOW == 2 || point % WINOGRAD_WINDOW == 2);
+static inline bool gradient_point_idle(const struct gradient *gradient, size_t side, size_t point) {
+  return gradient->input->upsample && (point / side == 2 || point % side == 2);
 }
 
 /** Any shape, as products of rows of dy and rows of x. */

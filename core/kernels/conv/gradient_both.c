@@ -6,7 +6,7 @@
  * The tiles of the batch are cut into groups, by the layer's shape and the batch alone; a task runs
  * one group and sums its share of the weights' gradient, and at the end the shares are added up in
  * their order. Upsampling makes neighbours equal, which the point -1 takes to 0 in x and leaves out
- * of sums of neighbours in dx, so that 11 of the 36 products are not made. */
+ * of sums of neighbours in dx, so that 11 of 36 products are not made, or 15 of 64. */
 #include "gradient_both.h"
 
 #include <string.h>
@@ -15,24 +15,27 @@
 #include "size.h"
 #include "tiles.h"
 
-#define CHANNELS_MIN   8  /* below, the transforms cost more than they save */
-#define BAND_TILES     64 /* the depth of the products for the weights */
-#define BLOCK_ROWS     2  /* tiles of a block, which is gathered at once */
+#define CHANNELS_MIN   8    /* below, the transforms cost more than they save */
+#define BAND_PIXELS    1152 /* of x: the points of both stay in the second cache */
+#define BLOCK_ROWS     2    /* tiles of a block, which is gathered at once */
 #define BLOCK_COLUMNS  8
 #define GROUPS_MAX     8
-#define GROUPS_MIN     8   /* fewer would leave a team without work */
-#define CHANNELS_MAX   64  /* above, transforming twice costs little beside the products, */
-#define UPSAMPLED_MAX  128 /* and a third fewer products repays the memory for groups to here */
-#define CACHE_LINE     16  /* floats */
-#define OUTPUT_NUMBERS ((size_t)WINOGRAD_TILE * WINOGRAD_TILE * PANEL_MAX) /* of a tile */
+#define PIXELS_MIN     8192 /* of the batch; fewer would leave a team without work */
+#define CHANNELS_MAX   64   /* above, transforming twice costs little beside the products, */
+#define UPSAMPLED_MAX  128  /* and a third fewer products repays the memory for groups to here */
+#define CACHE_LINE     16   /* floats */
+#define TILE_MAX       6
+#define OUTPUT_NUMBERS ((size_t)TILE_MAX * TILE_MAX * PANEL_MAX) /* of a tile */
 
 struct both_job {
   const struct gradient *gradient;
+  const struct winograd *algorithm;
   struct filter filter; /* of the gradient for x */
   float *dx;
   struct tile_reader x, dy;
   struct tile_grid grid;
   size_t blocks, groups;  /* of the batch */
+  size_t band_tiles;      /* at most: the depth of the products for the weights */
   size_t in, out;         /* channels, filled up to whole vectors */
   size_t x_step, dy_step; /* floats between points */
   size_t sums_floats;     /* of a group */
@@ -53,6 +56,10 @@ static size_t tiles_before(const struct both_job *job, const struct band *band, 
   return tile_grid_before(&job->grid, block) - tile_grid_before(&job->grid, band->first);
 }
 
+static bool is_idle(const struct both_job *job, size_t point) {
+  return gradient_point_idle(job->gradient, (size_t)job->algorithm->window, point);
+}
+
 static void read_band(const struct both_job *job, const struct band *band, float *scratch) {
   for (size_t i = band->first; i < band->first + band->count; i++) {
     struct tile_block block = tile_grid_block(&job->grid, i);
@@ -68,7 +75,7 @@ static void read_band(const struct both_job *job, const struct band *band, float
 static void multiply_weights(const struct both_job *job, const struct band *band) {
   const struct simd *simd = job->gradient->simd;
   size_t panels = simd_panels(simd, job->in);
-  for (size_t i = 0; i < WINOGRAD_POINTS * panels; i++) {
+  for (size_t i = 0; i < job->algorithm->points * panels; i++) {
     size_t point = i / panels, panel = i % panels;
     struct product product = {
         .runs = 1,
@@ -84,7 +91,7 @@ static void multiply_weights(const struct both_job *job, const struct band *band
         .c_row = simd->panel,
         .accumulate = band->accumulate,
     };
-    if (!gradient_point_idle(job->gradient, point))
+    if (!is_idle(job, point))
       simd->product(&product);
   }
 }
@@ -93,8 +100,9 @@ static void multiply_input(const struct both_job *job, const struct band *band, 
                            size_t vectors) {
   const struct filter *filter = &job->filter;
   size_t width = vectors * filter->simd->lanes;
-  const float *weights = filter_panel(filter, panel, WINOGRAD_POINTS * filter->in_channels);
-  for (size_t point = 0; point < WINOGRAD_POINTS; point++) {
+  const size_t points = job->algorithm->points;
+  const float *weights = filter_panel(filter, panel, points * filter->in_channels);
+  for (size_t point = 0; point < points; point++) {
     struct product product = {
         .runs = 1,
         .rows = band->tiles,
@@ -108,16 +116,15 @@ static void multiply_input(const struct both_job *job, const struct band *band, 
         .c = band->dx_points + point * job->dx_step,
         .c_row = width,
     };
-    if (gradient_point_idle(job->gradient, point))
+    if (is_idle(job, point))
       memset(product.c, 0, band->tiles * width * sizeof *product.c);
     else
       filter->simd->product(&product);
   }
 }
 
-/* Adds up squares of 2 x 2 of a tile, which lies row after row, as far as dx goes. */
-static void fold_tile(const float *tile, size_t width, const struct epilogue *e) {
-  size_t row = WINOGRAD_TILE * width;
+/* Adds up squares of 2 x 2 of a tile as far as dx goes; row: floats of one of the tile's. */
+static void fold_tile(const float *tile, size_t row, size_t width, const struct epilogue *e) {
   for (size_t i = 0; i < e->rows / 2; i++)
     for (size_t j = 0; j < e->columns / 2; j++) {
       const float *top = tile + 2 * i * row + 2 * j * width, *bottom = top + row;
@@ -134,14 +141,15 @@ static struct epilogue tile_epilogue(const struct both_job *job, size_t image, i
   size_t channels = job->x.channels, first = panel * job->gradient->simd->panel;
   int factor = input->upsample ? 2 : 1, width = input->width;
   int rows = input->height * factor - row, columns = width * factor - column;
+  const int tile = job->algorithm->tile;
   size_t pixel = (image * (size_t)input->height + (size_t)(row / factor)) * (size_t)width +
                  (size_t)(column / factor);
   return (struct epilogue){
       .y = job->dx + pixel * channels + first,
       .row_stride = (size_t)width * channels,
       .pixel_stride = channels,
-      .rows = (size_t)(rows < WINOGRAD_TILE ? rows : WINOGRAD_TILE),
-      .columns = (size_t)(columns < WINOGRAD_TILE ? columns : WINOGRAD_TILE),
+      .rows = (size_t)(rows < tile ? rows : tile),
+      .columns = (size_t)(columns < tile ? columns : tile),
       .channels = size_least(channels - first, job->gradient->simd->panel),
       .bias = job->filter.bias + first,
   };
@@ -150,16 +158,16 @@ static struct epilogue tile_epilogue(const struct both_job *job, size_t image, i
 static void write_tile(const struct both_job *job, const struct epilogue *e, const float *points) {
   const struct simd *simd = job->gradient->simd;
   if (!job->gradient->input->upsample) {
-    simd->winograd[WINOGRAD_4].output(points, job->dx_step, e);
+    job->algorithm->output(points, job->dx_step, e);
     return;
   }
   float tile[OUTPUT_NUMBERS];
   struct epilogue whole = *e;
   whole.y = tile;
-  whole.row_stride = WINOGRAD_TILE * simd->panel;
+  whole.row_stride = (size_t)job->algorithm->tile * simd->panel;
   whole.pixel_stride = simd->panel;
-  simd->winograd[WINOGRAD_4].output(points, job->dx_step, &whole);
-  fold_tile(tile, simd->panel, e);
+  job->algorithm->output(points, job->dx_step, &whole);
+  fold_tile(tile, whole.row_stride, simd->panel, e);
 }
 
 /* Asks for the memory of a tile, which the product leaves time to fetch. */
@@ -174,13 +182,13 @@ static void prefetch_tile(const struct epilogue *e, int factor) {
 static void write_panel(const struct both_job *job, const struct band *band, size_t panel,
                         size_t width) {
   const float *points = band->dx_points;
-  int factor = job->gradient->input->upsample ? 2 : 1;
+  const int factor = job->gradient->input->upsample ? 2 : 1, tile = job->algorithm->tile;
   for (size_t i = band->first; i < band->first + band->count; i++) {
     struct tile_block block = tile_grid_block(&job->grid, i);
     for (int row = 0; row < block.rows; row++)
       for (int column = 0; column < block.columns; column++, points += width) {
-        struct epilogue e = tile_epilogue(job, block.image, (block.row + row) * WINOGRAD_TILE,
-                                          (block.column + column) * WINOGRAD_TILE, panel);
+        struct epilogue e = tile_epilogue(job, block.image, (block.row + row) * tile,
+                                          (block.column + column) * tile, panel);
         if (width)
           write_tile(job, &e, points);
         else
@@ -193,12 +201,13 @@ static void group_task(void *argument, size_t group, unsigned worker) {
   const struct both_job *job = argument;
   const struct simd *simd = job->gradient->simd;
   float *scratch = job->scratch + worker * job->worker_floats;
-  size_t most = BAND_TILES / (size_t)(job->grid.block_rows * job->grid.block_columns);
+  const size_t points = job->algorithm->points;
+  size_t most = job->band_tiles / (size_t)(job->grid.block_rows * job->grid.block_columns);
   size_t end = job->blocks * (group + 1) / job->groups;
   struct band band = {.first = job->blocks * group / job->groups};
   band.x_points = scratch + job->scratch_floats;
-  band.dy_points = band.x_points + WINOGRAD_POINTS * job->x_step;
-  band.dx_points = band.dy_points + WINOGRAD_POINTS * job->dy_step;
+  band.dy_points = band.x_points + points * job->x_step;
+  band.dx_points = band.dy_points + points * job->dy_step;
   band.sums = job->sums + group * job->sums_floats;
   for (; band.first < end; band.first += band.count, band.accumulate = true) {
     band.count = size_least(end - band.first, most);
@@ -214,18 +223,22 @@ static void group_task(void *argument, size_t group, unsigned worker) {
   }
 }
 
-/* Adds the groups' sums of one output channel and one panel up, in the groups' order. */
-static void add_groups(const struct both_job *job, size_t o, size_t panel, float *restrict sums) {
-  size_t width = job->gradient->simd->panel, panels = simd_panels(job->gradient->simd, job->in);
-  for (size_t group = 0; group < job->groups; group++)
-    for (size_t point = 0; point < WINOGRAD_POINTS; point++) {
-      if (gradient_point_idle(job->gradient, point))
-        continue;
-      const float *restrict from =
-          job->sums + group * job->sums_floats + ((point * panels + panel) * job->out + o) * width;
-      for (size_t c = 0; c < width; c++)
-        sums[point * PANEL_MAX + c] += from[c];
-    }
+/* Adds up all groups' sums of one point and panel, in the groups' order, in place of the first's.
+ */
+static void add_groups(void *argument, size_t number, unsigned worker) {
+  (void)worker;
+  const struct both_job *job = argument;
+  size_t count = job->out * job->gradient->simd->panel;
+  float *restrict sums = job->sums + number * count;
+  if (is_idle(job, number / simd_panels(job->gradient->simd, job->in))) {
+    memset(sums, 0, count * sizeof *sums);
+    return;
+  }
+  for (size_t group = 1; group < job->groups; group++) {
+    const float *restrict from = sums + group * job->sums_floats;
+    for (size_t c = 0; c < count; c++)
+      sums[c] += from[c];
+  }
 }
 
 /* Transforms the sums of one output channel and adds them to dweight. */
@@ -233,13 +246,13 @@ static void add_output_channel(void *argument, size_t o, unsigned worker) {
   (void)worker;
   const struct both_job *job = argument;
   const struct simd *simd = job->gradient->simd;
-  size_t in = job->x.channels, taps = 9;
-  for (size_t first = 0; first < in; first += simd->panel) {
-    float sums[WINOGRAD_POINTS * PANEL_MAX] = {0}, gradient[9 * PANEL_MAX];
-    size_t panel = first / simd->panel, count = size_least(in - first, simd->panel);
-    add_groups(job, o, panel, sums);
-    simd->winograd_weight_gradient(sums, PANEL_MAX, simd_panel_vectors(simd, job->in, panel),
-                                   gradient, PANEL_MAX);
+  const size_t in = job->x.channels, taps = 9, panels = simd_panels(simd, job->in);
+  for (size_t panel = 0; panel < panels; panel++) {
+    float gradient[9 * PANEL_MAX];
+    size_t first = panel * simd->panel, count = size_least(in - first, simd->panel);
+    job->algorithm->weight_gradient(job->sums + (panel * job->out + o) * simd->panel,
+                                    panels * job->out * simd->panel,
+                                    simd_panel_vectors(simd, job->in, panel), gradient, PANEL_MAX);
     float *dweight = job->gradient->dweight + (o * in + first) * taps;
     for (size_t c = 0; c < count; c++)
       for (size_t tap = 0; tap < taps; tap++) /* windows of dy see the taps from the last one on */
@@ -253,7 +266,7 @@ static bool pack_weights(struct both_job *job, const float *weight, const struct
   job->filter = (struct filter){
       .simd = job->gradient->simd,
       .form = FILTER_WINOGRAD,
-      .winograd = &job->gradient->simd->winograd[WINOGRAD_4],
+      .winograd = job->algorithm,
       .in_channels = (size_t)s->out_channels,
       .out_channels = (size_t)s->in_channels,
       .kernel_rows = 3,
@@ -276,23 +289,33 @@ static bool take_memory(struct both_job *job, const struct exec *exec) {
   size_t x = tiles_scratch(&job->x, job->grid.block_rows, job->grid.block_columns);
   size_t dy = tiles_scratch(&job->dy, job->grid.block_rows, job->grid.block_columns);
   job->scratch_floats = x > dy ? x : dy;
-  job->x_step = BAND_TILES * job->in + TILES_GAP;
-  job->dy_step = BAND_TILES * job->out + TILES_GAP;
-  job->dx_step = BAND_TILES * simd->panel + TILES_GAP;
+  job->x_step = job->band_tiles * job->in + TILES_GAP;
+  job->dy_step = job->band_tiles * job->out + TILES_GAP;
+  job->dx_step = job->band_tiles * simd->panel + TILES_GAP;
   job->worker_floats =
-      job->scratch_floats + WINOGRAD_POINTS * (job->x_step + job->dy_step + job->dx_step);
-  job->sums_floats = WINOGRAD_POINTS * simd_panels(simd, job->in) * simd->panel * job->out;
+      job->scratch_floats + job->algorithm->points * (job->x_step + job->dy_step + job->dx_step);
+  job->sums_floats = job->algorithm->points * simd_panels(simd, job->in) * simd->panel * job->out;
   job->scratch =
       arena_alloc(exec->arena, pool_workers(exec->pool) * job->worker_floats * sizeof(float));
   job->sums = arena_alloc(exec->arena, job->groups * job->sums_floats * sizeof(float));
   return job->scratch && job->sums;
 }
 
-static size_t batch_tiles(const struct gradient *g) {
-  size_t factor = g->input->upsample ? 2 : 1;
-  return (size_t)g->input->images *
-         (size_t)tiles_in(g->input->height * (int)factor, WINOGRAD_TILE) *
-         (size_t)tiles_in(g->input->width * (int)factor, WINOGRAD_TILE);
+static int side_of(const struct gradient *g, int side) {
+  return g->input->upsample ? 2 * side : side;
+}
+
+static size_t image_tiles(const struct gradient *g, int tile) {
+  return (size_t)tiles_in(side_of(g, g->input->height), tile) *
+         (size_t)tiles_in(side_of(g, g->input->width), tile);
+}
+
+/* The tiles with which fewer products are made: at the edges larger ones are more in vain. */
+static const struct winograd *choose_algorithm(const struct gradient *g) {
+  const struct winograd *four = &g->simd->winograd[WINOGRAD_4];
+  const struct winograd *six = &g->simd->winograd[WINOGRAD_6];
+  return image_tiles(g, six->tile) * six->points < image_tiles(g, four->tile) * four->points ? six
+                                                                                             : four;
 }
 
 bool gradient_both_pays(const struct gradient *g) {
@@ -300,35 +323,47 @@ bool gradient_both_pays(const struct gradient *g) {
   int most = g->input->upsample ? UPSAMPLED_MAX : CHANNELS_MAX;
   return s->kernel == 3 && s->stride == 1 && s->in_channels >= CHANNELS_MIN &&
          s->out_channels >= CHANNELS_MIN && s->in_channels <= most && s->out_channels <= most &&
-         batch_tiles(g) >= GROUPS_MIN * BAND_TILES;
+         (size_t)g->input->images * image_tiles(g, WINOGRAD_TILE) >=
+             PIXELS_MIN / (WINOGRAD_TILE * WINOGRAD_TILE);
+}
+
+/* Blocks of nearly equal width, in rows of tiles. */
+static struct tile_grid grid_of(const struct gradient *g, int tile) {
+  int down = tiles_in(side_of(g, g->input->height), tile);
+  int across = tiles_in(side_of(g, g->input->width), tile);
+  int blocks = tiles_in(across, BLOCK_COLUMNS);
+  return (struct tile_grid){down, across, down < BLOCK_ROWS ? down : BLOCK_ROWS,
+                            tiles_in(across, blocks)};
 }
 
 enum vqct_status gradient_both(const struct gradient *g, const float *weight, float *dx,
                                const struct exec *exec) {
   const struct conv_shape *s = g->shape;
-  int factor = g->input->upsample ? 2 : 1, before = s->kernel - 1 - s->pad_before;
-  int down = tiles_in(g->input->height * factor, WINOGRAD_TILE);
-  int across = tiles_in(g->input->width * factor, WINOGRAD_TILE);
+  const struct winograd *algorithm = choose_algorithm(g);
+  int before = s->kernel - 1 - s->pad_before, tile = algorithm->tile;
   struct conv_input dy = {
       .x = g->dy, .images = g->input->images, .height = g->height, .width = g->width};
   struct both_job job = {
       .gradient = g,
+      .algorithm = algorithm,
       .dx = dx,
-      .x = {g->simd, g->input, (size_t)s->in_channels, 0, 0, WINOGRAD_TILE, 0,
-            g->simd->winograd_gradient},
-      .dy = {g->simd, &dy, (size_t)s->out_channels, before, before, WINOGRAD_TILE,
-             WINOGRAD_WINDOW - WINOGRAD_TILE, g->simd->winograd[WINOGRAD_4].input},
-      .grid = {down, across, down < BLOCK_ROWS ? down : BLOCK_ROWS,
-               across < BLOCK_COLUMNS ? across : BLOCK_COLUMNS},
-      .groups = size_least(batch_tiles(g) / BAND_TILES, GROUPS_MAX),
+      .x = {g->simd, g->input, (size_t)s->in_channels, 0, 0, tile, 0, algorithm->gradient},
+      .dy = {g->simd, &dy, (size_t)s->out_channels, before, before, tile, algorithm->window - tile,
+             algorithm->input},
+      .grid = grid_of(g, tile),
+      .band_tiles = BAND_PIXELS / (size_t)(tile * tile),
       .in = simd_round(g->simd, (size_t)s->in_channels),
       .out = simd_round(g->simd, (size_t)s->out_channels),
   };
+  size_t panels = simd_panels(g->simd, job.in);
   job.blocks = (size_t)g->input->images * tile_grid_blocks(&job.grid);
+  job.groups =
+      size_least((size_t)g->input->images * image_tiles(g, tile) / job.band_tiles, GROUPS_MAX);
   struct arena_mark mark = arena_mark(exec->arena);
   enum vqct_status status = VQCT_MEMORY;
   if (pack_weights(&job, weight, exec) && take_memory(&job, exec)) {
     exec_run(exec, job.groups, group_task, &job);
+    pool_run(exec->pool, algorithm->points * panels, add_groups, &job);
     pool_run(exec->pool, (size_t)s->out_channels, add_output_channel, &job);
     status = VQCT_OK;
   }

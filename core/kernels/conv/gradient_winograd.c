@@ -45,7 +45,8 @@ static void read_block(void *argument, size_t number, unsigned worker) {
 }
 
 static bool point_idle(const struct band_job *job, size_t point) {
-  return job->gradient->shape->pad_before == 1 && gradient_point_idle(job->gradient, point);
+  return job->gradient->shape->pad_before == 1 &&
+         gradient_point_idle(job->gradient, WINOGRAD_WINDOW, point);
 }
 
 static void multiply_point(void *argument, size_t point, unsigned worker) {
@@ -79,8 +80,8 @@ static void add_panel(const struct band_job *job, size_t o, size_t panel, const 
   size_t in = (size_t)job->gradient->shape->in_channels, first = panel * simd->panel;
   size_t count = in - first < simd->panel ? in - first : simd->panel;
   float taps[9 * PANEL_MAX], *dweight = job->gradient->dweight + (o * in + first) * 9;
-  simd->winograd_weight_gradient(sums, point_stride, simd_panel_vectors(simd, job->in, panel), taps,
-                                 PANEL_MAX);
+  simd->winograd[WINOGRAD_4].weight_gradient(
+      sums, point_stride, simd_panel_vectors(simd, job->in, panel), taps, PANEL_MAX);
   for (size_t i = 0; i < count; i++)
     for (size_t tap = 0; tap < 9; tap++)
       dweight[i * 9 + tap] += taps[tap * PANEL_MAX + i];
@@ -183,7 +184,7 @@ enum vqct_status gradient_winograd(const struct gradient *g, const struct exec *
       .x = {g->simd, g->input, (size_t)s->in_channels, s->pad_before, s->pad_before, WINOGRAD_TILE,
             WINOGRAD_WINDOW - WINOGRAD_TILE, g->simd->winograd[WINOGRAD_4].input},
       .dy = {g->simd, &dy, (size_t)s->out_channels, 0, 0, WINOGRAD_TILE, 0,
-             g->simd->winograd_gradient},
+             g->simd->winograd[WINOGRAD_4].gradient},
       .grid = {down, across, (int)size_least((size_t)down, BLOCK_SIDE),
                (int)size_least((size_t)across, BLOCK_SIDE)},
       .in = simd_round(g->simd, (size_t)s->in_channels),

@@ -19,6 +19,4 @@ const struct simd SIMD_NAME(simd_table) = {
     .norm_input = SIMD_NAME(norm_input),
     .epilogue = SIMD_NAME(epilogue),
     .winograd = SIMD_NAME(winograd),
-    .winograd_weight_gradient = SIMD_NAME(winograd_weight_gradient),
-    .winograd_gradient = SIMD_NAME(winograd_gradient),
 };

@@ -156,7 +156,9 @@ void SIMD_NAME(norm_sums)(const struct norm_sums *);
 void SIMD_NAME(norm_input)(const struct norm_input *);
 void SIMD_NAME(epilogue)(const float *, size_t, const struct epilogue *);
 extern const struct winograd SIMD_NAME(winograd)[WINOGRAD_KINDS];
-void SIMD_NAME(winograd_weight_gradient)(const float *, size_t, size_t, float *, size_t);
-void SIMD_NAME(winograd_gradient)(const float *, size_t, size_t, size_t, float *, size_t);
+void SIMD_NAME(gradient_4)(const float *, size_t, size_t, size_t, float *, size_t);
+void SIMD_NAME(gradient_6)(const float *, size_t, size_t, size_t, float *, size_t);
+void SIMD_NAME(weight_gradient_4)(const float *, size_t, size_t, float *, size_t);
+void SIMD_NAME(weight_gradient_6)(const float *, size_t, size_t, float *, size_t);
 
 #endif

@@ -84,8 +84,10 @@ ALGORITHM(up, 6, 10, 8)
 ALGORITHM(down, 9, 9, 4)
 
 const struct winograd SIMD_NAME(winograd)[WINOGRAD_KINDS] = {
-    [WINOGRAD_4] = {6, 4, 4, 36, input_4, output_4, weight_4},
-    [WINOGRAD_6] = {8, 6, 6, 64, input_6, output_6, weight_6},
-    [WINOGRAD_UP] = {6, 4, 8, 100, input_up, output_up, weight_up},
-    [WINOGRAD_DOWN] = {9, 8, 4, 81, input_down, output_down, weight_down},
+    [WINOGRAD_4] = {6, 4, 4, 36, input_4, output_4, weight_4, SIMD_NAME(gradient_4),
+                    SIMD_NAME(weight_gradient_4)},
+    [WINOGRAD_6] = {8, 6, 6, 64, input_6, output_6, weight_6, SIMD_NAME(gradient_6),
+                    SIMD_NAME(weight_gradient_6)},
+    [WINOGRAD_UP] = {6, 4, 8, 100, input_up, output_up, weight_up, NULL, NULL},
+    [WINOGRAD_DOWN] = {9, 8, 4, 81, input_down, output_down, weight_down, NULL, NULL},
 };
