@@ -41,7 +41,7 @@ static unsigned read_bits(struct bits *bits, unsigned count) {
     return 0;
   }
   for (unsigned i = 0; i < count; i++, bits->at++)
-    value |= (bits->data[bits->at / 8] >> bits->at % 8 & 1U) << i;
+    value |= ((unsigned)bits->data[bits->at / 8] >> bits->at % 8 & 1U) << i;
   return value;
 }
 

@@ -76,7 +76,7 @@ static enum vqct_status read_stream(struct embeddings_store *store, enum embeddi
 }
 
 static enum vqct_status read_form(struct embeddings_store *store, struct vqct_error *error) {
-  enum embedding_form form;
+  enum embedding_form form = EMBEDDINGS_TEXT;
   enum vqct_status status = find_form(store->source->path, &form, error);
   if (status != VQCT_OK)
     return status;
