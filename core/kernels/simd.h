@@ -12,10 +12,6 @@
 #include "cpu.h"
 
 #define PANEL_MAX 32 /* columns of a panel, of any instruction set */
-/* F(4x4, 3x3), through which gradients of many channels go. */
-#define WINOGRAD_TILE   4  /* output rows and columns of a tile */
-#define WINOGRAD_WINDOW 6  /* input rows and columns that a tile reads */
-#define WINOGRAD_POINTS 36 /* numbers of a transformed tile */
 
 /** C = A B or C += A B for one panel of columns. Element (m, k) of A is a[m * a_row + k * a_step],
  * of which one stride is 1; row k of B is b[k * b_row ...], row m of C is c[m * c_row ...]. The

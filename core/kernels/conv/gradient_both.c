@@ -20,10 +20,10 @@
 #define BLOCK_ROWS     2    /* tiles of a block, which is gathered at once */
 #define BLOCK_COLUMNS  8
 #define GROUPS_MAX     8
-#define PIXELS_MIN     8192 /* of the batch; fewer would leave a team without work */
-#define CHANNELS_MAX   64   /* above, transforming twice costs little beside the products, */
-#define UPSAMPLED_MAX  128  /* and a third fewer products repays the memory for groups to here */
-#define CACHE_LINE     16   /* floats */
+#define TILES_MIN      512 /* of 4 x 4 in the batch; fewer would leave a team without work */
+#define CHANNELS_MAX   64  /* above, transforming twice costs little beside the products, */
+#define UPSAMPLED_MAX  128 /* and a third fewer products repays the memory for groups to here */
+#define CACHE_LINE     16  /* floats */
 #define TILE_MAX       6
 #define OUTPUT_NUMBERS ((size_t)TILE_MAX * TILE_MAX * PANEL_MAX) /* of a tile */
 
@@ -301,21 +301,14 @@ static bool take_memory(struct both_job *job, const struct exec *exec) {
   return job->scratch && job->sums;
 }
 
+/* Rows or columns of x that the convolution sees. */
 static int side_of(const struct gradient *g, int side) {
   return g->input->upsample ? 2 * side : side;
 }
 
-static size_t image_tiles(const struct gradient *g, int tile) {
-  return (size_t)tiles_in(side_of(g, g->input->height), tile) *
-         (size_t)tiles_in(side_of(g, g->input->width), tile);
-}
-
-/* The tiles with which fewer products are made: at the edges larger ones are more in vain. */
-static const struct winograd *choose_algorithm(const struct gradient *g) {
-  const struct winograd *four = &g->simd->winograd[WINOGRAD_4];
-  const struct winograd *six = &g->simd->winograd[WINOGRAD_6];
-  return image_tiles(g, six->tile) * six->points < image_tiles(g, four->tile) * four->points ? six
-                                                                                             : four;
+static size_t batch_tiles(const struct gradient *g, int tile) {
+  return (size_t)g->input->images *
+         tiles_of(side_of(g, g->input->height), side_of(g, g->input->width), tile);
 }
 
 bool gradient_both_pays(const struct gradient *g) {
@@ -323,8 +316,7 @@ bool gradient_both_pays(const struct gradient *g) {
   int most = g->input->upsample ? UPSAMPLED_MAX : CHANNELS_MAX;
   return s->kernel == 3 && s->stride == 1 && s->in_channels >= CHANNELS_MIN &&
          s->out_channels >= CHANNELS_MIN && s->in_channels <= most && s->out_channels <= most &&
-         (size_t)g->input->images * image_tiles(g, WINOGRAD_TILE) >=
-             PIXELS_MIN / (WINOGRAD_TILE * WINOGRAD_TILE);
+         batch_tiles(g, g->simd->winograd[WINOGRAD_4].tile) >= TILES_MIN;
 }
 
 /* Blocks of nearly equal width, in rows of tiles. */
@@ -339,7 +331,8 @@ static struct tile_grid grid_of(const struct gradient *g, int tile) {
 enum vqct_status gradient_both(const struct gradient *g, const float *weight, float *dx,
                                const struct exec *exec) {
   const struct conv_shape *s = g->shape;
-  const struct winograd *algorithm = choose_algorithm(g);
+  const struct winograd *algorithm =
+      gradient_algorithm(g->simd, side_of(g, g->input->height), side_of(g, g->input->width));
   int before = s->kernel - 1 - s->pad_before, tile = algorithm->tile;
   struct conv_input dy = {
       .x = g->dy, .images = g->input->images, .height = g->height, .width = g->width};
@@ -357,8 +350,7 @@ enum vqct_status gradient_both(const struct gradient *g, const float *weight, fl
   };
   size_t panels = simd_panels(g->simd, job.in);
   job.blocks = (size_t)g->input->images * tile_grid_blocks(&job.grid);
-  job.groups =
-      size_least((size_t)g->input->images * image_tiles(g, tile) / job.band_tiles, GROUPS_MAX);
+  job.groups = size_least(batch_tiles(g, tile) / job.band_tiles, GROUPS_MAX);
   struct arena_mark mark = arena_mark(exec->arena);
   enum vqct_status status = VQCT_MEMORY;
   if (pack_weights(&job, weight, exec) && take_memory(&job, exec)) {

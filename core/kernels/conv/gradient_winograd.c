@@ -1,6 +1,6 @@
 /* With y = A' (B' x B . G w G') A for one tile and pair of channels, the gradient for w is
  *     G' (sum over tiles of B' x B . A dy A') G
- * where the sums are, for each of the 36 points, a product of two matrices over the tiles. Where
+ * where the sums are, for each of the points, a product of two matrices over the tiles. Where
  * the sums for all channels stay in the cache, they are kept through all bands and transformed back
  * at the end; otherwise part after part of them is computed and transformed back in each band. */
 #include <string.h>
@@ -12,10 +12,12 @@
 #define BLOCK_SIDE    8   /* tiles along a block's side; a block is read by one task */
 #define BAND_TILES    256 /* the depth of one product; both its factors stay in the cache */
 #define KEPT_CHANNELS 256 /* for which the sums stay in the cache */
+#define SIX_CHANNELS  128 /* above, sums for tiles of 6 x 6 take what fewer products save */
 #define PART_ROWS     64  /* output channels of a part, whose sums stay in the second cache */
 
 struct band_job {
   const struct gradient *gradient;
+  const struct winograd *algorithm;
   struct tile_reader x, dy;
   struct tile_grid grid;
   size_t first, count; /* blocks of this band, numbered through the batch */
@@ -46,7 +48,7 @@ static void read_block(void *argument, size_t number, unsigned worker) {
 
 static bool point_idle(const struct band_job *job, size_t point) {
   return job->gradient->shape->pad_before == 1 &&
-         gradient_point_idle(job->gradient, WINOGRAD_WINDOW, point);
+         gradient_point_idle(job->gradient, (size_t)job->algorithm->window, point);
 }
 
 static void multiply_point(void *argument, size_t point, unsigned worker) {
@@ -80,8 +82,8 @@ static void add_panel(const struct band_job *job, size_t o, size_t panel, const 
   size_t in = (size_t)job->gradient->shape->in_channels, first = panel * simd->panel;
   size_t count = in - first < simd->panel ? in - first : simd->panel;
   float taps[9 * PANEL_MAX], *dweight = job->gradient->dweight + (o * in + first) * 9;
-  simd->winograd[WINOGRAD_4].weight_gradient(
-      sums, point_stride, simd_panel_vectors(simd, job->in, panel), taps, PANEL_MAX);
+  job->algorithm->weight_gradient(sums, point_stride, simd_panel_vectors(simd, job->in, panel),
+                                  taps, PANEL_MAX);
   for (size_t i = 0; i < count; i++)
     for (size_t tap = 0; tap < 9; tap++)
       dweight[i * 9 + tap] += taps[tap * PANEL_MAX + i];
@@ -103,7 +105,7 @@ static void add_part(void *argument, size_t number, unsigned worker) {
   size_t first = number / panels * PART_ROWS, out = (size_t)job->gradient->shape->out_channels;
   size_t rows = out - first < PART_ROWS ? out - first : PART_ROWS;
   float *sums = job->scratch + worker * job->worker_floats;
-  for (size_t point = 0; point < WINOGRAD_POINTS; point++) {
+  for (size_t point = 0; point < job->algorithm->points; point++) {
     struct product product = {
         .rows = rows,
         .runs = 1,
@@ -136,7 +138,7 @@ static void run_bands(struct band_job *job, const struct exec *exec) {
     job->tiles = tiles_before(job, job->first + job->count);
     pool_run(exec->pool, job->count, read_block, job);
     if (job->sums)
-      exec_run(exec, WINOGRAD_POINTS, multiply_point, job);
+      exec_run(exec, job->algorithm->points, multiply_point, job);
     else
       exec_run(exec, parts, add_part, job);
   }
@@ -149,22 +151,24 @@ static size_t largest(size_t a, size_t b) {
 }
 
 static bool take_points(struct band_job *job, struct arena *arena) {
+  const size_t points = job->algorithm->points;
   job->x_step = BAND_TILES * job->in + TILES_GAP;
   job->dy_step = BAND_TILES * job->out + TILES_GAP;
-  job->x_points = arena_alloc(arena, WINOGRAD_POINTS * job->x_step * sizeof(float));
-  job->dy_points = arena_alloc(arena, WINOGRAD_POINTS * job->dy_step * sizeof(float));
+  job->x_points = arena_alloc(arena, points * job->x_step * sizeof(float));
+  job->dy_points = arena_alloc(arena, points * job->dy_step * sizeof(float));
   return job->x_points && job->dy_points;
 }
 
 static bool take_memory(struct band_job *job, const struct exec *exec) {
   const struct simd *simd = job->gradient->simd;
   bool keep = job->in <= KEPT_CHANNELS && job->out <= KEPT_CHANNELS;
-  size_t sums = WINOGRAD_POINTS * simd_panels(simd, job->in) * simd->panel * job->out;
+  size_t points = job->algorithm->points;
+  size_t sums = points * simd_panels(simd, job->in) * simd->panel * job->out;
   job->worker_floats =
       largest(tiles_scratch(&job->x, job->grid.block_rows, job->grid.block_columns),
               tiles_scratch(&job->dy, job->grid.block_rows, job->grid.block_columns));
   if (!keep)
-    job->worker_floats = largest(job->worker_floats, WINOGRAD_POINTS * PART_ROWS * simd->panel);
+    job->worker_floats = largest(job->worker_floats, points * PART_ROWS * simd->panel);
   job->scratch =
       arena_alloc(exec->arena, pool_workers(exec->pool) * job->worker_floats * sizeof(float));
   if (!job->scratch || !take_points(job, exec->arena))
@@ -176,15 +180,19 @@ static bool take_memory(struct band_job *job, const struct exec *exec) {
 
 enum vqct_status gradient_winograd(const struct gradient *g, const struct exec *exec) {
   const struct conv_shape *s = g->shape;
-  int down = tiles_in(g->height, WINOGRAD_TILE), across = tiles_in(g->width, WINOGRAD_TILE);
+  bool few = s->in_channels <= SIX_CHANNELS && s->out_channels <= SIX_CHANNELS;
+  const struct winograd *algorithm =
+      few ? gradient_algorithm(g->simd, g->height, g->width) : &g->simd->winograd[WINOGRAD_4];
+  const int tile = algorithm->tile, side = algorithm->window;
+  int down = tiles_in(g->height, tile), across = tiles_in(g->width, tile);
   struct conv_input dy = {
       .x = g->dy, .images = g->input->images, .height = g->height, .width = g->width};
   struct band_job job = {
       .gradient = g,
-      .x = {g->simd, g->input, (size_t)s->in_channels, s->pad_before, s->pad_before, WINOGRAD_TILE,
-            WINOGRAD_WINDOW - WINOGRAD_TILE, g->simd->winograd[WINOGRAD_4].input},
-      .dy = {g->simd, &dy, (size_t)s->out_channels, 0, 0, WINOGRAD_TILE, 0,
-             g->simd->winograd[WINOGRAD_4].gradient},
+      .algorithm = algorithm,
+      .x = {g->simd, g->input, (size_t)s->in_channels, s->pad_before, s->pad_before, tile,
+            side - tile, algorithm->input},
+      .dy = {g->simd, &dy, (size_t)s->out_channels, 0, 0, tile, 0, algorithm->gradient},
       .grid = {down, across, (int)size_least((size_t)down, BLOCK_SIDE),
                (int)size_least((size_t)across, BLOCK_SIDE)},
       .in = simd_round(g->simd, (size_t)s->in_channels),

@@ -55,4 +55,9 @@ static inline int tiles_in(int pixels, int side) {
   return (pixels + side - 1) / side;
 }
 
+/** Tiles of a side that cover a picture. */
+static inline size_t tiles_of(int height, int width, int side) {
+  return (size_t)tiles_in(height, side) * (size_t)tiles_in(width, side);
+}
+
 #endif
