@@ -57,6 +57,8 @@ static void show_progress(void *context, const struct vqct_train_progress *progr
   if (l->perceptual > 0)
     printf("  lpips %.4f", l->perceptual);
   printf("  codebook %.4f", l->codebook);
+  if (l->coverage > 0)
+    printf("  coverage %.4f", l->coverage);
   if (l->anchor > 0)
     printf("  anchors %.4f", l->anchor);
   if (l->discriminator > 0 || l->generator != 0) /* it may judge without a fault */

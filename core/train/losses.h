@@ -9,6 +9,7 @@
   X(pixel)                                                                                         \
   X(perceptual)                                                                                    \
   X(codebook)                                                                                      \
+  X(coverage)                                                                                      \
   X(anchor)                                                                                        \
   X(generator)                                                                                     \
   X(discriminator)                                                                                 \

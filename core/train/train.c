@@ -42,6 +42,10 @@ static enum vqct_status check_settings(const struct vqct_train_settings *s,
   if (s->crop_min > s->crop_max)
     return error_set(error, VQCT_INVALID, "crop-min %g is above crop-max %g", s->crop_min,
                      s->crop_max);
+  if (s->coverage_weight > 0 && (s->codes == VQCT_CODES_EMA || s->codes == VQCT_CODES_FIXED))
+    return error_set(error, VQCT_INVALID,
+                     "coverage-weight %g draws codes by gradients, which this kind has none of",
+                     s->coverage_weight);
   return VQCT_OK;
 }
 
@@ -118,6 +122,7 @@ static struct trainer_settings make_trainer(const struct vqct_train_settings *s)
       .dropout = s->codes == VQCT_CODES_GCN ? s->dropout : 0,
       .codebook = {s->beta, s->beta_placement},
       .codebook_weight = s->estimator == VQCT_ESTIMATOR_DIVEQ ? 0 : s->codebook_weight,
+      .coverage_weight = s->coverage_weight,
       .estimator = {s->estimator, s->diveq_noise, (uint64_t)s->seed},
       .pixel = s->pixel,
       .pixel_weight = s->pixel_weight,

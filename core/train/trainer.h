@@ -44,7 +44,7 @@ struct trainer_settings {
   bool standardize; /* the word embeddings, before the transfer */
   double dropout;   /* in the transfer */
   struct codebook_loss_settings codebook;
-  double codebook_weight;
+  double codebook_weight, coverage_weight;
   struct estimator_settings estimator;
   enum vqct_train_pixel pixel;
   double pixel_weight, perceptual_weight, anchor_weight;

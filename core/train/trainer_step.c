@@ -2,15 +2,15 @@
  *
  *   transfer -> codebook                                  (once a step)
  *   x -> encoder -> z -> quantizer -> zq -> estimator -> decoder -> y  (tapes kept)
- *   losses of y -> dy -> decoder -> estimator -> + codebook loss, anchors -> dz -> encoder
- *   discriminator judges x and y and learns from both
- *   dcodes -> transfer                                    (once a step)
+ *   losses of y -> dy -> decoder -> estimator -> + codebook loss, coverage, anchors -> dz ->
+ * encoder discriminator judges x and y and learns from both dcodes -> transfer (once a step)
  *
  * The discriminator sees the same y as the generator's loss; the released code runs the generator
  * once more for it, with weights that have moved in between.
  */
 #include <string.h>
 
+#include "coverage_loss.h"
 #include "micro_batch.h"
 
 /* Whether the discriminator judges in this step. */
@@ -97,6 +97,17 @@ static enum vqct_status reconstruction(struct micro_batch *b) {
 
 /* ---- backward -------------------------------------------------------------------------------- */
 
+static enum vqct_status draw_codes(const struct micro_batch *b, float *dcodes) {
+  const struct trainer *t = b->t;
+  double loss = 0;
+  if (coverage_loss(&t->quantizer, b->z.data, b->positions,
+                    (float)t->settings.coverage_weight * b->scale, &loss, dcodes,
+                    &t->exec) != VQCT_OK)
+    return no_memory(b);
+  b->losses->coverage += loss * (double)b->scale;
+  return check_finite(b, loss, "the loss of the codes' coverage");
+}
+
 static enum vqct_status draw_to_anchors(const struct micro_batch *b, float *dz, float *dcodes) {
   const struct trainer *t = b->t;
   double loss = 0;
@@ -130,6 +141,8 @@ static enum vqct_status backward(const struct micro_batch *b) {
     return no_memory(b);
   b->losses->codebook += loss * (double)b->scale;
   status = check_finite(b, loss, "the codebook loss");
+  if (status == VQCT_OK && t->settings.coverage_weight > 0)
+    status = draw_codes(b, dcodes);
   if (status != VQCT_OK || (t->anchors && (status = draw_to_anchors(b, dz, dcodes)) != VQCT_OK))
     return status;
   return chain_backward(&t->network->encoder, b->encoder, &parameters, dz, NULL, &t->stoppable,

@@ -30,6 +30,7 @@ extern "C" {
 /** Losses: means over the steps since the line before. */
 struct vqct_train_losses {
   double pixel, perceptual, codebook;
+  double coverage;                                  /* of codes by vectors; 0 without a weight */
   double anchor;                                    /* 0 without anchors */
   double generator, discriminator, adaptive_weight; /* 0 before the adversarial loss starts */
   double logit_gap; /* how far the discriminator places real pictures above made ones */

@@ -109,6 +109,8 @@ enum vqct_train_pixel { VQCT_TRAIN_PIXEL_MAP(VQCT_TRAIN_ENUMERATOR) };
          "commitment")                                                                             \
   NUMBER(codebook_weight, "codebook-weight", 1, 0, 1e6, "WEIGHT",                                  \
          "of the codebook loss (diveq: only reported)")                                            \
+  NUMBER(coverage_weight, "coverage-weight", 0, 0, 1e6, "WEIGHT",                                  \
+         "of the loss that draws each code to the nearest vector of a batch, so that none dies")   \
   CHOICE(estimator, "estimator", vqct_train_estimator, VQCT_TRAIN_ESTIMATOR_MAP, "straight",       \
          "KIND",                                                                                   \
          "of gradients through the choice of a code: straight (through), rotation, or diveq, in "  \

@@ -601,6 +601,8 @@ class Train(unittest.TestCase):
                 (["--crop", "33"], 2, "multiples of 4"),
                 (["--crop-max", "0.4"], 2, "crop-min 0.5 is above crop-max 0.4"),
                 (["--discriminator-layers", "5"], 2, "too many layers"),
+                (["--codes", "ema", "--coverage-weight", "1"], 2, "coverage-weight 1 draws codes"),
+                (["--codes", "fixed", "--coverage-weight", "1"], 2, "coverage-weight 1 draws codes"),
                 (["--late-crop", "16", "--discriminator-layers", "3"], 2, "16 x 16 pixels"),
                 (["--late-start", "9007199254740992"], 2, "more than 2^53 pictures"),
                 (["--prior", missing], 3, "nothing"),

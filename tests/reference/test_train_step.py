@@ -51,7 +51,8 @@ class Adversary(ctypes.Structure):
 class TrainerSettings(ctypes.Structure):
     _fields_ = [("codes", ctypes.c_int), ("standardize", ctypes.c_bool),
                 ("dropout", ctypes.c_double), ("codebook", CodebookLoss),
-                ("codebook_weight", ctypes.c_double), ("estimator", Estimator),
+                ("codebook_weight", ctypes.c_double), ("coverage_weight", ctypes.c_double),
+                ("estimator", Estimator),
                 ("pixel", ctypes.c_int), ("pixel_weight", ctypes.c_double),
                 ("perceptual_weight", ctypes.c_double), ("anchor_weight", ctypes.c_double),
                 ("adversary", Adversary),
@@ -60,8 +61,8 @@ class TrainerSettings(ctypes.Structure):
                 ("seed", ctypes.c_uint64)]
 
 
-LOSSES = ("pixel", "perceptual", "codebook", "anchor", "generator", "discriminator", "adaptive_weight",
-          "logit_gap", "gradient_norm", "discriminator_norm")
+LOSSES = ("pixel", "perceptual", "codebook", "coverage", "anchor", "generator", "discriminator",
+          "adaptive_weight", "logit_gap", "gradient_norm", "discriminator_norm")
 
 
 class Losses(ctypes.Structure):
@@ -73,11 +74,11 @@ class Extra(ctypes.Structure):
                 ("new_discriminator", ctypes.c_bool), ("new_average", ctypes.c_bool)]
 
 
-def settings(codes, beta, adversarial_start, codebook_weight=1.0, clip=0.0, seed=3,
+def settings(codes, beta, adversarial_start, codebook_weight=1.0, coverage_weight=0.0, clip=0.0, seed=3,
              estimator=STRAIGHT, norm=BATCH_NORM, **game):
     adam = OptimizerSettings(1e-3, 0, 0, 0, 0.5, 0.9, 1e-8, clip, 0.9)
     judge = OptimizerSettings(5e-4, 0, 0, 0, 0.5, 0.9, 1e-8, 0, 0)
-    return TrainerSettings(codes, True, 0, CodebookLoss(0.25, beta), codebook_weight,
+    return TrainerSettings(codes, True, 0, CodebookLoss(0.25, beta), codebook_weight, coverage_weight,
                            Estimator(estimator, 0, seed), 0, 1.5, 0.7, 0,
                            Adversary(adversarial_start, 0.8, **{"adaptive": True, **game}),
                            Settings(3, 6, 2, norm), adam, judge, Ema(0.9, 0.05, 7), seed)
@@ -244,6 +245,14 @@ class Theirs:
         hidden = F.relu(self.s @ self.x @ w1.reshape(d, inputs).T + b1)
         return self.s @ hidden @ w2.reshape(d, d).T + b2
 
+    def coverage(self, codes, z, d):
+        """Of each code the squared distance to the nearest vector."""
+        adjectives, total = self.config["adjectives"], 0
+        for chosen, half in ((codes[:adjectives], slice(0, d)), (codes[adjectives:], slice(d, 2 * d))):
+            vectors = z[:, half].permute(0, 2, 3, 1).reshape(-1, d)
+            total = total + torch.cdist(chosen, vectors).min(1)[0].square().mean() / d
+        return total
+
     def show(self, pictures, side, part, parts):
         if not self.chosen.adversary.augment:
             return pictures
@@ -285,6 +294,10 @@ class Theirs:
             reconstruction = self.chosen.pixel_weight * pixel + \
                 self.chosen.perceptual_weight * perceptual
             total = reconstruction + self.chosen.codebook_weight * codebook
+            if self.chosen.coverage_weight:
+                coverage = self.coverage(codes, z.detach(), d)
+                total = total + self.chosen.coverage_weight * coverage
+                losses["coverage"] += coverage.item() / parts
             if adversarial:
                 g = -self.judge.main(self.show(y, MADE, part, parts)).mean()
                 last = self.network.decoder.conv_out.weight
@@ -462,6 +475,10 @@ class Step(unittest.TestCase):
     def test_a_fixed_weight_and_a_gap(self):
         """A gap of either sign: in some batches it learns, in others it does not."""
         self.check(TINY, FREE, CORRECTED, 0, 2, adaptive=False, gap=0.01)
+
+    def test_coverage(self):
+        self.check(TINY, GCN, CORRECTED, NEVER, 2, estimator=DIVEQ, codebook_weight=0.0,
+                   coverage_weight=0.8)
 
     def test_rotation(self):
         self.check(dict(TINY, adjective_k=2), GCN, CORRECTED, NEVER, 1, estimator=ROTATION)
