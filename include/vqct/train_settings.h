@@ -46,8 +46,8 @@ extern "C" {
   X(VQCT_ESTIMATOR_ROTATION, "rotation")                                                           \
   X(VQCT_ESTIMATOR_DIVEQ, "diveq")
 
-/** What the discriminator normalises over: all pictures of a batch, as published; or 32 groups of
- * channels of each picture, so that no picture is judged by its neighbours. */
+/** What the discriminator normalises over: all pictures of a batch, as published; or up to 32
+ * groups of channels of each picture, so that no picture is judged by its neighbours. */
 #define VQCT_TRAIN_JUDGE_NORM_MAP(X)                                                               \
   X(VQCT_JUDGE_NORM_BATCH, "batch")                                                                \
   X(VQCT_JUDGE_NORM_GROUP, "group")
