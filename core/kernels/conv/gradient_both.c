@@ -288,7 +288,7 @@ static bool take_memory(struct both_job *job, const struct exec *exec) {
   const struct simd *simd = job->gradient->simd;
   size_t x = tiles_scratch(&job->x, job->grid.block_rows, job->grid.block_columns);
   size_t dy = tiles_scratch(&job->dy, job->grid.block_rows, job->grid.block_columns);
-  job->scratch_floats = x > dy ? x : dy;
+  job->scratch_floats = size_most(x, dy);
   job->x_step = job->band_tiles * job->in + TILES_GAP;
   job->dy_step = job->band_tiles * job->out + TILES_GAP;
   job->dx_step = job->band_tiles * simd->panel + TILES_GAP;

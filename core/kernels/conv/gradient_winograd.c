@@ -146,10 +146,6 @@ static void run_bands(struct band_job *job, const struct exec *exec) {
     pool_run(exec->pool, out, add_output_channel, job);
 }
 
-static size_t largest(size_t a, size_t b) {
-  return a > b ? a : b;
-}
-
 static bool take_points(struct band_job *job, struct arena *arena) {
   const size_t points = job->algorithm->points;
   job->x_step = BAND_TILES * job->in + TILES_GAP;
@@ -165,10 +161,10 @@ static bool take_memory(struct band_job *job, const struct exec *exec) {
   size_t points = job->algorithm->points;
   size_t sums = points * simd_panels(simd, job->in) * simd->panel * job->out;
   job->worker_floats =
-      largest(tiles_scratch(&job->x, job->grid.block_rows, job->grid.block_columns),
-              tiles_scratch(&job->dy, job->grid.block_rows, job->grid.block_columns));
+      size_most(tiles_scratch(&job->x, job->grid.block_rows, job->grid.block_columns),
+                tiles_scratch(&job->dy, job->grid.block_rows, job->grid.block_columns));
   if (!keep)
-    job->worker_floats = largest(job->worker_floats, points * PART_ROWS * simd->panel);
+    job->worker_floats = size_most(job->worker_floats, points * PART_ROWS * simd->panel);
   job->scratch =
       arena_alloc(exec->arena, pool_workers(exec->pool) * job->worker_floats * sizeof(float));
   if (!job->scratch || !take_points(job, exec->arena))
