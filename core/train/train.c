@@ -132,7 +132,7 @@ static struct trainer_settings make_trainer(const struct vqct_train_settings *s)
                     s->discriminator_weight, s->discriminator_adaptive, s->discriminator_gap,
                     s->lecam_weight, s->discriminator_augment},
       .discriminator = {3, (int)s->discriminator_channels, (int)s->discriminator_layers,
-                        s->discriminator_norm},
+                        s->discriminator_normalize},
       .generator_optimizer = generator,
       .discriminator_optimizer = judge,
       .ema = {s->ema_decay, s->ema_threshold, (uint64_t)s->seed},

@@ -139,7 +139,7 @@ enum vqct_train_pixel { VQCT_TRAIN_PIXEL_MAP(VQCT_TRAIN_ENUMERATOR) };
         "of its first convolution")                                                                \
   WHOLE(discriminator_layers, "discriminator-layers", 3, 1, VQCT_TRAIN_LAYERS_MAX, "N",            \
         "of its convolutions that halve the picture")                                              \
-  CHOICE(discriminator_norm, "discriminator-norm", vqct_train_judge_norm,                          \
+  CHOICE(discriminator_normalize, "discriminator-normalize", vqct_train_judge_norm,                \
          VQCT_TRAIN_JUDGE_NORM_MAP, "batch", "KIND",                                               \
          "what it normalises over: the batch, or groups of channels of each picture")              \
   NUMBER(discriminator_gap, "discriminator-gap", 0, 0, 1e6, "LOGITS",                              \

@@ -159,11 +159,12 @@ static bool read_encoding(struct request *request, struct exchange *exchange) {
   request->compressed =
       one && (content_type_is(given.data, "gzip") || content_type_is(given.data, "x-gzip") ||
               content_type_is(given.data, "deflate"));
-  if (!plain && !request->compressed) {
+  if (given.failed) {
+    reply_problem(&exchange->reply, PROBLEM_OUT_OF_MEMORY, "no memory for Content-Encoding");
+  } else if (!plain && !request->compressed) {
     reply_header(&exchange->reply, "Accept-Encoding", "gzip, deflate, identity");
     reply_problem(&exchange->reply, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
-                  "Content-Encoding is '%.40s'; gzip and deflate are read here",
-                  given.failed ? "" : given.data);
+                  "Content-Encoding is '%.40s'; gzip and deflate are read here", given.data);
   }
   text_free(&given);
   return plain || request->compressed;

@@ -64,8 +64,8 @@ class Train(unittest.TestCase):
         return [VQCT, "train", "-o", f"{cls.folder.name}/{run}", "--data", cls.data, "--prior",
                 cls.prior, "--preset", "vqct-tiny", "--crop", "32", "--batch", "2", "--accumulate",
                 "2", "--steps", str(cls.STEPS), "--discriminator-start", "2",
-                "--discriminator-channels", "4", "--discriminator-layers", "2", "--discriminator-norm",
-                "group", "--lecam-weight", "0.1", "--discriminator-augment", "--average-decay", "0.9",
+                "--discriminator-channels", "4", "--discriminator-layers", "2",
+                "--discriminator-normalize", "group", "--lecam-weight", "0.1", "--discriminator-augment", "--average-decay", "0.9",
                 "--cosine", "--learning-rate", "1e-3", "--late-start", "5", "--late-crop",
                 "40", "--late-batch", "1", "--log-every", "1", "--checkpoint-every", "1",
                 "--validate-every", "4", "--validation-size", "40", "--held-out", "3", "--threads",
@@ -570,7 +570,7 @@ class Train(unittest.TestCase):
     def test_a_discriminator_without_fault_is_shown(self):
         """Its loss is then exactly 0."""
         done = self.train("sure", "--steps", "80", "--accumulate", "1", "--discriminator-start", "0",
-                          "--discriminator-norm", "batch", "--lecam-weight", "0",
+                          "--discriminator-normalize", "batch", "--lecam-weight", "0",
                           "--no-discriminator-augment",
                           "--discriminator-rate", "0.05", "--learning-rate", "1e-12", "--no-cosine",
                           "--validate-every", "0", "--checkpoint-every", "0", "--late-start", "-1")
