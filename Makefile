@@ -198,7 +198,9 @@ model-small: all ## train vqct-small (hours): DATA="FOLDER..." PERCEPTUAL=lpips_
 	$(call stage,$(RUN),7000,$(DENSE) --steps 7000 --perceptual-weight 0.1)
 	$(call stage,$(RUN),8200,$(DENSE) --steps 8200 --learning-rate 1.5e-3 --perceptual-weight 0.05)
 	$(call stage,$(RUN)-long,10000,$(LONG) --steps 10000,--from $(RUN)/model.safetensors)
-	cp $(RUN)-long/model.safetensors models/vqct-small.safetensors
+	$(call stage,$(RUN)-longer,10500,$(LONG) --steps 14200 --until 10500,--from $(RUN)-long/model.safetensors)
+	$(call stage,$(RUN)-longer,14200,$(LONG) --steps 14200 --until 0 --coverage-weight 5)
+	cp $(RUN)-longer/model.safetensors models/vqct-small.safetensors
 
 model-f16: all ## train vqct-f16, of 512 tokens for 256 x 256 (hours): the same
 	$(call stage,$(RUN),3000,,--preset vqct-small-f16 --name vqct-f16)
