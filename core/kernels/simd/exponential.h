@@ -61,17 +61,23 @@ ALWAYS_INLINE vector sigmoid(vector x) {
 
 #define SWISH_GROUP 8 /* vectors, at most */
 
-/* x / (1 + e^-x) of `count` vectors. All of them take a step before any takes the next: within one,
- * every operation waits for the one before, and a processor looks ahead by some 60 of them. */
-ALWAYS_INLINE void swish(vector *x, const size_t count) {
+/* d = 1 + e^-x of `count` vectors. All of them take a step before any takes the next, as in what
+ * is made of d: within one, every operation waits for the one before, and a processor looks ahead
+ * by some 60 of them. */
+ALWAYS_INLINE void swish_divisors(const vector *x, vector *d, const size_t count) {
   struct exponent exponent[SWISH_GROUP];
-  vector d[SWISH_GROUP];
   UNROLL for (size_t i = 0; i < count; i++) {
     exponent[i] = exponent_minus(x[i]);
   }
   UNROLL for (size_t i = 0; i < count; i++) {
     d[i] = exponential_of(exponent[i]) + 1.0F;
   }
+}
+
+/* x / (1 + e^-x) of `count` vectors. */
+ALWAYS_INLINE void swish(vector *x, const size_t count) {
+  vector d[SWISH_GROUP];
+  swish_divisors(x, d, count);
   UNROLL for (size_t i = 0; i < count; i++) {
     x[i] *= inverse(d[i]);
   }

@@ -1,17 +1,11 @@
 /* The two passes over memory of a normalisation's backward pass (core/kernels/norm_backward.c). */
 #include "exponential.h"
 
-/* The derivatives of swish, s * (1 + u * (1 - s)) with s = 1 / (1 + exp(-u)), of `count` vectors,
- * all of which take a step before any takes the next (exponential.h). */
+/* The derivatives of swish, s * (1 + u * (1 - s)) with s = 1 / (1 + exp(-u)), of `count` vectors.
+ */
 ALWAYS_INLINE void swish_gradients(vector *u, const size_t count) {
-  struct exponent exponent[SWISH_GROUP];
   vector d[SWISH_GROUP];
-  UNROLL for (size_t i = 0; i < count; i++) {
-    exponent[i] = exponent_minus(u[i]);
-  }
-  UNROLL for (size_t i = 0; i < count; i++) {
-    d[i] = exponential_of(exponent[i]) + 1.0F;
-  }
+  swish_divisors(u, d, count);
   UNROLL for (size_t i = 0; i < count; i++) {
     vector s = inverse(d[i]);
     u[i] = s * multiply_add(u[i], 1.0F - s, broadcast(1));
