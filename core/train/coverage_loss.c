@@ -1,6 +1,6 @@
 #include "coverage_loss.h"
 
-#include <float.h>
+#include <math.h>
 
 #define ROWS ((size_t)16) /* codes a task works on */
 
@@ -25,7 +25,7 @@ static float distance(const float *a, const float *b, size_t dimension) {
 static const float *nearest_vector(const struct coverage_job *job, const float *code,
                                    float *least) {
   const float *nearest = NULL;
-  *least = FLT_MAX;
+  *least = INFINITY;
   for (size_t t = 0; t < job->positions; t++) {
     const float *z = job->z + t * job->quantizer->channels + job->codebook->channel;
     float found = distance(code, z, job->quantizer->dimension);
@@ -47,9 +47,9 @@ static void codes_block(void *argument, size_t task, unsigned worker) {
     const float *code = job->codebook->codes + i * d;
     float *gradient = job->dcodes + ((size_t)job->codebook->first + i) * d, least;
     const float *z = nearest_vector(job, code, &least);
-    if (!z) /* farther than a float can say: a step that will be refused as not finite */
-      continue;
     sum += (double)least;
+    if (!z) /* farther than a float can say: the loss is infinite, and the step is refused */
+      continue;
     for (size_t c = 0; c < d; c++)
       gradient[c] += job->each * (code[c] - z[c]);
   }
