@@ -56,6 +56,8 @@ static void show_progress(void *context, const struct vqct_train_progress *progr
   printf(" left  pixel %.4f", l->pixel);
   if (l->perceptual > 0)
     printf("  lpips %.4f", l->perceptual);
+  if (l->detail > 0)
+    printf("  detail %.4f", l->detail);
   printf("  codebook %.4f", l->codebook);
   if (l->coverage > 0)
     printf("  coverage %.4f", l->coverage);

@@ -150,6 +150,7 @@ void train_metrics_log(struct train_metrics *metrics, const struct vqct_train_pr
   set(metrics, BAD, NULL, NULL, (double)progress->bad_pictures);
   set(metrics, LOSS, "loss", "pixel", l->pixel);
   set(metrics, LOSS, "loss", "perceptual", l->perceptual);
+  set(metrics, LOSS, "loss", "detail", l->detail);
   set(metrics, LOSS, "loss", "codebook", l->codebook);
   set(metrics, LOSS, "loss", "coverage", l->coverage);
   set(metrics, LOSS, "loss", "anchor", l->anchor);

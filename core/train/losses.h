@@ -8,6 +8,7 @@
 #define LOSS_MAP(X)                                                                                \
   X(pixel)                                                                                         \
   X(perceptual)                                                                                    \
+  X(detail)                                                                                        \
   X(codebook)                                                                                      \
   X(coverage)                                                                                      \
   X(anchor)                                                                                        \

@@ -126,6 +126,7 @@ static struct trainer_settings make_trainer(const struct vqct_train_settings *s)
       .estimator = {s->estimator, s->diveq_noise, (uint64_t)s->seed},
       .pixel = s->pixel,
       .pixel_weight = s->pixel_weight,
+      .detail_weight = s->detail_weight,
       .perceptual_weight = s->perceptual_weight,
       .anchor_weight = s->anchor_weight,
       .adversary = {s->discriminator_start < 0 ? UINT64_MAX : (uint64_t)s->discriminator_start,

@@ -47,7 +47,7 @@ struct trainer_settings {
   double codebook_weight, coverage_weight;
   struct estimator_settings estimator;
   enum vqct_train_pixel pixel;
-  double pixel_weight, perceptual_weight, anchor_weight;
+  double pixel_weight, perceptual_weight, detail_weight, anchor_weight;
   struct adversary_settings adversary;
   struct discriminator_settings discriminator;
   struct optimizer_settings generator_optimizer, discriminator_optimizer;

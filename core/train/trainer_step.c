@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "coverage_loss.h"
+#include "detail_loss.h"
 #include "micro_batch.h"
 
 /* Whether the discriminator judges in this step. */
@@ -72,6 +73,16 @@ static enum vqct_status forward(struct micro_batch *b) {
 
 /* ---- losses of the picture ------------------------------------------------------------------- */
 
+static enum vqct_status keep_detail(const struct micro_batch *b) {
+  const struct trainer *t = b->t;
+  double loss = 0;
+  if (detail_loss(&b->x, &b->y, (float)t->settings.detail_weight * b->scale, &loss, b->dy,
+                  &t->exec) != VQCT_OK)
+    return no_memory(b);
+  b->losses->detail += loss * (double)b->scale;
+  return check_finite(b, loss, "the loss of detail");
+}
+
 static enum vqct_status reconstruction(struct micro_batch *b) {
   const struct trainer *t = b->t;
   const struct trainer_settings *s = &t->settings;
@@ -90,9 +101,9 @@ static enum vqct_status reconstruction(struct micro_batch *b) {
   b->losses->pixel += pixel * (double)b->scale;
   b->losses->perceptual += perceptual * (double)b->scale;
   status = check_finite(b, pixel, "the pixel loss");
-  if (status != VQCT_OK)
-    return status;
-  return check_finite(b, perceptual, "the perceptual loss");
+  if (status == VQCT_OK)
+    status = check_finite(b, perceptual, "the perceptual loss");
+  return status == VQCT_OK && s->detail_weight > 0 ? keep_detail(b) : status;
 }
 
 /* ---- backward -------------------------------------------------------------------------------- */

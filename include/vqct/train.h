@@ -29,7 +29,9 @@ extern "C" {
 
 /** Losses: means over the steps since the line before. */
 struct vqct_train_losses {
-  double pixel, perceptual, codebook;
+  double pixel, perceptual;
+  double detail; /* that windows have too much or too little; 0 without a weight */
+  double codebook;
   double coverage;                                  /* of codes by vectors; 0 without a weight */
   double anchor;                                    /* 0 without anchors */
   double generator, discriminator, adaptive_weight; /* 0 before the adversarial loss starts */

@@ -123,6 +123,9 @@ enum vqct_train_pixel { VQCT_TRAIN_PIXEL_MAP(VQCT_TRAIN_ENUMERATOR) };
   CHOICE(pixel, "pixel", vqct_train_pixel, VQCT_TRAIN_PIXEL_MAP, "l1", "LOSS", "of the pixels")    \
   NUMBER(pixel_weight, "pixel-weight", 1, 0, 1e6, "WEIGHT", "of the pixels' loss")                 \
   NUMBER(perceptual_weight, "perceptual-weight", 1, 0, 1e6, "WEIGHT", "of LPIPS")                  \
+  NUMBER(detail_weight, "detail-weight", 0, 0, 1e6, "WEIGHT",                                      \
+         "of the loss that compares how strong the differences of neighbouring pixels are, by "    \
+         "windows of 8 x 8, so that a picture stays as sharp as it was")                           \
   TEXT(anchors, "anchors", 0, NULL, "FILE",                                                        \
        "adjectives of colours and their bounds as JSON, to which encodings of such patches are "   \
        "drawn; needs a prior")                                                                     \

@@ -54,15 +54,16 @@ class TrainerSettings(ctypes.Structure):
                 ("codebook_weight", ctypes.c_double), ("coverage_weight", ctypes.c_double),
                 ("estimator", Estimator),
                 ("pixel", ctypes.c_int), ("pixel_weight", ctypes.c_double),
-                ("perceptual_weight", ctypes.c_double), ("anchor_weight", ctypes.c_double),
+                ("perceptual_weight", ctypes.c_double), ("detail_weight", ctypes.c_double),
+                ("anchor_weight", ctypes.c_double),
                 ("adversary", Adversary),
                 ("discriminator", Settings), ("generator_optimizer", OptimizerSettings),
                 ("discriminator_optimizer", OptimizerSettings), ("ema", Ema),
                 ("seed", ctypes.c_uint64)]
 
 
-LOSSES = ("pixel", "perceptual", "codebook", "coverage", "anchor", "generator", "discriminator",
-          "adaptive_weight", "logit_gap", "gradient_norm", "discriminator_norm")
+LOSSES = ("pixel", "perceptual", "detail", "codebook", "coverage", "anchor", "generator",
+          "discriminator", "adaptive_weight", "logit_gap", "gradient_norm", "discriminator_norm")
 
 
 class Losses(ctypes.Structure):
@@ -75,11 +76,12 @@ class Extra(ctypes.Structure):
 
 
 def settings(codes, beta, adversarial_start, codebook_weight=1.0, coverage_weight=0.0, clip=0.0, seed=3,
-             estimator=STRAIGHT, norm=BATCH_NORM, **game):
+             detail_weight=0.0, estimator=STRAIGHT, norm=BATCH_NORM, **game):
     adam = OptimizerSettings(1e-3, 0, 0, 0, 0.5, 0.9, 1e-8, clip, 0.9)
     judge = OptimizerSettings(5e-4, 0, 0, 0, 0.5, 0.9, 1e-8, 0, 0)
     return TrainerSettings(codes, True, 0, CodebookLoss(0.25, beta), codebook_weight, coverage_weight,
-                           Estimator(estimator, 0, seed), 0, 1.5, 0.7, 0,
+                           Estimator(estimator, 0, seed), 0, 1.5, 0.7,
+                           detail_weight, 0,
                            Adversary(adversarial_start, 0.8, **{"adaptive": True, **game}),
                            Settings(3, 6, 2, norm), adam, judge, Ema(0.9, 0.05, 7), seed)
 
@@ -253,6 +255,17 @@ class Theirs:
             total = total + torch.cdist(chosen, vectors).min(1)[0].square().mean() / d
         return total
 
+    @staticmethod
+    def detail(x, y):
+        """Of each window of 8 x 8 pixels, how far its differences' deviation is off."""
+        def deviation(window):
+            squares = torch.cat([window.diff(dim=axis).square().flatten(1) for axis in (2, 3)], 1)
+            return (squares.mean(1) + (2 / 255) ** 2).sqrt()
+
+        windows = [(deviation(b) - deviation(a)).abs() for row_x, row_y in zip(x.split(8, 2), y.split(8, 2))
+                   for a, b in zip(row_x.split(8, 3), row_y.split(8, 3))]
+        return torch.cat(windows).mean()
+
     def show(self, pictures, side, part, parts):
         if not self.chosen.adversary.augment:
             return pictures
@@ -293,6 +306,10 @@ class Theirs:
                     right * F.mse_loss(zq[:, half], z[:, half].detach())
             reconstruction = self.chosen.pixel_weight * pixel + \
                 self.chosen.perceptual_weight * perceptual
+            if self.chosen.detail_weight:
+                detail = self.detail(x, y)
+                reconstruction = reconstruction + self.chosen.detail_weight * detail
+                losses["detail"] += detail.item() / parts
             total = reconstruction + self.chosen.codebook_weight * codebook
             if self.chosen.coverage_weight:
                 coverage = self.coverage(codes, z.detach(), d)
@@ -479,6 +496,9 @@ class Step(unittest.TestCase):
     def test_coverage(self):
         self.check(TINY, GCN, CORRECTED, NEVER, 2, estimator=DIVEQ, codebook_weight=0.0,
                    coverage_weight=0.8)
+
+    def test_detail(self):
+        self.check(TINY, FREE, CORRECTED, 0, 2, detail_weight=0.9)
 
     def test_rotation(self):
         self.check(dict(TINY, adjective_k=2), GCN, CORRECTED, NEVER, 1, estimator=ROTATION)
