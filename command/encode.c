@@ -1,12 +1,12 @@
-/* `vqct encode`: pictures to a file of tokens. Pictures are decoded ahead in their order (feed.h);
- * those of one size are encoded together, and what is written keeps that order, failures included,
- * so that a run which goes on writes what one that never stopped would have. */
+/* `vqct encode`: pictures to a file of tokens. Pictures are decoded ahead (feed.h) and their views
+ * encoded ahead (encode_ahead.h); what is written keeps their order, failures included, so that a
+ * run which goes on writes what one that never stopped would have. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "command.h"
 #include "cpu.h"
-#include "encode_batch.h"
+#include "encode_ahead.h"
 #include "encode_options.h"
 #include "error.h"
 #include "labels.h"
@@ -23,13 +23,13 @@ struct encoding {
   struct encode_settings settings;
   struct encode_plan plan;
   struct pass pass;
+  struct encode_ahead *views;
   struct labels *labels; /* NULL: none */
   struct token_writer *writer;
   struct token_start start;
   struct progress progress;
-  size_t done;   /* pictures of this shard, failed ones counted */
-  unsigned skip; /* views of the next picture that an earlier run wrote */
-  struct encode_batch batch;
+  size_t done;       /* pictures of this shard, failed ones counted */
+  unsigned skip;     /* views of the next picture that an earlier run wrote, until one has come */
   uint32_t *numbers; /* of one picture, in the layout */
   size_t numbers_room;
 };
@@ -89,9 +89,6 @@ static enum vqct_status open_writer(struct encoding *encoding, struct vqct_error
   return status;
 }
 
-/* Where all processors compute, a thread that decodes stays on each: the kernel would wake them all
- * on the one that takes pictures out, and the others wait for it at the end of every batch, whose
- * pictures are shared out evenly. */
 static enum vqct_status start_reading(struct encoding *encoding, struct vqct_error *error) {
   const struct encode_plan *plan = &encoding->plan;
   unsigned processors = cpu_count();
@@ -100,9 +97,21 @@ static enum vqct_status start_reading(struct encoding *encoding, struct vqct_err
                                       .views = plan->viewed ? &plan->views : NULL,
                                       .threads =
                                           processors < DECODERS_MAX ? processors : DECODERS_MAX,
-                                      .apart = plan->threads >= processors,
-                                      .ahead = 1 + 2 * plan->batch / plan->view_count};
+                                      .ahead = plan->ahead};
   return pass_read(&encoding->pass, &which, error);
+}
+
+static enum vqct_status start_encoding(struct encoding *encoding, struct vqct_error *error) {
+  const struct encode_plan *plan = &encoding->plan;
+  const struct pass *pass = &encoding->pass;
+  const struct encode_ahead_settings which = {.feed = pass->feed,
+                                              .pictures = pass->pictures,
+                                              .model = pass->model,
+                                              .session = pass->session,
+                                              .threads = plan->threads,
+                                              .views = plan->view_count,
+                                              .first = encoding->start.views};
+  return encode_ahead_new(&which, &encoding->views, error);
 }
 
 static enum vqct_status find_labels(struct encoding *encoding, struct vqct_error *error) {
@@ -120,12 +129,10 @@ static enum vqct_status prepare(struct encoding *encoding, const struct options_
       (status = pass_open(pass, found->operands, found->operand_count, plan->threads, error)) ||
       (status = encode_plan_complete(&encoding->settings, &pass->preparation, pass->info, plan,
                                      error)) ||
-      (status = find_labels(encoding, error)) ||
-      (status =
-           encode_batch_open(&encoding->batch, pass->session, pass->info, plan->batch, error)) ||
-      (status = open_writer(encoding, error)))
+      (status = find_labels(encoding, error)) || (status = open_writer(encoding, error)) ||
+      (status = start_reading(encoding, error)))
     return status;
-  return start_reading(encoding, error);
+  return start_encoding(encoding, error);
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -141,22 +148,6 @@ static enum vqct_status write_failure(struct encoding *encoding, size_t index, c
                            error);
 }
 
-/* Pictures of a size that the session does not compute fail, and the others go on. */
-static enum vqct_status refuse_batch(struct encoding *encoding, struct vqct_error *error) {
-  const struct vqct_error fault = *error;
-  for (size_t i = 0; i < encoding->batch.filled; i++) {
-    const struct encode_view *view = &encoding->batch.view[i];
-    struct vqct_error named = fault;
-    if (!view->last)
-      continue;
-    error_prefix(&named, "%s", pictures_name(encoding->pass.pictures, view->index));
-    enum vqct_status status = write_failure(encoding, view->index, named.message, error);
-    if (status != VQCT_OK)
-      return status;
-  }
-  return VQCT_OK;
-}
-
 static enum vqct_status reserve_numbers(struct encoding *encoding, size_t count,
                                         struct vqct_error *error) {
   if (count <= encoding->numbers_room)
@@ -169,112 +160,65 @@ static enum vqct_status reserve_numbers(struct encoding *encoding, size_t count,
   return VQCT_OK;
 }
 
-static enum vqct_status write_view(struct encoding *encoding, size_t i, struct vqct_error *error) {
+static enum vqct_status write_view(struct encoding *encoding, const struct encode_view *view,
+                                   struct vqct_error *error) {
   const struct encode_plan *plan = &encoding->plan;
-  const struct encode_batch *batch = &encoding->batch;
-  const struct encode_view *view = &batch->view[i];
-  size_t planes = encoding->pass.info->planes, height = batch->height, width = batch->width;
-  size_t count = (size_t)token_layout_length(&plan->layout, planes, height, width);
+  const struct vqct_model_info *info = encoding->pass.info;
+  const struct feed_item *item = &view->item;
+  size_t height = view->height / info->downsampling, width = view->width / info->downsampling;
+  size_t count = (size_t)token_layout_length(&plan->layout, info->planes, height, width);
   enum vqct_status status = reserve_numbers(encoding, count, error);
   if (status != VQCT_OK)
     return status;
-  token_layout_arrange(&plan->layout, planes, height, width, batch->tokens[i], encoding->numbers);
-  struct token_picture picture = {.index = view->index,
-                                  .name = pictures_name(encoding->pass.pictures, view->index),
+  token_layout_arrange(&plan->layout, info->planes, height, width, view->tokens, encoding->numbers);
+  struct view_box box;
+  struct token_picture picture = {.index = item->index,
+                                  .name = pictures_name(encoding->pass.pictures, item->index),
                                   .numbers = encoding->numbers,
                                   .count = count,
                                   .height = height,
                                   .width = width,
-                                  .view = view->number,
-                                  .box = plan->viewed ? &view->box : NULL};
+                                  .view = view->number};
+  if (plan->viewed) {
+    const struct fit fit = preparation_fit(&encoding->pass.preparation, info);
+    box = views_box(&plan->views, &fit, picture.name, item->width, item->height, view->number);
+    picture.box = &box;
+  }
   if (encoding->labels) {
-    picture.class_index = labels_class(encoding->labels, view->index);
+    picture.class_index = labels_class(encoding->labels, item->index);
     picture.label = labels_name(encoding->labels, picture.class_index);
   }
   return token_writer_add(encoding->writer, &picture, error);
 }
 
-static enum vqct_status encode_batch(struct encoding *encoding, struct vqct_error *error) {
-  enum vqct_status status = encode_batch_run(&encoding->batch, error);
-  if (status == VQCT_LIMIT)
-    return refuse_batch(encoding, error);
-  for (size_t i = 0; i < encoding->batch.filled && status == VQCT_OK; i++) {
-    status = write_view(encoding, i, error);
-    encoding->done += status == VQCT_OK && encoding->batch.view[i].last;
-  }
-  return status;
-}
-
-/* Encodes and writes the batch in hand. */
-static enum vqct_status flush(struct encoding *encoding, struct vqct_error *error) {
-  if (!encoding->batch.filled)
-    return VQCT_OK;
-  enum vqct_status status = encode_batch(encoding, error);
-  encode_batch_clear(&encoding->batch);
-  progress_set(&encoding->progress, encoding->done);
-  return status;
-}
-
 /* ---- going through the pictures -------------------------------------------------------------- */
 
-/* A bad picture: it is written down in its place, after those in hand. */
-static enum vqct_status leave_out(struct encoding *encoding, const struct feed_item *item,
+/* Writes a view down, or once a picture that has none. */
+static enum vqct_status take_view(struct encoding *encoding, const struct encode_view *view,
                                   struct vqct_error *error) {
-  enum vqct_status status = flush(encoding, error);
-  return status == VQCT_OK ? write_failure(encoding, item->index, item->error.message, error)
-                           : status;
-}
-
-static struct encode_view view_of(const struct encoding *encoding, const struct feed_item *item,
-                                  unsigned number) {
-  const struct encode_plan *plan = &encoding->plan;
-  const struct vqct_image *image = &item->image;
-  const struct fit fit = preparation_fit(&encoding->pass.preparation, encoding->pass.info);
-  struct encode_view view = {.index = item->index,
-                             .number = number,
-                             .last = number + 1 == plan->view_count,
-                             .width = image->width,
-                             .height = image->height / plan->view_count};
-  view.pixels = image->pixels + (size_t)number * view.height * view.width * image->channels;
-  if (plan->viewed)
-    view.box = views_box(&plan->views, &fit, pictures_name(encoding->pass.pictures, item->index),
-                         item->width, item->height, number);
-  if (view.last)
-    view.owned = *image;
-  return view;
-}
-
-/* Takes one picture. */
-static enum vqct_status encode_item(struct encoding *encoding, struct feed_item *item,
-                                    struct vqct_error *error) {
-  if (item->error.status != VQCT_OK && encoding->skip) /* an earlier run could read it */
-    return error_set(error, item->error.status, "%s", item->error.message);
-  if (item->error.status != VQCT_OK)
-    return leave_out(encoding, item, error);
-  unsigned count = encoding->plan.view_count, number = encoding->skip;
-  enum vqct_status status = VQCT_OK;
+  const struct vqct_error *bad = &view->item.error;
+  bool going_on = encoding->skip; /* with a picture that an earlier run could read */
   encoding->skip = 0;
-  if (!encode_batch_takes(&encoding->batch, item->image.width, item->image.height / count))
-    status = flush(encoding, error);
-  for (; number < count && status == VQCT_OK; number++) {
-    const struct encode_view view = view_of(encoding, item, number);
-    encode_batch_add(&encoding->batch, &view);
-    if (encoding->batch.filled == encoding->batch.room)
-      status = flush(encoding, error);
-  }
-  if (number < count) /* the view that owns them was not reached */
-    vqct_image_free(&item->image);
+  if (view->fault.status != VQCT_OK)
+    return error_set(error, view->fault.status, "%s", view->fault.message);
+  if (bad->status != VQCT_OK && going_on)
+    return error_set(error, bad->status, "%s", bad->message);
+  if (bad->status != VQCT_OK)
+    return view->number ? VQCT_OK : write_failure(encoding, view->item.index, bad->message, error);
+  enum vqct_status status = write_view(encoding, view, error);
+  encoding->done += status == VQCT_OK && view->last;
   return status;
 }
 
 static enum vqct_status encode_items(struct encoding *encoding, struct vqct_error *error) {
-  struct feed_item item;
-  while (!signals_stop() && feed_next(encoding->pass.feed, &item)) {
-    enum vqct_status status = encode_item(encoding, &item, error);
-    if (status != VQCT_OK)
-      return status;
+  struct encode_view view;
+  enum vqct_status status = VQCT_OK;
+  while (status == VQCT_OK && !signals_stop() && encode_ahead_next(encoding->views, &view)) {
+    status = take_view(encoding, &view, error);
+    encode_view_free(&view);
+    progress_set(&encoding->progress, encoding->done);
   }
-  return signals_stop() ? VQCT_OK : flush(encoding, error);
+  return status;
 }
 
 /* ---- what is told ---------------------------------------------------------------------------- */
@@ -359,7 +303,7 @@ static enum vqct_status run_to_end(struct encoding *encoding, const struct optio
 }
 
 static void release(struct encoding *encoding, enum vqct_status status) {
-  encode_batch_close(&encoding->batch);
+  encode_ahead_free(encoding->views);
   free(encoding->numbers);
   token_writer_close(encoding->writer, status == VQCT_INTERRUPTED || encoding->done);
   labels_close(encoding->labels);

@@ -31,7 +31,7 @@ static const struct option options[] = {
     PREPARATION_OPTIONS(struct encode_settings, preparation),
     VIEW_OPTIONS(struct encode_settings, views),
     {"batch", 'b', OPTION_INTEGER, offsetof(struct encode_settings, batch), "0", 0, 4096, NULL, "N",
-     "pictures encoded together; 0: as many as there are threads"},
+     "views of pictures decoded ahead of the threads that compute; 0: as many as these"},
     {"threads", 't', OPTION_INTEGER, offsetof(struct encode_settings, threads), "0", 0, 1024, NULL,
      "N", "threads that compute; 0: one for each processor"},
     {"numbers", 0, OPTION_CHOICE, offsetof(struct encode_settings, number), "auto", 0, 0, NUMBERS,
@@ -134,7 +134,6 @@ enum vqct_status encode_plan_begin(const struct encode_settings *settings, struc
                  .row_end = settings->row_end},
       .threads = cpu_threads(settings->threads),
   };
-  plan->batch = settings->batch ? (size_t)settings->batch : plan->threads;
   if (!settings->output)
     return error_set(error, VQCT_INVALID, "--output FILE is missing");
   if ((status = read_format(settings, plan, error)) || (status = read_shard(settings, plan, error)))
@@ -180,5 +179,7 @@ enum vqct_status encode_plan_complete(const struct encode_settings *settings,
   if (plan->views.sizes && plan->format->array && plan->stream)
     return error_set(error, VQCT_INVALID, "--output -: --buckets makes a file of each size");
   plan->view_count = plan->viewed ? views_count(&plan->views) : 1;
+  size_t views = settings->batch ? (size_t)settings->batch : plan->threads;
+  plan->ahead = 1 + views / plan->view_count;
   return VQCT_OK;
 }

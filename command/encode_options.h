@@ -34,7 +34,7 @@ struct encode_plan {
   size_t shard, shards; /* pictures number shard, shard + shards, ... of the list */
   size_t shard_size;    /* pictures a file; 0: all in one */
   unsigned threads;
-  size_t batch; /* views encoded together */
+  size_t ahead; /* pictures decoded ahead, at least 1 */
 };
 
 /** What needs no model, which the rest of the plan follows. Errors: INVALID. */

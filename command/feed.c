@@ -43,6 +43,7 @@ enum vqct_status preparation_check(struct preparation *preparation,
 
 struct feed {
   struct feed_settings settings;
+  size_t count;
   struct prefetch *prefetch;
 };
 
@@ -80,15 +81,14 @@ enum vqct_status feed_new(const struct feed_settings *settings, struct feed **re
   struct feed *feed = calloc(1, sizeof *feed);
   if (!feed)
     return error_set(error, VQCT_MEMORY, "no memory to decode pictures");
-  size_t pictures = pictures_count(settings->pictures), count = 0;
+  size_t pictures = pictures_count(settings->pictures);
   feed->settings = *settings;
   if (settings->first < pictures)
-    count = (pictures - settings->first + settings->step - 1) / settings->step;
+    feed->count = (pictures - settings->first + settings->step - 1) / settings->step;
   const struct prefetch_settings ring = {.threads = settings->threads,
                                          .ahead = settings->ahead,
-                                         .apart = settings->apart,
                                          .slot_size = sizeof(struct feed_item),
-                                         .end = count,
+                                         .end = feed->count,
                                          .make = make_item,
                                          .context = feed};
   enum vqct_status status = prefetch_new(&ring, &feed->prefetch, error);
@@ -97,6 +97,10 @@ enum vqct_status feed_new(const struct feed_settings *settings, struct feed **re
   else
     free(feed);
   return status;
+}
+
+size_t feed_count(const struct feed *feed) {
+  return feed->count;
 }
 
 bool feed_next(struct feed *feed, struct feed_item *item) {

@@ -76,8 +76,7 @@ struct feed_settings {
   const struct vqct_model_info *model;
   const struct views *views; /* outlive the feed; NULL: a picture is its image */
   size_t first, step;        /* pictures number first, first + step, ... */
-  unsigned threads;          /* 1 to 64 */
-  bool apart;                /* each thread keeps to a processor of its own (prefetch.h) */
+  unsigned threads;          /* 1 to 1024 */
   size_t ahead;              /* pictures held, at least 1 */
 };
 
@@ -93,6 +92,9 @@ struct feed;
 /** Starts decoding. Errors: MEMORY; *feed is then NULL. */
 enum vqct_status feed_new(const struct feed_settings *settings, struct feed **feed,
                           struct vqct_error *error);
+
+/** How many pictures it gives in all. */
+size_t feed_count(const struct feed *feed);
 
 /** The next picture, waiting for it; false at the end. The caller frees item->image. */
 bool feed_next(struct feed *feed, struct feed_item *item);

@@ -68,17 +68,6 @@ unsigned cpu_count(void) {
   return count ? count : 1;
 }
 
-void cpu_keep_to(unsigned number, unsigned count) {
-  cpu_set_t all, one;
-  if (sched_getaffinity(0, sizeof all, &all) != 0 || (unsigned)CPU_COUNT(&all) != count)
-    return;
-  CPU_ZERO(&one);
-  for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
-    if (CPU_ISSET(cpu, &all) && number-- == 0)
-      CPU_SET(cpu, &one);
-  sched_setaffinity(0, sizeof one, &one);
-}
-
 unsigned cpu_threads(int64_t asked) {
   return asked ? (unsigned)asked : cpu_count();
 }

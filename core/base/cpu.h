@@ -27,10 +27,6 @@ const char *cpu_isa_name(enum cpu_isa isa);
 /** Processors that this process may run on, at least 1 (affinity and container quota counted). */
 unsigned cpu_count(void);
 
-/** Keeps the calling thread to one processor, the number-th of those that the process may run on,
- * where these are `count`; nothing where they are not. */
-void cpu_keep_to(unsigned number, unsigned count);
-
 /** As many threads as are asked for, or one for each processor where that is 0. */
 unsigned cpu_threads(int64_t asked);
 

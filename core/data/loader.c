@@ -93,7 +93,7 @@ static enum vqct_status crop(const struct loader_settings *settings, struct vqct
   return VQCT_OK;
 }
 
-/* Under the lock of the threads, in the order of numbers. */
+/* By one thread at a time, in the order of numbers. */
 static void assign_picture(void *context, uint64_t place, void *slot) {
   struct loader *loader = context;
   struct sample *sample = slot;

@@ -1,8 +1,9 @@
 /* Threads take numbers in order and put what they make into a ring, each into the slot of its
  * number; the consumer takes slots out in order. `lock` guards the numbers, `stopping` and every
- * slot's `full`, and is held while a number is assigned, never while its result is made. A thread
- * waits on `room` while the slot of the next number is still taken, the consumer on `filled` while
- * its own is empty.
+ * slot's `full`, and is never held while a result is made. `turn` is that of the thread which takes
+ * a number: it waits on `room` while the slot is still taken, and assigns it, under `turn` and not
+ * under `lock`, so that others may hand in what they made. `turn` comes before `lock`. The consumer
+ * waits on `filled` while its slot is empty.
  */
 #include "prefetch.h"
 
@@ -10,19 +11,17 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "cpu.h"
 #include "error.h"
 
 struct prefetch {
   struct prefetch_settings settings;
-  pthread_mutex_t lock;
+  pthread_mutex_t turn, lock;
   pthread_cond_t room, filled;
   uint64_t to_make, to_give; /* next numbers */
   bool stopping;
   bool *full;          /* of each slot */
   unsigned char *slot; /* ahead of them */
   double waited;
-  unsigned begun;   /* threads that have numbered themselves; under the lock */
   unsigned threads; /* running */
   pthread_t thread[PREFETCH_THREADS_MAX];
 };
@@ -31,28 +30,41 @@ static void *slot_of(const struct prefetch *prefetch, uint64_t number) {
   return prefetch->slot + number % prefetch->settings.ahead * prefetch->settings.slot_size;
 }
 
+/* The next number, once there is room for it; false at the end. */
+static bool take_number(struct prefetch *prefetch, uint64_t *number) {
+  const struct prefetch_settings *settings = &prefetch->settings;
+  pthread_mutex_lock(&prefetch->lock);
+  while (!prefetch->stopping && prefetch->to_make < settings->end &&
+         prefetch->to_make - prefetch->to_give >= settings->ahead)
+    pthread_cond_wait(&prefetch->room, &prefetch->lock);
+  bool going = !prefetch->stopping && prefetch->to_make < settings->end;
+  if (going)
+    *number = prefetch->to_make++;
+  pthread_mutex_unlock(&prefetch->lock);
+  return going;
+}
+
+static bool take_turn(struct prefetch *prefetch, uint64_t *number) {
+  const struct prefetch_settings *settings = &prefetch->settings;
+  pthread_mutex_lock(&prefetch->turn);
+  bool going = take_number(prefetch, number);
+  if (going && settings->assign)
+    settings->assign(settings->context, *number, slot_of(prefetch, *number));
+  pthread_mutex_unlock(&prefetch->turn);
+  return going;
+}
+
 static void *make_results(void *argument) {
   struct prefetch *prefetch = argument;
   const struct prefetch_settings *settings = &prefetch->settings;
-  pthread_mutex_lock(&prefetch->lock);
-  if (settings->apart)
-    cpu_keep_to(prefetch->begun++, settings->threads);
-  while (!prefetch->stopping && prefetch->to_make < settings->end) {
-    if (prefetch->to_make - prefetch->to_give >= settings->ahead) {
-      pthread_cond_wait(&prefetch->room, &prefetch->lock);
-      continue;
-    }
-    uint64_t number = prefetch->to_make++;
-    void *slot = slot_of(prefetch, number);
-    if (settings->assign)
-      settings->assign(settings->context, number, slot);
-    pthread_mutex_unlock(&prefetch->lock);
-    settings->make(settings->context, number, slot);
+  uint64_t number;
+  while (take_turn(prefetch, &number)) {
+    settings->make(settings->context, number, slot_of(prefetch, number));
     pthread_mutex_lock(&prefetch->lock);
     prefetch->full[number % settings->ahead] = true;
     pthread_cond_signal(&prefetch->filled);
+    pthread_mutex_unlock(&prefetch->lock);
   }
-  pthread_mutex_unlock(&prefetch->lock);
   return NULL;
 }
 
@@ -64,6 +76,7 @@ enum vqct_status prefetch_new(const struct prefetch_settings *settings, struct p
     return error_set(error, VQCT_MEMORY, "no memory to load pictures");
   prefetch->settings = *settings;
   prefetch->to_make = prefetch->to_give = settings->first;
+  pthread_mutex_init(&prefetch->turn, NULL);
   pthread_mutex_init(&prefetch->lock, NULL);
   pthread_cond_init(&prefetch->room, NULL);
   pthread_cond_init(&prefetch->filled, NULL);
@@ -139,6 +152,7 @@ void prefetch_free(struct prefetch *prefetch) {
   pthread_cond_destroy(&prefetch->room);
   pthread_cond_destroy(&prefetch->filled);
   pthread_mutex_destroy(&prefetch->lock);
+  pthread_mutex_destroy(&prefetch->turn);
   free(prefetch->full);
   free(prefetch->slot);
   free(prefetch);

@@ -18,15 +18,15 @@
 
 #include "vqct/status.h"
 
-#define PREFETCH_THREADS_MAX 64
+#define PREFETCH_THREADS_MAX 1024
 
 struct prefetch_settings {
   unsigned threads;    /* 1 to PREFETCH_THREADS_MAX */
   size_t ahead;        /* slots, at least 1: results that are held */
   size_t slot_size;    /* bytes; slots begin as zeros */
-  bool apart;          /* each thread keeps to a processor of its own, where these are as many */
   uint64_t first, end; /* numbers of what is to be made: first to end - 1 */
-  /* Settles what `make` needs for a number, in the order of numbers and one at a time; or NULL. */
+  /* Settles what `make` needs for a number, in the order of numbers and one at a time; or NULL. It
+   * may wait. */
   void (*assign)(void *context, uint64_t number, void *slot);
   /* Makes one result, on any thread, several at a time. */
   void (*make)(void *context, uint64_t number, void *slot);

@@ -11,6 +11,7 @@
 #include "error.h"
 #include "fit.h"
 #include "model.h"
+#include "session.h"
 #include "size.h"
 
 #define THREADS_MAX 1024
@@ -181,13 +182,18 @@ static enum vqct_status first_failure(const struct session_batch *batch, struct 
                                       : error_prefix(error, "picture %zu", first->failed);
 }
 
+bool session_encodes_apart(const struct vqct_model *model, uint32_t height, uint32_t width) {
+  return chain_memory(&model->network->encoder, (int)height, (int)width) <= SPREAD_MEMORY;
+}
+
 static enum vqct_status session_batch_run(struct session_batch *batch, struct vqct_error *error) {
   struct vqct_session *session = batch->session;
-  const struct network *network = session->model->network;
-  size_t memory = batch->pixels_in
-                      ? chain_memory(&network->encoder, batch->height, batch->width)
-                      : chain_memory(&network->decoder, batch->grid_height, batch->grid_width);
-  if (session->threads > 1 && memory <= SPREAD_MEMORY)
+  const struct vqct_model *model = session->model;
+  bool apart = batch->pixels_in
+                   ? session_encodes_apart(model, (uint32_t)batch->height, (uint32_t)batch->width)
+                   : chain_memory(&model->network->decoder, batch->grid_height,
+                                  batch->grid_width) <= SPREAD_MEMORY;
+  if (session->threads > 1 && apart)
     batch->spread = batch->images - batch->images % session->threads;
   for (unsigned i = 0; i < session->threads; i++)
     session->seat[i].failed = SIZE_MAX;

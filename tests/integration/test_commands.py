@@ -92,6 +92,37 @@ class Encode(CommandTest):
         np.testing.assert_array_equal(np.load(self.path("one.npy"))[0],
                                       np.load(self.path("0.npy"))[5])
 
+    def without_attention(self):
+        """The model's architecture, but of large pictures too."""
+        done = vqct("inspect", self.model, "--json")
+        architecture = json.loads(done.stdout)["architecture"]
+        return architecture | {"attention": [False] * 3, "middle_attention": False}
+
+    def test_threads_keep_the_order_of_pictures_large_and_bad_ones_between(self):
+        """A large one is computed by all threads together, and so are the last that they do not
+        share evenly; all others each by one."""
+        folder, model = self.path("mixed"), self.path("m.safetensors")
+        os.mkdir(folder)
+        for i in range(12):
+            picture(i, 32 + 16 * (i % 3), 48).save(f"{folder}/{i:02}.png")
+        picture(7, 2400, 2400).save(f"{folder}/06.png", compress_level=1)
+        for i in (4, 5, 11):
+            write(f"{folder}/{i:02}.png", b"bad")
+        write(self.path("c.json"), json.dumps(self.without_attention()).encode())
+        self.assertEqual(vqct("init", "-c", self.path("c.json"), "-o", model).returncode, 0)
+        results = []
+        for threads in (1, 5, 16):
+            done = vqct("encode", model, folder, "-o", self.path(f"{threads}.bin"), "--resize", "none",
+                        "-t", threads)
+            self.assertEqual(done.returncode, PARTIAL, done.stderr)
+            results.append([content(self.path(f"{threads}.{end}")) for end in ("bin", "jsonl")])
+        for result in results[1:]:
+            self.assertEqual(result, results[0])
+        found = records(self.path("1.jsonl"))[1:]
+        self.assertEqual([os.path.basename(record["image"]) for record in found],
+                         [f"{i:02}.png" for i in range(12)])
+        self.assertEqual([i for i in range(12) if "error" in found[i]], [4, 5, 11])
+
     def test_shards_of_a_tar_and_of_the_work(self):
         with tarfile.open(self.path("shard.tar"), "w") as tar:
             for i in range(5):

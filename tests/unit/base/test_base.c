@@ -1,6 +1,4 @@
-#define _GNU_SOURCE /* sched_getaffinity */
 #include <check.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -215,27 +213,6 @@ START_TEST(cpu_counts_at_least_one) {
 }
 END_TEST
 
-static unsigned processors_of_thread(int *last) {
-  cpu_set_t set;
-  ck_assert_int_eq(sched_getaffinity(0, sizeof set, &set), 0);
-  for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
-    if (CPU_ISSET(cpu, &set))
-      *last = (int)cpu;
-  return (unsigned)CPU_COUNT(&set);
-}
-
-/* In a process of its own, as all tests are. */
-START_TEST(a_thread_keeps_to_a_processor) {
-  int last, kept;
-  unsigned count = processors_of_thread(&last);
-  cpu_keep_to(0, count + 1);
-  ck_assert_uint_eq(processors_of_thread(&kept), count);
-  cpu_keep_to(count - 1, count);
-  ck_assert_uint_eq(processors_of_thread(&kept), 1);
-  ck_assert_int_eq(kept, last);
-}
-END_TEST
-
 START_TEST(environment_limits_instructions) {
   enum cpu_isa limit;
   struct vqct_error error;
@@ -270,7 +247,6 @@ int main(void) {
   tcase_add_test(tests, pool_refuses_a_senseless_size);
   tcase_add_test(tests, sizes_report_overflow);
   tcase_add_test(tests, cpu_counts_at_least_one);
-  tcase_add_test(tests, a_thread_keeps_to_a_processor);
   tcase_add_test(tests, environment_limits_instructions);
   suite_add_tcase(suite, tests);
   SRunner *runner = srunner_create(suite);
