@@ -3,12 +3,13 @@
 #include "signals.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
-static volatile sig_atomic_t stop;
+static atomic_bool stop; /* free of locks, so that a handler may set it: all threads ask */
 
 static void request_stop(int number) {
-  stop = 1;
+  stop = true;
   signal(number, SIG_DFL);
 }
 
