@@ -30,7 +30,7 @@ struct product {
 };
 
 /** to = swish(x * scale + shift) for a run of pixels, as far as asked for. The to_stride - channels
- * numbers after each pixel become 0. */
+ * numbers after each pixel become 0. Reading x, it asks for what lies `ahead` floats further on. */
 struct prologue {
   const float *x;
   size_t pixels, x_stride, channels;
@@ -38,6 +38,7 @@ struct prologue {
   bool swish;
   float *to;
   size_t to_stride;
+  size_t ahead; /* the numbers there need not exist */
 };
 
 /** The backward pass of swish(x * scale + shift) for a run of pixels, channels next to each other:

@@ -44,6 +44,7 @@ static void gather_run(const struct simd *simd, const struct conv_input *input, 
       .shift = input->scale ? input->shift + of_image : NULL,
       .swish = input->swish,
       .to_stride = pixel_stride,
+      .ahead = (size_t)input->width * in_channels, /* the row below */
   };
   if (factor == 1) {
     prologue.x = input->x + (line + (size_t)first) * in_channels + region->first_channel;

@@ -7,6 +7,8 @@
 #include "gather.h"
 #include "size.h"
 
+#define CACHE_LINE 16 /* floats */
+
 static int blocks_across(const struct tile_grid *grid) {
   return (grid->across + grid->block_columns - 1) / grid->block_columns;
 }
@@ -48,6 +50,16 @@ static bool is_plain(const struct tile_reader *reader) {
          reader->channels % reader->simd->lanes == 0;
 }
 
+/* Asks for what the tile after the next adds; from: where a tile of some channels begins. */
+static void ask_ahead(const struct tile_reader *reader, const float *from, size_t channels) {
+  size_t pixel = reader->channels, row = (size_t)reader->input->width * pixel;
+  const size_t step = (size_t)reader->step, border = (size_t)reader->border;
+  for (size_t i = 0; i < step + border; i++)
+    for (size_t j = 2 * step; j < 3 * step; j++)
+      for (size_t c = 0; c < channels; c += CACHE_LINE)
+        __builtin_prefetch(from + i * row + j * pixel + c);
+}
+
 /* Transforms one tile of a plain input, from where it lies or, at an edge, by way of scratch. */
 static void read_plain_tile(const struct tile_reader *reader, const struct tile_block *block,
                             int row, int column, float *scratch, float *points,
@@ -67,9 +79,10 @@ static void read_plain_tile(const struct tile_reader *reader, const struct tile_
     size_t line =
         (block->image * (size_t)input->height + (size_t)region.row) * (size_t)input->width +
         (size_t)region.column;
-    reader->transform(input->x + line * reader->channels + region.first_channel,
-                      (size_t)input->width * reader->channels, reader->channels, region.channels,
-                      points + region.first_channel, point_stride);
+    const float *from = input->x + line * reader->channels + region.first_channel;
+    ask_ahead(reader, from, region.channels);
+    reader->transform(from, (size_t)input->width * reader->channels, reader->channels,
+                      region.channels, points + region.first_channel, point_stride);
     return;
   }
   for (; region.first_channel < block->end_channel; region.first_channel += TILES_CHANNELS) {

@@ -10,6 +10,7 @@ ALWAYS_INLINE void change(const struct prologue *p, size_t pixel, const size_t p
   vector x[SWISH_GROUP];
   UNROLL for (size_t i = 0; i < pixels; i++) {
     x[i] = load_some(from + i * p->x_stride, count);
+    __builtin_prefetch(from + i * p->x_stride + p->ahead);
     if (scaled)
       x[i] = multiply_add(x[i], load_some(p->scale + c, count), load_some(p->shift + c, count));
   }
