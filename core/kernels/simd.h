@@ -83,7 +83,8 @@ struct scores {
 enum winograd_kind {
   WINOGRAD_4,    /* tiles of 4 x 4 */
   WINOGRAD_6,    /* of 6 x 6: a fifth fewer products, and twice the rounding error */
-  WINOGRAD_UP,   /* over an input of which each number stands for 2 x 2: tiles of 8 x 8 */
+  WINOGRAD_UP_4, /* the same two over an input of which each number stands for 2 x 2 */
+  WINOGRAD_UP_6,
   WINOGRAD_DOWN, /* stride 2: tiles of 4 x 4 */
   WINOGRAD_KINDS
 };

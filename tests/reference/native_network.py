@@ -23,7 +23,8 @@ GET = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINT
 
 
 class Source(ctypes.Structure):
-    _fields_ = [("get", GET), ("release", ctypes.c_void_p), ("context", ctypes.c_void_p)]
+    _fields_ = [("get", GET), ("release", ctypes.c_void_p), ("context", ctypes.c_void_p),
+                ("precise", ctypes.c_bool)]
 
 
 class Activation(ctypes.Structure):

@@ -22,7 +22,7 @@ static enum winograd_kind choose_algorithm(const struct filter *filter,
   if (filter->stride == 2)
     return WINOGRAD_DOWN;
   if (filter->upsampled)
-    return WINOGRAD_UP;
+    return use->precise ? WINOGRAD_UP_4 : WINOGRAD_UP_6;
   return !use->precise && is_within(filter, WINOGRAD_6, SIX_MAX) ? WINOGRAD_6 : WINOGRAD_4;
 }
 

@@ -1,12 +1,12 @@
 /* Two-dimensional transforms out of one-dimensional steps. Channels run along the vectors. Steps
- * follow one another in a loop that stays one: unrolled, each of up to 100 points has an address
+ * follow one another in a loop that stays one: unrolled, each of up to 81 points has an address
  * that is computed and kept in memory, which takes longer than the transform. */
 #ifndef KERNELS_TRANSFORM_H
 #define KERNELS_TRANSFORM_H
 
 #include "vector.h"
 
-#define SIDE_MAX 10 /* numbers that a step reads or writes */
+#define SIDE_MAX 9 /* numbers that a step reads or writes */
 
 /* A one-dimensional step, which the compiler puts in place of the call. */
 typedef void step(const vector *from, vector *to);

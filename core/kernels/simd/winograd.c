@@ -80,7 +80,8 @@ ALWAYS_INLINE void output(step *apply, const size_t side, const size_t tile, con
 
 ALGORITHM(4, 6, 6, 4)
 ALGORITHM(6, 8, 8, 6)
-ALGORITHM(up, 6, 10, 8)
+ALGORITHM(up_4, 4, 5, 4)
+ALGORITHM(up_6, 5, 7, 6)
 ALGORITHM(down, 9, 9, 4)
 
 const struct winograd SIMD_NAME(winograd)[WINOGRAD_KINDS] = {
@@ -88,6 +89,7 @@ const struct winograd SIMD_NAME(winograd)[WINOGRAD_KINDS] = {
                     SIMD_NAME(weight_gradient_4)},
     [WINOGRAD_6] = {8, 6, 6, 64, input_6, output_6, weight_6, SIMD_NAME(gradient_6),
                     SIMD_NAME(weight_gradient_6)},
-    [WINOGRAD_UP] = {6, 4, 8, 100, input_up, output_up, weight_up, NULL, NULL},
+    [WINOGRAD_UP_4] = {4, 2, 4, 25, input_up_4, output_up_4, weight_up_4, NULL, NULL},
+    [WINOGRAD_UP_6] = {5, 3, 6, 49, input_up_6, output_up_6, weight_up_6, NULL, NULL},
     [WINOGRAD_DOWN] = {9, 8, 4, 81, input_down, output_down, weight_down, NULL, NULL},
 };
