@@ -3,15 +3,14 @@
  * channels multiplies all 36 by the transformed weights and transforms the result back. */
 #include "winograd.h"
 
+#include "ahead.h"
 #include "shortcut.h"
-#include "size.h"
 
 #define BLOCK_TILES_MAX 32
 #define BLOCK_TILES_MIN 8
 /* Transformed, a block's tiles leave room in the second cache for a panel's weights and output. */
 #define BLOCK_FLOATS ((size_t)128 << 10)
-#define BLOCK_ACROSS 8  /* tiles side by side: a square has the least border to gather twice */
-#define CACHE_LINE   16 /* floats */
+#define BLOCK_ACROSS 8 /* tiles side by side: a square has the least border to gather twice */
 
 /* How a worker's scratch is laid out, in floats from its start: gathered pixels, points of the
  * input, points of one panel of output. */
@@ -45,50 +44,16 @@ static struct filter_task task_at(const struct filter_job *job, size_t number) {
                         tiles_in(job->target->columns, tile));
 }
 
-/* A walk over a rectangle of places in memory, row after row, as offsets in floats. */
-struct walk {
-  size_t at, column, left; /* places that are left */
-  size_t columns, step, row_step;
-};
-
-static struct walk walk_over(size_t rows, size_t columns, size_t step, size_t row_stride) {
-  return (struct walk){.left = rows * columns,
-                       .columns = columns,
-                       .step = step,
-                       .row_step = row_stride - (columns - 1) * step};
-}
-
-static size_t walk_next(struct walk *walk) {
-  size_t at = walk->at;
-  bool last = ++walk->column == walk->columns;
-  walk->at += last ? walk->row_step : walk->step;
-  walk->column = last ? 0 : walk->column;
-  walk->left--;
-  return at;
-}
-
-/* The cache lines of a rectangle of pixels. */
-struct rectangle {
-  const float *first;
-  struct walk lines;
-};
-
-static struct rectangle rectangle_of(const float *first, size_t rows, size_t row_floats,
-                                     size_t row_stride) {
-  return (struct rectangle){first,
-                            walk_over(rows, row_floats / CACHE_LINE, CACHE_LINE, row_stride)};
-}
-
-/* Memory that is needed soon, asked for in parts while products leave time to fetch it. */
-struct ahead {
-  struct epilogue output;    /* of the panel at hand: y and the residual */
-  struct walk pixels;        /* of that */
-  struct rectangle shortcut; /* what it reads for that */
-  struct rectangle input;    /* what the worker's next task probably reads */
+/* What is asked for while a panel is multiplied. */
+struct needs {
+  struct epilogue output;
+  struct ahead y, residual;
+  struct ahead shortcut; /* what it reads for that */
+  struct ahead input;    /* what the worker's next task probably reads */
 };
 
 /* The input of a task, cut at the picture's edges. */
-static void look_ahead(const struct filter_job *job, size_t number, struct ahead *ahead) {
+static void look_ahead(const struct filter_job *job, size_t number, struct needs *needs) {
   const struct winograd *algorithm = job->filter->winograd;
   const struct conv_input *input = job->input;
   int factor = input->upsample ? 2 : 1, border = algorithm->window - algorithm->step;
@@ -100,32 +65,14 @@ static void look_ahead(const struct filter_job *job, size_t number, struct ahead
   columns = columns < input->width - column ? columns : input->width - column;
   size_t channels = job->filter->in_channels, line = (size_t)input->width * channels;
   size_t at = (task.image * (size_t)input->height + (size_t)row) * line + (size_t)column * channels;
-  ahead->input = rectangle_of(input->x + at, (size_t)rows, (size_t)columns * channels, line);
-}
-
-static void ask_lines(struct rectangle *rectangle, size_t lines) {
-  while (lines-- && rectangle->lines.left)
-    __builtin_prefetch(rectangle->first + walk_next(&rectangle->lines), 0, 2);
-}
-
-static void ask_output(struct ahead *ahead, size_t pixels) {
-  const struct epilogue *e = &ahead->output;
-  while (pixels-- && ahead->pixels.left) {
-    size_t at = walk_next(&ahead->pixels);
-    for (size_t c = 0; c < e->channels; c += CACHE_LINE) {
-      __builtin_prefetch(e->y + at + c, 1, 2);
-      if (e->residual && e->residual != e->y)
-        __builtin_prefetch(e->residual + at + c, 0, 2);
-    }
-  }
+  needs->input = ahead_of_rows(input->x + at, (size_t)rows, (size_t)columns * channels, line);
 }
 
 static void multiply_points(const struct filter *filter, size_t tiles, size_t panel, bool last,
-                            const struct workspace *w, struct ahead *ahead) {
+                            const struct workspace *w, struct needs *needs) {
   const size_t points = filter->winograd->points;
-  const size_t pixels = ahead->pixels.left / points + 1,
-               shortcut = ahead->shortcut.lines.left / points + 1,
-               input = ahead->input.lines.left / points + 1;
+  const size_t output = needs->y.left / points + 1, shortcut = needs->shortcut.left / points + 1,
+               input = needs->input.left / points + 1;
   size_t vectors = simd_panel_vectors(filter->simd, filter->out_channels, panel);
   size_t width = vectors * filter->simd->lanes;
   const float *weights = filter_panel(filter, panel, points * filter->in_channels);
@@ -144,10 +91,11 @@ static void multiply_points(const struct filter *filter, size_t tiles, size_t pa
         .c_row = width,
     };
     filter->simd->product(&product);
-    ask_output(ahead, pixels);
-    ask_lines(&ahead->shortcut, shortcut);
+    ahead_ask(&needs->y, output, 1);
+    ahead_ask(&needs->residual, output, 0);
+    ahead_ask(&needs->shortcut, shortcut, 0);
     if (last)
-      ask_lines(&ahead->input, input);
+      ahead_ask(&needs->input, input, 0);
   }
 }
 
@@ -164,16 +112,19 @@ static void task_epilogue(const struct filter_job *job, const struct filter_task
 
 /* The output of a task's panel is written next, and from now on asked for. */
 static void look_at_output(const struct filter_job *job, const struct filter_task *task,
-                           size_t panel, struct ahead *ahead) {
-  struct epilogue *output = &ahead->output;
+                           size_t panel, struct needs *needs) {
+  struct epilogue *output = &needs->output;
   task_epilogue(job, task, panel, output);
-  ahead->pixels =
-      walk_over(output->rows, output->columns, output->pixel_stride, output->row_stride);
+  needs->y = needs->residual = ahead_of_output(output);
+  needs->residual.at = output->residual;
+  if (!output->residual || output->residual == output->y)
+    needs->residual.left = 0;
   if (!job->target->shortcut)
     return;
   size_t channels = job->target->shortcut->in_channels;
-  ahead->shortcut = rectangle_of(shortcut_input(job, task), output->rows,
-                                 output->columns * channels, (size_t)job->target->width * channels);
+  needs->shortcut =
+      ahead_of_rows(shortcut_input(job, task), output->rows, output->columns * channels,
+                    (size_t)job->target->width * channels);
 }
 
 static void winograd_task(void *argument, size_t number, unsigned worker) {
@@ -184,16 +135,16 @@ static void winograd_task(void *argument, size_t number, unsigned worker) {
   struct tile_reader reader = filter_tile_reader(job);
   struct tile_block block = {task.image,   task.row, task.column,    task.rows,
                              task.columns, 0,        reader.channels};
-  struct ahead ahead = {0};
+  struct needs needs = {0};
   size_t next = number + 1, tasks = filter_tasks(job);
-  look_ahead(job, next < tasks ? next : number, &ahead);
+  look_ahead(job, next < tasks ? next : number, &needs);
   tiles_read(&reader, &block, w.pixels, w.pixels + w.input, w.input_step, w.input_row);
   for (size_t panel = task.first_panel; panel < task.end_panel; panel++) {
-    look_at_output(job, &task, panel, &ahead);
+    look_at_output(job, &task, panel, &needs);
     multiply_points(job->filter, (size_t)(task.rows * task.columns), panel,
-                    panel + 1 == task.end_panel, &w, &ahead);
+                    panel + 1 == task.end_panel, &w, &needs);
     if (job->target->shortcut)
-      shortcut_write(job, &task, panel, &ahead.output, w.pixels);
+      shortcut_write(job, &task, panel, &needs.output, w.pixels);
     filter_write_tiles(job, &task, panel, w.pixels + w.output, w.output_step);
   }
 }
