@@ -4,6 +4,8 @@
  */
 #include "wide.h"
 
+#include "ahead.h"
+
 #define BLOCK_SIDE    4  /* tiles along a block's side */
 #define BAND_TILES    64 /* over which transforming the weights is spread */
 #define READ_CHANNELS 64 /* of one task that reads the input */
@@ -45,6 +47,22 @@ static void read_block(void *argument, size_t number, unsigned worker) {
              wide->input_row);
 }
 
+/* The weights that this worker probably transforms next: those of the panel's input channels from
+ * `first` on, or of the next panel. */
+static struct ahead next_weights(const struct filter *filter, size_t panel, size_t first) {
+  size_t taps = filter_points(filter), in = filter->in_channels;
+  if (first >= in) {
+    first = 0;
+    panel++;
+  }
+  if (panel >= simd_panels(filter->simd, filter->out_channels))
+    return (struct ahead){0};
+  size_t width =
+      simd_panel_vectors(filter->simd, filter->out_channels, panel) * filter->simd->lanes;
+  return ahead_of_rows(filter_panel(filter, panel, taps * in) + first * width, taps,
+                       size_least(in - first, BLOCK_DEPTH) * width, in * width);
+}
+
 /* The band's points of one panel, into output; weights is scratch. */
 static void multiply_panel(const struct wide_job *wide, size_t panel, float *weights,
                            float *output) {
@@ -58,6 +76,8 @@ static void multiply_panel(const struct wide_job *wide, size_t panel, float *wei
     for (size_t i = 0; i < depth; i++)
       filter->winograd->weight(packed + (first + i) * width, in * width, vectors,
                                weights + i * width, wide->weight_step);
+    struct ahead next = next_weights(filter, panel, first + depth);
+    const size_t places = next.left / filter->winograd->points + 1;
     for (size_t point = 0; point < filter->winograd->points; point++) {
       struct product product = {
           .rows = wide->tiles,
@@ -74,6 +94,7 @@ static void multiply_panel(const struct wide_job *wide, size_t panel, float *wei
           .accumulate = first > 0,
       };
       simd->product(&product);
+      ahead_ask(&next, places, 0);
     }
   }
 }
