@@ -2,12 +2,12 @@
 #include "beside.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "error.h"
+#include "whole_file.h"
 
 struct placed {
   const struct shard *shard;
@@ -110,18 +110,12 @@ static enum vqct_status read_file(const char *name, uint64_t limit, struct besid
   struct stat facts;
   if (stat(name, &facts) != 0 && (errno == ENOENT || errno == ENOTDIR))
     return VQCT_OK;
-  enum vqct_status status = mapped_file_open(name, &bytes->mapped, error);
+  struct whole_file file;
+  enum vqct_status status = whole_file_read(name, limit, &file, error);
   if (status != VQCT_OK)
     return status;
-  if (bytes->mapped.size > limit) {
-    status = error_set(error, VQCT_LIMIT, "%s: %zu bytes are over the limit of %" PRIu64, name,
-                       bytes->mapped.size, limit);
-    mapped_file_close(&bytes->mapped);
-    return status;
-  }
-  bytes->found = true;
-  bytes->data = bytes->mapped.data;
-  bytes->size = bytes->mapped.size;
+  *bytes = (struct beside_bytes){
+      .found = true, .data = file.data, .size = file.size, .owned = file.data};
   return VQCT_OK;
 }
 
@@ -147,7 +141,6 @@ enum vqct_status beside_read(const struct beside *beside, size_t index, const ch
 }
 
 void beside_release(struct beside_bytes *bytes) {
-  mapped_file_close(&bytes->mapped);
   free(bytes->owned);
   *bytes = (struct beside_bytes){0};
 }

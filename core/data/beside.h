@@ -5,7 +5,6 @@
 #ifndef DATA_BESIDE_H
 #define DATA_BESIDE_H
 
-#include "mapped_file.h"
 #include "pictures.h"
 
 struct beside;
@@ -15,8 +14,7 @@ struct beside_bytes {
   bool found;
   const uint8_t *data;
   size_t size;
-  struct mapped_file mapped; /* of a file */
-  void *owned;               /* of a member; NULL: a view */
+  void *owned; /* NULL: they are a view of an archive */
 };
 
 /** Bytes of a picture's name that are its key. */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "error.h"
-#include "mapped_file.h"
+#include "whole_file.h"
 
 static const struct vqct_image_limits limits = VQCT_IMAGE_LIMITS_DEFAULT;
 
@@ -275,12 +275,12 @@ static enum vqct_status decode_member(const struct listed_picture *picture, cons
 
 static enum vqct_status decode_file(const char *name, const struct fit *fit,
                                     struct vqct_image *image, struct vqct_error *error) {
-  struct mapped_file file;
-  enum vqct_status status = mapped_file_open(name, &file, error);
+  struct whole_file file;
+  enum vqct_status status = whole_file_read(name, limits.bytes, &file, error);
   if (status != VQCT_OK)
     return status;
   status = decode(file.data, file.size, fit, image, error);
-  mapped_file_close(&file);
+  free(file.data);
   return status == VQCT_OK ? VQCT_OK : error_prefix(error, "%s", name);
 }
 

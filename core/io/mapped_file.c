@@ -5,38 +5,18 @@
 #include "mapped_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "error.h"
+#include "whole_file.h"
 
-/* The size of a regular file. */
-static enum vqct_status find_size(int descriptor, const char *name, size_t *size,
-                                  struct vqct_error *error) {
-  struct stat facts;
-  *size = 0;
-  if (fstat(descriptor, &facts) != 0)
-    return error_set(error, VQCT_READ, "%s: %s", name, strerror(errno));
-  if (!S_ISREG(facts.st_mode))
-    return error_set(error, VQCT_READ, "%s: not a regular file", name);
-  *size = (size_t)facts.st_size;
-  return VQCT_OK;
-}
-
-/* Takes an open file's bytes into a record that is empty. */
-typedef enum vqct_status take_bytes(int descriptor, const char *name, struct mapped_file *file,
-                                    struct vqct_error *error);
-
-static enum vqct_status map_bytes(int descriptor, const char *name, struct mapped_file *file,
-                                  struct vqct_error *error) {
-  size_t size = 0;
-  enum vqct_status status = find_size(descriptor, name, &size, error);
-  if (status != VQCT_OK || !size)
-    return status;
+static enum vqct_status map_bytes(int descriptor, const char *name, size_t size,
+                                  struct mapped_file *file, struct vqct_error *error) {
+  if (!size)
+    return VQCT_OK;
   void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
   if (data == MAP_FAILED)
     return error_set(error, VQCT_READ, "%s: %s", name, strerror(errno));
@@ -44,49 +24,44 @@ static enum vqct_status map_bytes(int descriptor, const char *name, struct mappe
   return VQCT_OK;
 }
 
-static enum vqct_status copy_bytes(int descriptor, const char *name, struct mapped_file *file,
-                                   struct vqct_error *error) {
-  size_t size = 0;
-  enum vqct_status status = find_size(descriptor, name, &size, error);
-  if (status != VQCT_OK || !size)
-    return status;
+static enum vqct_status copy_bytes(int descriptor, const char *name, size_t size,
+                                   struct mapped_file *file, struct vqct_error *error) {
+  if (!size)
+    return VQCT_OK;
   /* All of it is written at once, so its pages come in one call and not by a fault each. */
   void *data =
       mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
   if (data == MAP_FAILED)
     return error_set(error, VQCT_MEMORY, "%s: no memory for its %zu bytes", name, size);
   *file = (struct mapped_file){data, size};
-  for (size_t done = 0; done < size;) {
-    ssize_t got = pread(descriptor, (char *)data + done, size - done, (off_t)done);
-    if (got < 0 && errno == EINTR)
-      continue;
-    if (got <= 0) {
-      int fault = errno;
-      mapped_file_close(file);
-      return error_set(error, VQCT_READ, "%s: %s", name,
-                       got ? strerror(fault) : "it was shortened while it was read");
-    }
-    done += (size_t)got;
-  }
-  return VQCT_OK;
+  enum vqct_status status = whole_file_fill(descriptor, name, data, size, error);
+  if (status != VQCT_OK)
+    mapped_file_close(file);
+  return status;
 }
+
+/* Takes an open file's bytes into a record that is empty. */
+typedef enum vqct_status take_bytes(int descriptor, const char *name, size_t size,
+                                    struct mapped_file *file, struct vqct_error *error);
 
 static enum vqct_status open_path(const char *path, take_bytes *take, struct mapped_file *file,
                                   struct vqct_error *error) {
+  size_t size = 0;
   *file = (struct mapped_file){0};
-  /* Not blocking, or opening a named pipe would wait for a writer. */
-  int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  int descriptor = whole_file_open(path, &size, error);
   if (descriptor < 0)
-    return error_set(error, VQCT_READ, "%s: %s", path, strerror(errno));
-  enum vqct_status status = take(descriptor, path, file, error);
+    return VQCT_READ;
+  enum vqct_status status = take(descriptor, path, size, file, error);
   close(descriptor);
   return status;
 }
 
 enum vqct_status mapped_file_of(int descriptor, const char *name, struct mapped_file *file,
                                 struct vqct_error *error) {
+  size_t size = 0;
   *file = (struct mapped_file){0};
-  return map_bytes(descriptor, name, file, error);
+  enum vqct_status status = whole_file_size(descriptor, name, &size, error);
+  return status == VQCT_OK ? map_bytes(descriptor, name, size, file, error) : status;
 }
 
 enum vqct_status mapped_file_open(const char *path, struct mapped_file *file,

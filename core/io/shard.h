@@ -2,10 +2,10 @@
  * hard links and sparse files), plain or compressed with gzip, bzip2, xz, zstd or lz4.
  *
  * Members may be read in any order by any number of threads: a plain archive is mapped, and its
- * members are views of the mapping. A compressed one, or what comes from standard input, is first
- * unpacked to a temporary file without a name in TMPDIR (/var/tmp where that is not set), to at
- * most 64 MiB and a hundred times what was read. An archive that is cut off or damaged keeps the
- * whole members before the fault.
+ * members are views of the mapping, so it must not be shortened in place meanwhile. A compressed
+ * one, or what comes from standard input, is first unpacked to a temporary file without a name in
+ * TMPDIR (/var/tmp where that is not set), to at most 64 MiB and a hundred times what was read. An
+ * archive that is cut off or damaged keeps the whole members before the fault.
  */
 #ifndef IO_SHARD_H
 #define IO_SHARD_H

@@ -3,10 +3,11 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "error.h"
-#include "mapped_file.h"
+#include "whole_file.h"
 
 #define FILE_MAX   ((size_t)1 << 20) /* bytes */
 #define CHROMA_MAX 200.0
@@ -118,22 +119,18 @@ static enum vqct_status read_array(const char *path, const json_t *array, const 
 
 enum vqct_status anchors_read(const char *path, const struct prior *prior, struct anchors *anchors,
                               struct vqct_error *error) {
-  struct mapped_file file;
+  struct whole_file file;
   json_error_t where;
-  enum vqct_status status = mapped_file_copy(path, &file, error);
+  enum vqct_status status = whole_file_read(path, FILE_MAX, &file, error);
   if (status)
     return status;
-  json_t *array = NULL;
-  if (file.size <= FILE_MAX)
-    array = json_loadb((const char *)file.data, file.size, JSON_REJECT_DUPLICATES, &where);
-  if (file.size > FILE_MAX)
-    status = error_set(error, VQCT_DATA, "%s: larger than %zu bytes", path, FILE_MAX);
-  else if (!array)
+  json_t *array = json_loadb((const char *)file.data, file.size, JSON_REJECT_DUPLICATES, &where);
+  if (!array)
     status = error_set(error, VQCT_DATA, "%s: line %d: %s", path, where.line, where.text);
   else
     status = read_array(path, array, prior, anchors, error);
   json_decref(array);
-  mapped_file_close(&file);
+  free(file.data);
   return status;
 }
 

@@ -33,9 +33,9 @@ struct anchors {
   struct anchor anchor[ANCHORS_MAX];
 };
 
-/** Reads anchors for the adjectives of a prior. Errors: READ; DATA (what is wrong with which
- * anchor; a word twice or not among the adjectives; more than ANCHORS_MAX or fewer than 2);
- * MEMORY. */
+/** Reads anchors for the adjectives of a prior. Errors: READ; LIMIT (a MiB); DATA (what is wrong
+ * with which anchor; a word twice or not among the adjectives; more than ANCHORS_MAX or fewer than
+ * 2); MEMORY. */
 enum vqct_status anchors_read(const char *path, const struct prior *prior, struct anchors *anchors,
                               struct vqct_error *error);
 
