@@ -179,6 +179,8 @@ BEGIN = --config config/train/small.json $(DATA:%=--data %) --prior $(PRIOR) --p
 LARGE = --cosine --crop 128 --batch 4 --average-decay 0.999 --dropout 0
 DENSE = $(LARGE) --crop-min 0.6 --crop-max 1
 LONG  = $(LARGE) --crop-min 0.5 --crop-max 0.8 --learning-rate 3e-4 --warmup-steps 200 --perceptual-weight 0.1
+SHARP = $(LONG) --crop-min 0.45 --crop-max 0.85
+LAST  = $(SHARP) --steps 4600 --learning-rate 1.5e-4 --warmup-steps 100 --perceptual-weight 0.09 --pixel l2 --pixel-weight 6
 
 # Trains the run $(1) up to step $(2) with the options $(3), unless it has a line of that step already. A run
 # that is there goes on; one that is not begins with BEGIN and the options $(4).
@@ -200,7 +202,12 @@ model-small: all ## train vqct-small (hours): DATA="FOLDER..." PERCEPTUAL=lpips_
 	$(call stage,$(RUN)-long,10000,$(LONG) --steps 10000,--from $(RUN)/model.safetensors)
 	$(call stage,$(RUN)-longer,10500,$(LONG) --steps 14200 --until 10500,--from $(RUN)-long/model.safetensors)
 	$(call stage,$(RUN)-longer,14200,$(LONG) --steps 14200 --until 0 --coverage-weight 5)
-	cp $(RUN)-longer/model.safetensors models/vqct-small.safetensors
+	$(call stage,$(RUN)-sharp,4400,$(SHARP) --steps 15500 --until 4400 --coverage-weight 3,--from $(RUN)-longer/model.safetensors)
+	$(call stage,$(RUN)-sharp,15500,$(SHARP) --steps 15500 --until 0 --coverage-weight 4 --detail-weight 0.25)
+	$(call stage,$(RUN)-last,2400,$(LAST) --until 2400 --perceptual-weight 0.06 --coverage-weight 4 --detail-weight 0.7,--from $(RUN)-sharp/model.safetensors)
+	$(call stage,$(RUN)-last,3000,$(LAST) --until 3000 --coverage-weight 8 --detail-weight 0.55)
+	$(call stage,$(RUN)-last,4600,$(LAST) --until 0 --coverage-weight 8 --detail-weight 0.25)
+	cp $(RUN)-last/model.safetensors models/vqct-small.safetensors
 
 model-f16: all ## train vqct-f16, of 512 tokens for 256 x 256 (hours): the same
 	$(call stage,$(RUN),3000,,--preset vqct-small-f16 --name vqct-f16)
