@@ -26,7 +26,8 @@ struct exec {
   const struct exec_stop *stop; /* NULL: nobody stops it */
 };
 
-/** Whether the work is to stop. Results are then unspecified, and chains say INTERRUPTED. */
+/** Whether the work is to stop. Results are then unspecified, and chains and quantizers say
+ * INTERRUPTED. */
 static inline bool exec_stopped(const struct exec *exec) {
   return exec->stop && exec->stop->asked(exec->stop->context);
 }

@@ -127,6 +127,8 @@ enum vqct_status quantizer_encode(const struct quantizer *quantizer, const float
   if (status != VQCT_OK)
     return error_set(error, status, "no memory to compare %zu vectors with the codebook",
                      positions);
+  if (exec_stopped(exec))
+    return error_set(error, VQCT_INTERRUPTED, "stopped while codes were chosen");
   return VQCT_OK;
 }
 

@@ -44,7 +44,8 @@ void quantizer_free(struct quantizer *quantizer);
 
 /** Tokens of the vectors z (T,Z) of one image: P,T rows of all codes. For each codebook the k
  * nearest codes by squared Euclidean distance (or by the dot product, the greatest first), nearest
- * first, ties by the lower row. Errors: NOT_FINITE (z has NaN or infinity), MEMORY (scratch). */
+ * first, ties by the lower row. Errors: NOT_FINITE (z has NaN or infinity), MEMORY (scratch),
+ * INTERRUPTED (the work was to stop: the tokens are then unspecified). */
 enum vqct_status quantizer_encode(const struct quantizer *quantizer, const float *z,
                                   size_t positions, uint32_t *tokens, const struct exec *exec,
                                   struct vqct_error *error);
