@@ -237,10 +237,10 @@ def parse(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     for name, options in OPTIONS.items():
-        command = commands.add_parser(name, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        command = commands.add_parser(name)
         command.set_defaults(call=globals()[name])
         for option, value in options.items():
-            command.add_argument(option, **({} if value is str else dict(type=type(value), default=value, help=" ")))
+            command.add_argument(option, **({} if value is str else dict(type=type(value), default=value, help="%(default)r")))
     return parser.parse_args(arguments)
 
 
