@@ -185,7 +185,7 @@ typedef enum vqct_status (*finish_bucket)(const struct token_output *output, str
 
 /* A bucket that no picture has has no file, nor one of an earlier run. */
 static void drop_bucket(struct bucket *bucket) {
-  static const char *const endings[] = {"", ".index", ".metadata"};
+  static const char *const endings[] = {"", TOKEN_INDEX_DATATROVE, ".metadata"};
   if (bucket->array.part.path)
     unlink(bucket->array.part.path);
   for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
@@ -234,7 +234,7 @@ static enum vqct_status finish_megatron(const struct token_output *o, struct buc
 
 static enum vqct_status finish_datatrove(const struct token_output *o, struct bucket *bucket,
                                          struct vqct_error *error) {
-  token_index_drop(bucket->path, ".index");
+  token_index_drop(bucket->path, TOKEN_INDEX_DATATROVE);
   enum vqct_status status = part_file_finish(&bucket->array.part, error);
   return status == VQCT_OK
              ? token_index_datatrove(bucket->path, &bucket->array.lengths, o->wide, error)

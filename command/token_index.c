@@ -9,7 +9,11 @@
 #include "text.h"
 #include "token_numbers.h"
 
-enum { MEGATRON_INT32 = 4, MEGATRON_UINT16 = 8 };
+const char token_index_magic[TOKEN_INDEX_MAGIC] = "MMIDIDX\0";
+
+int token_index_type(bool wide) {
+  return wide ? 4 : 8;
+}
 
 enum vqct_status token_lengths_add(struct token_lengths *lengths, uint64_t length,
                                    struct vqct_error *error) {
@@ -58,11 +62,10 @@ void token_index_drop(const char *path, const char *suffix) {
 
 enum vqct_status token_index_megatron(const char *path, const struct token_lengths *lengths,
                                       unsigned document, bool wide, struct vqct_error *error) {
-  static const char magic[9] = "MMIDIDX\0";
-  const char type = wide ? MEGATRON_INT32 : MEGATRON_UINT16;
+  const char type = (char)token_index_type(wide);
   struct text bytes = {0};
   uint64_t place = 0;
-  text_add(&bytes, magic, sizeof magic);
+  text_add(&bytes, token_index_magic, TOKEN_INDEX_MAGIC);
   add_u64(&bytes, 1);
   text_add(&bytes, &type, 1);
   add_u64(&bytes, lengths->count);
@@ -86,7 +89,7 @@ enum vqct_status token_index_datatrove(const char *path, const struct token_leng
     add_u64(&ends, end += lengths->each[i]);
   text_print(&metadata, "vqct|%zu\n%llu\n%.2f M", token_number_size(wide), (unsigned long long)end,
              (double)end / 1e6);
-  enum vqct_status status = save(path, ".index", &ends, error);
+  enum vqct_status status = save(path, TOKEN_INDEX_DATATROVE, &ends, error);
   if (status == VQCT_OK)
     return save(path, ".metadata", &metadata, error);
   text_free(&metadata);

@@ -24,6 +24,15 @@
 
 #include "vqct/status.h"
 
+#define TOKEN_INDEX_MAGIC     9  /* bytes of token_index_magic */
+#define TOKEN_INDEX_HEADER    34 /* bytes before the lengths */
+#define TOKEN_INDEX_DATATROVE ".index"
+
+extern const char token_index_magic[TOKEN_INDEX_MAGIC];
+
+/** What Megatron-LM calls int32 or uint16. */
+int token_index_type(bool wide);
+
 /** How many numbers each picture has. */
 struct token_lengths {
   uint32_t *each; /* owned; NULL for none */
@@ -48,5 +57,14 @@ enum vqct_status token_index_megatron(const char *path, const struct token_lengt
 /** Writes path.index and path.metadata. Errors: WRITE, MEMORY. */
 enum vqct_status token_index_datatrove(const char *path, const struct token_lengths *lengths,
                                        bool wide, struct vqct_error *error);
+
+/** Whether the index at `path` tells of `bytes` bytes of numbers, no more, no fewer and none twice.
+ * Errors: READ, TOKENS (naming the file and what it says), MEMORY. */
+enum vqct_status token_index_check_megatron(const char *path, uint64_t bytes, bool wide,
+                                            struct vqct_error *error);
+
+/** The same of path.index; `path` is that of the numbers. */
+enum vqct_status token_index_check_datatrove(const char *path, uint64_t bytes, bool wide,
+                                             struct vqct_error *error);
 
 #endif

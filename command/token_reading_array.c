@@ -7,6 +7,7 @@
 #include "error.h"
 #include "mapped_file.h"
 #include "npy.h"
+#include "token_index.h"
 #include "token_name.h"
 #include "token_reading.h"
 #include "views.h"
@@ -62,6 +63,22 @@ static enum vqct_status open_npy(const struct token_set *set, struct numbers *fi
                    file->path, tensor_type_name(tensor->type), tensor_type_name(set->type));
 }
 
+/* The index beside a file of numbers, of a format that has one. */
+static enum vqct_status check_index(const struct token_set *set, const char *suffix,
+                                    const struct numbers *file, struct vqct_error *error) {
+  bool wide = set->type == TENSOR_U32;
+  if (!strcmp(suffix, ".ds"))
+    return token_index_check_datatrove(file->path, file->bytes.size, wide, error);
+  if (strcmp(suffix, ".idx") != 0)
+    return VQCT_OK;
+  char *path = token_name_beside(file->path, strlen(file->path) - strlen(".bin"), suffix);
+  enum vqct_status status =
+      path ? token_index_check_megatron(path, file->bytes.size, wide, error)
+           : error_set(error, VQCT_MEMORY, "%s: memory is exhausted", set->path);
+  free(path);
+  return status;
+}
+
 static enum vqct_status open_file(const struct token_set *set, const char *bucket,
                                   struct numbers *file, struct vqct_error *error) {
   const char *suffix = strrchr(set->path, '.');
@@ -77,7 +94,7 @@ static enum vqct_status open_file(const struct token_set *set, const char *bucke
     return open_npy(set, file, error);
   enum vqct_status status = mapped_file_open(file->path, &file->mapped, error);
   file->bytes = (struct token_bytes){file->mapped.data, file->mapped.size};
-  return status;
+  return status == VQCT_OK ? check_index(set, suffix, file, error) : status;
 }
 
 /* "320x192" of a line, or "" where it names none; NULL where it is no such name. */

@@ -164,6 +164,8 @@ def _array(file: pathlib.Path, kind: np.dtype, pictures: List[Dict[str, Any]],
             raise _missing(file, one)
         if bucket not in files:
             files[bucket] = _numbers(_of_bucket(file, bucket), kind)
+            if file.suffix in (".idx", ".ds"):
+                _check_index(_of_bucket(file, bucket), file.suffix == ".ds", kind, len(files[bucket]))
         if not isinstance(offset, int) or offset < 0 or offset % kind.itemsize or \
                 offset // kind.itemsize + length > len(files[bucket]):
             raise _missing(_of_bucket(file, bucket), one)
@@ -175,6 +177,35 @@ def _of_bucket(file: pathlib.Path, bucket: str) -> pathlib.Path:
     """The file of numbers of a bucket, "" where there is one of all."""
     return file.with_name(file.stem + (bucket and "-") + bucket +
                           (".bin" if file.suffix == ".idx" else file.suffix))
+
+
+def _check_index(file: pathlib.Path, is_datatrove: bool, kind: np.dtype, count: int) -> None:
+    """Raises TokensError where the index of a file of `count` numbers tells of others."""
+    index = file.with_name(file.name + ".index") if is_datatrove else file.with_suffix(".idx")
+    data = bytes(_mapped(index)[:])
+    try:
+        ends = np.frombuffer(data, "<u8") if is_datatrove else _megatron_ends(data, kind)
+    except ValueError as fault:
+        raise TokensError(f"{index}: {fault}") from fault
+    if np.any(ends[1:] < ends[:-1]) or (ends[-1] if len(ends) else 0) != count:
+        raise TokensError(f"{index}: it tells of other numbers than the {count} of its file")
+
+
+def _megatron_ends(data: bytes, kind: np.dtype) -> np.ndarray:
+    """Where each sequence ends, in numbers. Raises ValueError where the index is none."""
+    if data[:18] != b"MMIDIDX\0\0" + bytes([1, 0, 0, 0, 0, 0, 0, 0, 8 if kind.itemsize == 2 else 4]):
+        raise ValueError(f"not an index of {kind}")
+    sequences, entries = (int.from_bytes(data[at:at + 8], "little") for at in (18, 26))
+    if len(data) != 34 + 12 * sequences + 8 * entries:
+        raise ValueError(f"{len(data)} bytes do not hold {sequences} sequences and {entries} documents' places")
+    ends = np.cumsum(np.frombuffer(data, "<u4", sequences, 34), dtype=np.uint64)
+    places = np.frombuffer(data, "<u8", sequences, 34 + 4 * sequences)
+    documents = np.frombuffer(data, "<u8", entries, 34 + 12 * sequences)
+    if not np.array_equal(places[1:], ends[:-1] * np.uint64(kind.itemsize)) or places[:1].any():
+        raise ValueError("its sequences do not follow one another")
+    if not entries or documents[0] or documents[-1] != sequences or np.any(documents[1:] <= documents[:-1]):
+        raise ValueError("its documents are not those of its sequences")
+    return ends
 
 
 def _lines(file: pathlib.Path, kind: np.dtype, pictures: List[Dict[str, Any]],

@@ -216,6 +216,31 @@ class Formats(CommandCase):
         self.encode("c.bin", "--offset", 2 ** 32 - 32)
         self.assertGreaterEqual(np.fromfile(self.path("c.bin"), "<u4").min(), 2 ** 32 - 32)
 
+    def test_an_index_that_tells_of_other_numbers_is_refused(self):
+        """Of Megatron-LM, three pictures: version at byte 9, type at 17, sequences at 18, documents at
+        26, lengths from 34, places from 46, documents from 70 on; of datatrove, three ends."""
+        for name, part, wrong in (("i.idx", "i.idx", ((0, "version 1"), (9, "version 1"), (17, "type 8"),
+                                                      (18, "sequences"), (26, "documents"),
+                                                      (34, "sequence 1 is at"), (42, "bytes"),
+                                                      (46, "sequence 0 is at"), (62, "sequence 2 is at"),
+                                                      (70, "document 0"), (86, "document 3"),
+                                                      (94, "documents end"))),
+                                  ("j.ds", "j.ds.index", ((8, "document 1 ends"), (16, "documents have")))):
+            self.encode(name, "--resize", "none")
+            index = content(self.path(part))
+            bad = [(index[:at] + bytes([index[at] ^ 128]) + index[at + 1:], words) for at, words in wrong]
+            for damaged, words in (*bad, (index[:-1], "bytes"), (index[:20], ""), (b"", "")):
+                with open(self.path(part), "wb") as file:
+                    file.write(damaged)
+                done = vqct("decode", self.model, self.path(name), "-o", self.path("out"))
+                with self.subTest(part=part, words=words):
+                    self.assertNotEqual(done.returncode, 0)
+                    self.assertFails(done, done.returncode, part, words)
+            os.remove(self.path(part))
+            done = vqct("decode", self.model, self.path(name), "-o", self.path("out"))
+            self.assertNotEqual(done.returncode, 0)
+            self.assertFails(done, done.returncode, part)
+
     def test_damaged_layouts_are_refused(self):
         self.encode("set.bin", "--resize", "none", "--layout", "interleaved", "--row-end", 50)
         lines = content(self.path("set.jsonl")).splitlines(True)

@@ -254,6 +254,29 @@ class TokenSets(ModelCase):
         with self.assertRaisesRegex(vqct.ReadError, "nothing.npy: the .jsonl beside it .*nothing.jsonl"):
             vqct.tokens(self.path("nothing.npy"))
 
+    def test_an_index_that_tells_of_other_numbers(self):
+        """Of Megatron-LM: sequences at byte 18, documents at 26, two lengths at 34, places at 42,
+        documents at 58 (three); of datatrove: two ends."""
+        for name, part, wrong in (("i.idx", "i.idx", (0, 9, 17, 18, 26, 34, 38, 42, 50, 58, 66, 74)),
+                                  ("i.ds", "i.ds.index", (0, 8))):
+            path = self.encode(name, "--size", "16")
+            whole = [one.copy() for one in vqct.tokens(path)]
+            with open(self.path(part), "rb") as file:
+                index = file.read()
+            damaged = [index[:at] + bytes([index[at] + 100]) + index[at + 1:] for at in wrong]
+            for bad in (*damaged, index[:-8], index[:-1], index + bytes(8), index[:12]):
+                with open(self.path(part), "wb") as file:
+                    file.write(bad)
+                with self.subTest(part=part, bad=bad), self.assertRaisesRegex(vqct.TokensError, part):
+                    vqct.tokens(path)
+            os.remove(self.path(part))
+            with self.assertRaisesRegex(vqct.ReadError, part):
+                vqct.tokens(path)
+            with open(self.path(part), "wb") as file:
+                file.write(index)
+            for mine, theirs in zip(vqct.tokens(path), whole, strict=True):
+                np.testing.assert_array_equal(mine, theirs)
+
     def test_side_files_that_describe_no_set(self):
         path = self.encode("odd.mds", "--size", "16", "--labels", "folder")
         for part, old, new in (("odd.jsonl", '"tokens": "uint16"', '"tokens": ["uint16"]'),
@@ -280,7 +303,8 @@ class TokenSets(ModelCase):
     def test_damage_is_an_error_of_the_package(self):
         """Or it is not seen; but nothing else is raised, whichever bytes are others."""
         chance = random.Random(1)
-        for name, part in (("d.npy", "d.npy"), ("d.idx", "d.bin"), ("d.tokens.jsonl", "d.tokens.jsonl"),
+        for name, part in (("d.npy", "d.npy"), ("d.idx", "d.bin"), ("d.idx", "d.idx"), ("d.ds", "d.ds.index"),
+                           ("d.tokens.jsonl", "d.tokens.jsonl"),
                            ("d.tar", "d-000000.tar"), ("d.mds", "d.mds/shard.00000.mds"),
                            ("d.mds", "d.mds/index.json"), ("d.mds", "d.jsonl"), ("d.tar", "d.jsonl")):
             path = self.encode(name, "--size", "16", "--layout", "interleaved", "--offset", "9")
