@@ -54,7 +54,7 @@ static const struct option options[] = {
     {"shard", 0, OPTION_TEXT, offsetof(struct encode_settings, shard), NULL, 0, 0, NULL, "I/N",
      "encode only every N-th picture from the I-th on, I from 0, to split work over machines"},
     {"quiet", 'q', OPTION_SWITCH, offsetof(struct encode_settings, quiet), NULL, 0, 0, NULL, NULL,
-     "report bad pictures in the .jsonl only"},
+     "report bad pictures in the .jsonl only, and no progress or totals"},
 };
 
 const struct option_table encode_options = {

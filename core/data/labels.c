@@ -148,15 +148,16 @@ static enum vqct_status check_all_matched(const struct source *source, struct vq
   size_t unused = source->lines ? label_lines_unused(source->lines, &name, &number) : 0;
   if (unused && source->missing)
     return error_set(error, VQCT_DATA,
-                     "labels of %s: %zu pictures have none, the first is %s; %zu lines name no "
-                     "picture, the first is line %" PRIu64 ", '%s'",
+                     "labels of %s: pictures without one: %zu, the first is %s; lines that name no "
+                     "picture: %zu, the first is line %" PRIu64 ", '%s'",
                      source->name, source->missing, source->first_missing, unused, number, name);
   if (unused)
     return error_set(error, VQCT_DATA,
-                     "labels of %s: %zu lines name no picture, the first is line %" PRIu64 ", '%s'",
+                     "labels of %s: lines that name no picture: %zu, the first is line %" PRIu64
+                     ", '%s'",
                      source->name, unused, number, name);
   if (source->missing)
-    return error_set(error, VQCT_DATA, "labels of %s: %zu pictures have none, the first is %s",
+    return error_set(error, VQCT_DATA, "labels of %s: pictures without one: %zu, the first is %s",
                      source->name, source->missing, source->first_missing);
   return VQCT_OK;
 }

@@ -211,17 +211,18 @@ def _megatron_ends(data: bytes, kind: np.dtype) -> np.ndarray:
 def _lines(file: pathlib.Path, kind: np.dtype, pictures: List[Dict[str, Any]],
            lengths: List[int]) -> Callable[[int], np.ndarray]:
     """Numbers in lines of JSON, each read when it is asked for."""
-    data = _mapped(file)
+    data, most = _mapped(file), np.iinfo(kind).max
 
     def read(i: int) -> np.ndarray:
         first, size = pictures[i].get("offset"), pictures[i].get("bytes")
         if isinstance(first, int) and isinstance(size, int) and 0 <= first <= len(data) - size:
             try:
-                found = np.array(json.loads(data[first:first + size])["tokens"], kind)
-            except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+                found = json.loads(data[first:first + size])["tokens"]
+            except (ValueError, KeyError, TypeError, RecursionError):
                 raise _missing(file, pictures[i]) from None
-            if found.shape == (lengths[i],):
-                return found
+            if isinstance(found, list) and len(found) == lengths[i] and \
+                    all(type(one) is int and 0 <= one <= most for one in found):
+                return np.array(found, kind)
         raise _missing(file, pictures[i])
 
     return read

@@ -101,7 +101,7 @@ class Labels(CommandCase):
                              f'.json has no "{name}"')
         os.remove(self.path("in/1.json"))
         self.assertFails(self.run_encode(self.path("in"), "--labels", "beside:wnid"), DATA,
-                         "labels of beside:wnid: 1 pictures have none", "in/1.png")
+                         "labels of beside:wnid: pictures without one: 1,", "in/1.png")
 
     def test_lines(self):
         self.pictures("in/a/1.png", "in/a/2.png", "in/b/1.png")
@@ -121,11 +121,11 @@ class Labels(CommandCase):
         self.pictures("in/1.png", "in/2.png", "in/sub/1.png")
         for lines, words in (
                 ("9.png\tx\n1.png\ty\n", ("line 2", "'1.png'", "in/1.png", "in/sub/1.png")),
-                ("in/1.png\tx\n2.png\ty\n", ("1 pictures have none", "in/sub/1.png")),
+                ("in/1.png\tx\n2.png\ty\n", ("pictures without one: 1,", "in/sub/1.png")),
                 ("in/1.png\tx\n2.png\ty\nsub/1.png\tz\n8.png\tx\n7.png\tx\n",
-                 ("2 lines name no picture", "line 4, '8.png'")),
-                ("in/1.png\tx\n8.png\tx\n", ("2 pictures have none", "in/2.png",
-                                             "1 lines name no picture", "line 2, '8.png'")),
+                 ("lines that name no picture: 2,", "line 4, '8.png'")),
+                ("in/1.png\tx\n8.png\tx\n", ("pictures without one: 2,", "in/2.png",
+                                             "lines that name no picture: 1,", "line 2, '8.png'")),
                 ("1.png\n", ("line 1", "a tab")), ("\tx\n", ("line 1", "a tab")),
                 ("in/1.png\t \n", ("in/1.png", "empty")),
                 ("2.png\tx\n1.png\ty\n2.png\tx\n", ("line 3", "'2.png'", "line 1")),
@@ -151,7 +151,7 @@ class Labels(CommandCase):
                 ("txt", "x" * (2 ** 20 + 1), LIMIT, ("in/1.txt", "1048576")),
                 ("json", "{", DATA, ("in/1.png", '"label"')),
                 ("json", '{"label": 1.5}', DATA, ("in/1.png", '"label"')),
-                ("xml", "", DATA, ("1 pictures have none", "in/1.png"))):
+                ("xml", "", DATA, ("pictures without one: 1,", "in/1.png"))):
             with self.subTest(ending=ending, data=data[:20]):
                 self.write(f"in/1.{ending}", data)
                 self.assertFails(self.run_encode(self.path("in"), "--labels", "beside"), status,

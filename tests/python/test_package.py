@@ -254,6 +254,24 @@ class TokenSets(ModelCase):
         with self.assertRaisesRegex(vqct.ReadError, "nothing.npy: the .jsonl beside it .*nothing.jsonl"):
             vqct.tokens(self.path("nothing.npy"))
 
+    def test_lines_of_numbers_that_cannot_be(self):
+        path = self.encode("n.tokens.jsonl", "--size", "16")
+        with open(path) as file:
+            first, rest = file.read().split('"tokens": [', 1)
+        number, rest = rest.split(",", 1)
+        for bad in ("-8", "70000", "1.5", "true", '"3"', "[3]", "18446744073709551616"):
+            with open(path, "w") as file:
+                file.write(f'{first}"tokens": [{bad},{rest}')
+            with open(self.path("n.jsonl")) as file:
+                lines = file.read()
+            with open(self.path("n.jsonl"), "w") as file:
+                file.write(re.sub(r'"bytes": (\d+)', lambda m: f'"bytes": {int(m[1]) + len(bad) - len(number)}',
+                                  lines, count=1))
+            with self.subTest(bad=bad), self.assertRaisesRegex(vqct.TokensError, "n.tokens.jsonl"):
+                vqct.tokens(path)[0]
+            with open(self.path("n.jsonl"), "w") as file:
+                file.write(lines)
+
     def test_an_index_that_tells_of_other_numbers(self):
         """Of Megatron-LM: sequences at byte 18, documents at 26, two lengths at 34, places at 42,
         documents at 58 (three); of datatrove: two ends."""
