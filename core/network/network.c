@@ -397,7 +397,7 @@ static enum vqct_status forward_in_turns(const struct chain *chain, const struct
   int last = 1; /* the turn that was written last */
   for (int i = 0; i < chain->blocks && status == VQCT_OK; i++) {
     const struct block *block = &chain->block[i];
-    if (!i || !block_adds(block))
+    if (!block_adds(block))
       last = !last;
     struct activation output = turn[last];
     block_output_shape(block, &input, &output);
