@@ -221,7 +221,7 @@ def _lines(file: pathlib.Path, kind: np.dtype, pictures: List[Dict[str, Any]],
             except (ValueError, KeyError, TypeError, RecursionError):
                 raise _missing(file, pictures[i]) from None
             if isinstance(found, list) and len(found) == lengths[i] and \
-                    all(type(one) is int and 0 <= one <= most for one in found):
+                    set(map(type, found)) == {int} and min(found) >= 0 and max(found) <= most:
                 return np.array(found, kind)
         raise _missing(file, pictures[i])
 

@@ -255,22 +255,20 @@ class TokenSets(ModelCase):
             vqct.tokens(self.path("nothing.npy"))
 
     def test_lines_of_numbers_that_cannot_be(self):
-        path = self.encode("n.tokens.jsonl", "--size", "16")
+        path, side = self.encode("n.tokens.jsonl", "--size", "16"), self.path("n.jsonl")
         with open(path) as file:
             first, rest = file.read().split('"tokens": [', 1)
         number, rest = rest.split(",", 1)
+        with open(side) as file:
+            lines = file.read()
         for bad in ("-8", "70000", "1.5", "true", '"3"', "[3]", "18446744073709551616"):
+            longer = len(bad) - len(number)
             with open(path, "w") as file:
                 file.write(f'{first}"tokens": [{bad},{rest}')
-            with open(self.path("n.jsonl")) as file:
-                lines = file.read()
-            with open(self.path("n.jsonl"), "w") as file:
-                file.write(re.sub(r'"bytes": (\d+)', lambda m: f'"bytes": {int(m[1]) + len(bad) - len(number)}',
-                                  lines, count=1))
+            with open(side, "w") as file:
+                file.write(re.sub(r'"bytes": (\d+)', lambda m: f'"bytes": {int(m[1]) + longer}', lines, count=1))
             with self.subTest(bad=bad), self.assertRaisesRegex(vqct.TokensError, "n.tokens.jsonl"):
                 vqct.tokens(path)[0]
-            with open(self.path("n.jsonl"), "w") as file:
-                file.write(lines)
 
     def test_an_index_that_tells_of_other_numbers(self):
         """Of Megatron-LM: sequences at byte 18, documents at 26, two lengths at 34, places at 42,
