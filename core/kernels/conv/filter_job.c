@@ -139,13 +139,11 @@ void filter_epilogue(const struct filter_job *job, const struct filter_task *tas
 }
 
 void filter_write_tiles(const struct filter_job *job, const struct filter_task *task, size_t panel,
-                        const float *points, size_t point_stride) {
+                        const float *points, size_t point_stride, size_t tile_stride) {
   const struct filter *filter = job->filter;
   const int tile = filter->winograd->tile;
-  size_t width =
-      simd_panel_vectors(filter->simd, filter->out_channels, panel) * filter->simd->lanes;
   for (int i = 0; i < task->rows; i++)
-    for (int j = 0; j < task->columns; j++, points += width) {
+    for (int j = 0; j < task->columns; j++, points += tile_stride) {
       int row = (task->row + i) * tile, column = (task->column + j) * tile;
       int rows = job->target->rows - row, columns = job->target->columns - column;
       struct epilogue epilogue;

@@ -80,9 +80,9 @@ void filter_epilogue(const struct filter_job *job, const struct filter_task *tas
 /** What reads a job's input in tiles. */
 struct tile_reader filter_tile_reader(const struct filter_job *job);
 
-/** Transforms the points of a task's tiles and one panel (a tile's panel after another, the points
- * point_stride apart) and writes them. */
+/** Transforms the points of a task's tiles and one panel (tile after tile, tile_stride apart, the
+ * points point_stride apart) and writes them. */
 void filter_write_tiles(const struct filter_job *job, const struct filter_task *task, size_t panel,
-                        const float *points, size_t point_stride);
+                        const float *points, size_t point_stride, size_t tile_stride);
 
 #endif

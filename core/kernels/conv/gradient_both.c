@@ -286,8 +286,8 @@ static bool pack_weights(struct both_job *job, const float *weight, const struct
 /* Sizes of the scratch, and its memory; channels are few, so that nothing overflows. */
 static bool take_memory(struct both_job *job, const struct exec *exec) {
   const struct simd *simd = job->gradient->simd;
-  size_t x = tiles_scratch(&job->x, job->grid.block_rows, job->grid.block_columns);
-  size_t dy = tiles_scratch(&job->dy, job->grid.block_rows, job->grid.block_columns);
+  size_t x = tiles_scratch(&job->x, job->grid.block_columns);
+  size_t dy = tiles_scratch(&job->dy, job->grid.block_columns);
   job->scratch_floats = size_most(x, dy);
   job->x_step = job->band_tiles * job->in + TILES_GAP;
   job->dy_step = job->band_tiles * job->out + TILES_GAP;

@@ -160,9 +160,8 @@ static bool take_memory(struct band_job *job, const struct exec *exec) {
   bool keep = job->in <= KEPT_CHANNELS && job->out <= KEPT_CHANNELS;
   size_t points = job->algorithm->points;
   size_t sums = points * simd_panels(simd, job->in) * simd->panel * job->out;
-  job->worker_floats =
-      size_most(tiles_scratch(&job->x, job->grid.block_rows, job->grid.block_columns),
-                tiles_scratch(&job->dy, job->grid.block_rows, job->grid.block_columns));
+  job->worker_floats = size_most(tiles_scratch(&job->x, job->grid.block_columns),
+                                 tiles_scratch(&job->dy, job->grid.block_columns));
   if (!keep)
     job->worker_floats = size_most(job->worker_floats, points * PART_ROWS * simd->panel);
   job->scratch =

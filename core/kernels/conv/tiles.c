@@ -4,6 +4,8 @@
  */
 #include "tiles.h"
 
+#include <string.h>
+
 #include "gather.h"
 #include "size.h"
 
@@ -37,8 +39,8 @@ size_t tile_grid_before(const struct tile_grid *grid, size_t number) {
          (size_t)block.rows * (size_t)block.column;
 }
 
-size_t tiles_scratch(const struct tile_reader *reader, int rows, int columns) {
-  size_t high = (size_t)(rows * reader->step + reader->border);
+size_t tiles_scratch(const struct tile_reader *reader, int columns) {
+  size_t high = (size_t)(reader->step + reader->border);
   size_t wide = (size_t)(columns * reader->step + reader->border);
   return high * wide * size_least(simd_round(reader->simd, reader->channels), TILES_CHANNELS);
 }
@@ -101,29 +103,45 @@ static void read_plain(const struct tile_reader *reader, const struct tile_block
                       point_stride);
 }
 
+/* Channels of a range that fit the scratch. The rows that a tile shares with the one below move up,
+ * so that each is gathered once. */
+static void read_gathered(const struct tile_reader *reader, const struct tile_block *block,
+                          float *scratch, float *points, size_t point_stride, size_t tile_stride) {
+  struct region region = {
+      .row = block->row * reader->step - reader->top,
+      .column = block->column * reader->step - reader->left,
+      .rows = reader->step + reader->border,
+      .columns = block->columns * reader->step + reader->border,
+      .first_channel = block->first_channel,
+      .channels = block->end_channel - block->first_channel,
+  };
+  const size_t step = (size_t)reader->step, columns = (size_t)block->columns;
+  const size_t stride = simd_round(reader->simd, region.channels);
+  const size_t line = (size_t)region.columns * stride;
+  const size_t shared = (size_t)reader->border * line;
+  float *to = scratch;
+  for (int row = 0; row < block->rows; row++) {
+    gather(reader->simd, reader->input, reader->channels, block->image, &region, stride, to);
+    for (size_t column = 0; column < columns; column++, points += tile_stride)
+      reader->transform(scratch + column * step * stride, line, stride, stride, points,
+                        point_stride);
+    memmove(scratch, scratch + step * line, shared * sizeof *scratch);
+    region.row += region.rows;
+    region.rows = reader->step;
+    to = scratch + shared;
+  }
+}
+
 void tiles_read(const struct tile_reader *reader, const struct tile_block *block, float *scratch,
                 float *points, size_t point_stride, size_t tile_stride) {
   if (is_plain(reader)) {
     read_plain(reader, block, scratch, points, point_stride, tile_stride);
     return;
   }
-  struct region region = {
-      .row = block->row * reader->step - reader->top,
-      .column = block->column * reader->step - reader->left,
-      .rows = block->rows * reader->step + reader->border,
-      .columns = block->columns * reader->step + reader->border,
-  };
-  size_t step = (size_t)reader->step, rows = (size_t)block->rows, columns = (size_t)block->columns;
-  for (size_t first = block->first_channel; first < block->end_channel; first += TILES_CHANNELS) {
-    region.first_channel = first;
-    region.channels = size_least(block->end_channel - first, TILES_CHANNELS);
-    size_t stride = simd_round(reader->simd, region.channels);
-    size_t line = (size_t)region.columns * stride;
-    gather(reader->simd, reader->input, reader->channels, block->image, &region, stride, scratch);
-    for (size_t row = 0; row < rows; row++)
-      for (size_t column = 0; column < columns; column++)
-        reader->transform(scratch + row * step * line + column * step * stride, line, stride,
-                          stride, points + (row * columns + column) * tile_stride + first,
-                          point_stride);
+  struct tile_block part = *block;
+  for (; part.first_channel < block->end_channel; part.first_channel = part.end_channel) {
+    part.end_channel =
+        part.first_channel + size_least(block->end_channel - part.first_channel, TILES_CHANNELS);
+    read_gathered(reader, &part, scratch, points + part.first_channel, point_stride, tile_stride);
   }
 }

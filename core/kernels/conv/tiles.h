@@ -42,8 +42,8 @@ struct tile_block tile_grid_block(const struct tile_grid *grid, size_t number);
 /** Tiles of all blocks before block number `number`. */
 size_t tile_grid_before(const struct tile_grid *grid, size_t number);
 
-/** Floats of scratch that tiles_read needs for blocks of rows x columns tiles. */
-size_t tiles_scratch(const struct tile_reader *reader, int rows, int columns);
+/** Floats of scratch that tiles_read needs for blocks of so many columns of tiles. */
+size_t tiles_scratch(const struct tile_reader *reader, int columns);
 
 /** Transforms a block, tile after tile: channel c of point p of tile t goes to points[p *
  * point_stride + t * tile_stride + c]. Channels are filled up with zeros to whole vectors. */

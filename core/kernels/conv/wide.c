@@ -110,7 +110,7 @@ static void compute_panel(void *argument, size_t panel, unsigned worker) {
   for (size_t i = wide->first; i < wide->first + wide->count; i++) {
     struct filter_task block = block_at(wide, i);
     filter_write_tiles(&wide->job, &block, panel, output + tiles_before(wide, i) * width,
-                       wide->output_step);
+                       wide->output_step, width);
   }
 }
 
@@ -144,7 +144,7 @@ enum vqct_status wide_run(const struct filter *filter, const struct conv_input *
   wide.input_step = BAND_TILES * wide.input_row + TILES_GAP;
   wide.weight_step = BLOCK_DEPTH * simd->panel + TILES_GAP;
   wide.output_step = BAND_TILES * simd->panel + TILES_GAP;
-  size_t reading = tiles_scratch(&wide.reader, split->block_rows, split->block_columns);
+  size_t reading = tiles_scratch(&wide.reader, split->block_columns);
   size_t computing = filter->winograd->points * (wide.weight_step + wide.output_step);
   wide.job.worker_floats = reading > computing ? reading : computing;
   struct arena_mark mark = arena_mark(exec->arena);

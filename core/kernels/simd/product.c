@@ -1,6 +1,6 @@
 /* The inner product of matrices: a block of up to ROWS rows and one panel stays in registers while
- * it runs along the depth. Every block size runs the same chain of multiply-adds for an element, so
- * that results do not depend on how rows are grouped. */
+ * it runs along the depth, and is stored when all of it is read. Every block size runs the same
+ * chain of multiply-adds for an element, so that results do not depend on how rows are grouped. */
 #include "vector.h"
 
 /* Rows of A are reached from an address for every four of them: one for each would not fit the
