@@ -4,36 +4,40 @@
 
 #include "vector.h"
 
-/* Minimum and maximum of x and a bound that keep a NaN in x. */
-ALWAYS_INLINE vector at_least(vector x, float bound) {
-  return greater(broadcast(bound), x);
+/* x, but of no greater size than the bound. A NaN may become the bound. */
+ALWAYS_INLINE vector within(vector x, float bound) {
+#if defined(SIMD_ISA_avx512)
+  return (vector)_mm512_range_ps((__m512)x, (__m512)broadcast(bound), 2); /* the smaller size */
+#else
+  return greater(lesser(x, broadcast(bound)), broadcast(-bound));
+#endif
 }
 
-ALWAYS_INLINE vector at_most(vector x, float bound) {
-  return lesser(broadcast(bound), x);
-}
-
-/* e^-x as 2^n e^-s: n where a number has its exponent, and s. */
+/* e^-x as 2^n e^-s. */
 struct exponent {
-  vector_bits n;
-  vector s;
+  vector power, s;
 };
 
-/* For x in [-80, 87], beyond which it stays at the ends: n = round(-x / ln 2), so that |s| <=
- * ln(2)/2. Adding 1.5 * 2^23 rounds to the integer that the low bits then hold. ln 2 is split in
- * two so that n times the first part is exact. */
+/* For x in [-87, 87], beyond which it stays at the ends: n = round(-x / ln 2), so that |s| <=
+ * ln(2)/2. Adding 1.5 * 2^23 + 127 rounds to the integer that the low bits then hold, with the bias
+ * of an exponent. Where products are not fused, ln 2 is split in two so that n times the first part
+ * is exact. */
 ALWAYS_INLINE struct exponent exponent_minus(vector x) {
-  const vector rounder = broadcast(12582912.0F);
-  x = at_most(at_least(x, -80.0F), 87.0F);
+  const vector rounder = broadcast(12582912.0F + 127);
+  x = within(x, 87);
   vector shifted = minus_product(x, broadcast(1.44269504088896341F), rounder);
   vector n = shifted - rounder;
+#if FUSED
+  vector s = multiply_add(n, broadcast(0.69314718055994531F), x);
+#else
   vector s = multiply_add(n, broadcast(0.693359375F), x);
   s = minus_product(n, broadcast(2.12194440e-4F), s);
-  return (struct exponent){(vector_bits)shifted << 23, s};
+#endif
+  return (struct exponent){(vector)((vector_bits)shifted << 23), s};
 }
 
-/* e^-s is a polynomial, within 1e-7, to whose exponent n is added. */
-ALWAYS_INLINE vector exponential_of(struct exponent exponent) {
+/* 1 + e^-x: e^-s is a polynomial, within 1e-7. */
+ALWAYS_INLINE vector divisor_of(struct exponent exponent) {
   const vector s = exponent.s;
   vector e = broadcast(-8.290229e-3F);
   e = multiply_add(e, s, broadcast(4.189839e-2F));
@@ -41,7 +45,7 @@ ALWAYS_INLINE vector exponential_of(struct exponent exponent) {
   e = multiply_add(e, s, broadcast(4.9999145e-1F));
   e = multiply_add(e, s, broadcast(-9.999997e-1F));
   e = multiply_add(e, s, broadcast(1.0F));
-  return (vector)((vector_bits)e + exponent.n);
+  return multiply_add(e, exponent.power, broadcast(1.0F));
 }
 
 /* 1 / d for d from 1 on. It is no division, which takes longer, nor the processor's own
@@ -52,11 +56,6 @@ ALWAYS_INLINE vector inverse(vector d) {
   r *= minus_product(d, r, broadcast(2.00128F));
   vector error = minus_product(d, r, broadcast(1.0F));
   return multiply_add(multiply_add(error, error, error), r, r);
-}
-
-/* 1 / (1 + e^-x). */
-ALWAYS_INLINE vector sigmoid(vector x) {
-  return inverse(exponential_of(exponent_minus(x)) + 1.0F);
 }
 
 #define SWISH_GROUP 8 /* vectors, at most */
@@ -70,7 +69,7 @@ ALWAYS_INLINE void swish_divisors(const vector *x, vector *d, const size_t count
     exponent[i] = exponent_minus(x[i]);
   }
   UNROLL for (size_t i = 0; i < count; i++) {
-    d[i] = exponential_of(exponent[i]) + 1.0F;
+    d[i] = divisor_of(exponent[i]);
   }
 }
 

@@ -12,50 +12,64 @@ ALWAYS_INLINE void swish_gradients(vector *u, const size_t count) {
   }
 }
 
-/* `count` channels from channel c on of some pixels. */
-ALWAYS_INLINE void sum_some(const struct norm_sums *n, size_t pixel, const size_t pixels, size_t c,
-                            size_t count, const bool swished) {
-  const float *x = n->x + pixel * n->channels + c;
-  float *da = n->da + pixel * n->channels + c;
+/* Some channels, and their sums so far. */
+struct channels {
+  size_t first, count;
+  vector scale, shift, sum, product;
+};
+
+ALWAYS_INLINE void sum_some(const struct norm_sums *n, struct channels *channels, size_t pixel,
+                            const size_t pixels, const bool swished) {
+  const float *x = n->x + pixel * n->channels + channels->first;
+  float *da = n->da + pixel * n->channels + channels->first;
   vector value[SWISH_GROUP], gradient[SWISH_GROUP];
-  vector sum = load_some(n->sums + c, count), product = load_some(n->products + c, count);
   UNROLL for (size_t i = 0; i < pixels; i++) {
-    value[i] = load_some(x + i * n->channels, count);
+    value[i] = load_some(x + i * n->channels, channels->count);
     if (swished)
-      gradient[i] =
-          multiply_add(value[i], load_some(n->scale + c, count), load_some(n->shift + c, count));
+      gradient[i] = multiply_add(value[i], channels->scale, channels->shift);
   }
   if (swished)
     swish_gradients(gradient, pixels);
   UNROLL for (size_t i = 0; i < pixels; i++) {
-    vector du = load_some(da + i * n->channels, count);
+    vector du = load_some(da + i * n->channels, channels->count);
     if (swished) {
       du *= gradient[i];
-      store_some(da + i * n->channels, du, count);
+      store_some(da + i * n->channels, du, channels->count);
     }
-    sum += du;
-    product = multiply_add(du, value[i], product);
+    channels->sum += du;
+    channels->product = multiply_add(du, value[i], channels->product);
   }
-  store_some(n->sums + c, sum, count);
-  store_some(n->products + c, product, count);
 }
 
-ALWAYS_INLINE void sum_pixels(const struct norm_sums *n, size_t pixel, const size_t pixels,
+/* `count` channels from channel c on of all pixels. */
+ALWAYS_INLINE void sum_pixels(const struct norm_sums *n, size_t c, const size_t count,
                               const bool swished) {
-  const size_t whole = n->channels / LANES * LANES;
-  for (size_t c = 0; c < whole; c += LANES)
-    sum_some(n, pixel, pixels, c, LANES, swished);
-  if (whole < n->channels)
-    sum_some(n, pixel, pixels, whole, n->channels - whole, swished);
+  struct channels channels = {
+      .first = c,
+      .count = count,
+      .sum = load_some(n->sums + c, count),
+      .product = load_some(n->products + c, count),
+  };
+  if (swished) {
+    channels.scale = load_some(n->scale + c, count);
+    channels.shift = load_some(n->shift + c, count);
+  }
+  size_t i = 0;
+  for (; i + SWISH_GROUP <= n->pixels; i += SWISH_GROUP)
+    sum_some(n, &channels, i, SWISH_GROUP, swished);
+  for (; i < n->pixels; i++)
+    sum_some(n, &channels, i, 1, swished);
+  store_some(n->sums + c, channels.sum, count);
+  store_some(n->products + c, channels.product, count);
 }
 
 ALWAYS_INLINE void sum_all(const struct norm_sums *job, const bool swished) {
   const struct norm_sums n = *job; /* which stores cannot change */
-  size_t i = 0;
-  for (; i + SWISH_GROUP <= n.pixels; i += SWISH_GROUP)
-    sum_pixels(&n, i, SWISH_GROUP, swished);
-  for (; i < n.pixels; i++)
-    sum_pixels(&n, i, 1, swished);
+  const size_t whole = n.channels / LANES * LANES;
+  for (size_t c = 0; c < whole; c += LANES)
+    sum_pixels(&n, c, LANES, swished);
+  if (whole < n.channels)
+    sum_pixels(&n, whole, n.channels - whole, swished);
 }
 
 void SIMD_NAME(norm_sums)(const struct norm_sums *n) {

@@ -2,44 +2,58 @@
  * some pixels go through together (exponential.h). */
 #include "exponential.h"
 
-/* `count` channels from channel c on of some pixels. */
-ALWAYS_INLINE void change(const struct prologue *p, size_t pixel, const size_t pixels, size_t c,
-                          size_t count, const bool scaled, const bool swished) {
-  const float *from = p->x + pixel * p->x_stride + c;
-  float *to = p->to + pixel * p->to_stride + c;
+#define STRIP ((size_t)64) /* pixels, whose vectors of some channels follow one another */
+
+struct channels {
+  size_t first, count;
+  vector scale, shift;
+};
+
+ALWAYS_INLINE void change(const struct prologue *p, const struct channels *channels, size_t pixel,
+                          const size_t pixels, const bool scaled, const bool swished) {
+  const float *from = p->x + pixel * p->x_stride + channels->first;
+  float *to = p->to + pixel * p->to_stride + channels->first;
   vector x[SWISH_GROUP];
   UNROLL for (size_t i = 0; i < pixels; i++) {
-    x[i] = load_some(from + i * p->x_stride, count);
+    x[i] = load_some(from + i * p->x_stride, channels->count);
     __builtin_prefetch(from + i * p->x_stride + p->ahead);
     if (scaled)
-      x[i] = multiply_add(x[i], load_some(p->scale + c, count), load_some(p->shift + c, count));
+      x[i] = multiply_add(x[i], channels->scale, channels->shift);
   }
   if (swished)
     swish(x, pixels);
   UNROLL for (size_t i = 0; i < pixels; i++) {
-    store_some(to + i * p->to_stride, x[i], count);
+    store_some(to + i * p->to_stride, x[i], channels->count);
   }
 }
 
-ALWAYS_INLINE void change_pixels(const struct prologue *p, size_t pixel, const size_t pixels,
-                                 const bool scaled, const bool swished) {
-  const size_t whole = p->channels / LANES * LANES;
-  for (size_t c = 0; c < whole; c += LANES)
-    change(p, pixel, pixels, c, LANES, scaled, swished);
-  if (whole < p->channels)
-    change(p, pixel, pixels, whole, p->channels - whole, scaled, swished);
-  for (size_t i = pixel; i < pixel + pixels; i++)
-    for (size_t c = p->channels; c < p->to_stride; c++)
-      p->to[i * p->to_stride + c] = 0;
+/* Pixels `pixel` to end - 1. */
+ALWAYS_INLINE void change_pixels(const struct prologue *p, size_t pixel, size_t end, size_t first,
+                                 const size_t count, const bool scaled, const bool swished) {
+  struct channels channels = {.first = first, .count = count};
+  if (scaled) {
+    channels.scale = load_some(p->scale + first, count);
+    channels.shift = load_some(p->shift + first, count);
+  }
+  for (; pixel + SWISH_GROUP <= end; pixel += SWISH_GROUP)
+    change(p, &channels, pixel, SWISH_GROUP, scaled, swished);
+  for (; pixel < end; pixel++)
+    change(p, &channels, pixel, 1, scaled, swished);
 }
 
 ALWAYS_INLINE void run(const struct prologue *job, const bool scaled, const bool swished) {
   const struct prologue p = *job; /* which stores cannot change */
-  size_t i = 0;
-  for (; i + SWISH_GROUP <= p.pixels; i += SWISH_GROUP)
-    change_pixels(&p, i, SWISH_GROUP, scaled, swished);
-  for (; i < p.pixels; i++)
-    change_pixels(&p, i, 1, scaled, swished);
+  const size_t whole = p.channels / LANES * LANES;
+  for (size_t pixel = 0, end; pixel < p.pixels; pixel = end) {
+    end = p.pixels - pixel < STRIP ? p.pixels : pixel + STRIP;
+    for (size_t c = 0; c < whole; c += LANES)
+      change_pixels(&p, pixel, end, c, LANES, scaled, swished);
+    if (whole < p.channels)
+      change_pixels(&p, pixel, end, whole, p.channels - whole, scaled, swished);
+  }
+  for (size_t i = 0; i < p.pixels; i++)
+    for (size_t c = p.channels; c < p.to_stride; c++)
+      p.to[i * p.to_stride + c] = 0;
 }
 
 void SIMD_NAME(prologue)(const struct prologue *p) {

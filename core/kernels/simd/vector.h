@@ -14,19 +14,24 @@
 
 #include "simd.h"
 
-/* LANES: numbers in a vector. ROWS: rows of the product's inner block, as many as leave room in the
- * registers for 2 vectors a row, 2 vectors of B and one of A. */
+/* LANES: numbers in a vector. FUSED: multiply-adds round once. ROWS: rows of the product's inner
+ * block, as many as leave room in the registers for 2 vectors a row, 2 vectors of B and one of A.
+ */
 #if defined(SIMD_ISA_avx512)
 #define LANES 16
+#define FUSED 1
 #define ROWS  14
 #elif defined(SIMD_ISA_avx2)
 #define LANES 8
+#define FUSED 1
 #define ROWS  6
 #elif defined(__aarch64__)
 #define LANES 4
+#define FUSED 1
 #define ROWS  12
 #else
 #define LANES 4
+#define FUSED 0
 #define ROWS  4
 #endif
 
