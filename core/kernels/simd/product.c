@@ -3,51 +3,54 @@
  * chain of multiply-adds for an element, so that results do not depend on how rows are grouped. */
 #include "vector.h"
 
-/* Rows of A are reached from an address for every four of them: one for each would not fit the
- * registers, and the compiler is told to keep these (it would else compute the others from one). */
-#define ROW_GROUPS ((ROWS + 3) / 4)
+/* Bytes from the first row of A to odd-numbered ones. An address adds 1, 2, 4 or 8 times a register
+ * to another, so that all rows are reached from one that moves along the depth: one for each row
+ * would not fit the registers. */
+#define ODD_ROWS (ROWS / 2)
 
-ALWAYS_INLINE void find_groups(const float *first, const size_t rows, size_t row,
-                               const float *group[ROW_GROUPS]) {
-  UNROLL for (size_t i = 0; i < ROW_GROUPS; i++) {
-    group[i] = i * 4 < rows ? first + i * 4 * row : first;
+/* Tells the compiler that it cannot compute other numbers from these once for all steps. */
+ALWAYS_INLINE void hold_rows(const size_t rows, size_t odd[ODD_ROWS]) {
+  UNROLL for (size_t i = 0; 2 * i + 1 < rows; i++) {
+    __asm__("" : "+r"(odd[i]));
   }
 }
 
-ALWAYS_INLINE void move_groups(const size_t rows, size_t step, const float *group[ROW_GROUPS]) {
-  UNROLL for (size_t i = 0; i < ROW_GROUPS; i++) {
-    if (i * 4 < rows) {
-      group[i] += step;
-      __asm__("" : "+r"(group[i]));
-    }
-  }
+/* Number i of a step, rows apart as found. */
+ALWAYS_INLINE float row_number(const float *a, const size_t odd[ODD_ROWS], const size_t i) {
+  if (i == 0)
+    return *a;
+  const int shift = __builtin_ctzll(i);
+  return *(const float *)((const char *)a + (odd[i >> (shift + 1)] << shift));
 }
 
 ALWAYS_INLINE void block(const size_t rows, const size_t vectors, const bool by_row,
-                         const struct product *p, const float *a, float *c) {
+                         const struct product *p, const size_t apart[ODD_ROWS], const float *first,
+                         float *c) {
   vector sum[ROWS][2];
-  const size_t a_row = by_row ? p->a_row : 1, a_step = by_row ? 1 : p->a_step;
-  const size_t third = 3 * a_row, b_row = p->b_row, depth = p->depth;
+  const size_t a_step = by_row ? 1 : p->a_step, b_row = p->b_row;
+  size_t odd[ODD_ROWS];
+  memcpy(odd, apart, sizeof odd);
   UNROLL for (size_t i = 0; i < rows; i++) {
     UNROLL for (size_t v = 0; v < vectors; v++) {
       sum[i][v] = p->accumulate ? load(c + i * p->c_row + v * LANES) : (vector){0};
     }
   }
   for (size_t run = 0; run < p->runs; run++) {
-    const float *group[ROW_GROUPS], *b = p->b + run * p->b_run;
-    find_groups(a + run * p->a_run, rows, a_row, group);
-    for (size_t k = 0; k < depth; k++, b += b_row) {
+    const float *a = first + run * p->a_run, *b = p->b + run * p->b_run;
+    for (const float *end = b + p->depth * b_row; b != end; b += b_row) {
       vector right[2];
       UNROLL for (size_t v = 0; v < vectors; v++) {
         right[v] = load(b + v * LANES);
       }
       UNROLL for (size_t i = 0; i < rows; i++) {
-        const float left = group[i / 4][i % 4 == 3 ? third : i % 4 * a_row];
+        const float left = by_row ? row_number(a, odd, i) : a[i];
         UNROLL for (size_t v = 0; v < vectors; v++) {
           sum[i][v] = multiply_add(broadcast(left), right[v], sum[i][v]);
         }
       }
-      move_groups(rows, a_step, group);
+      a += a_step;
+      if (by_row)
+        hold_rows(rows, odd);
     }
   }
   UNROLL for (size_t i = 0; i < rows; i++) {
@@ -59,11 +62,12 @@ ALWAYS_INLINE void block(const size_t rows, const size_t vectors, const bool by_
 
 #define BLOCK_CASE(number)                                                                         \
   case number:                                                                                     \
-    block(number, vectors, by_row, p, a, c);                                                       \
+    block(number, vectors, by_row, p, odd, a, c);                                                  \
     break;
 
 ALWAYS_INLINE void block_of(size_t rows, const size_t vectors, const bool by_row,
-                            const struct product *p, const float *a, float *c) {
+                            const struct product *p, const size_t odd[ODD_ROWS], const float *a,
+                            float *c) {
   switch (rows) {
     BLOCK_CASE(1)
     BLOCK_CASE(2)
@@ -96,12 +100,16 @@ ALWAYS_INLINE void all_blocks(const size_t vectors, const bool by_row, const str
   size_t rows = blocks ? p->rows / blocks : 0, longer = p->rows - rows * blocks;
   const float *a = p->a;
   float *c = p->c;
+  size_t odd[ODD_ROWS];
+  UNROLL for (size_t i = 0; i < ODD_ROWS; i++) {
+    odd[i] = (2 * i + 1) * p->a_row * sizeof(float);
+  }
   for (; blocks; blocks--) {
     if (blocks == longer) {
       rows++;
       longer = 0;
     }
-    block_of(rows, vectors, by_row, p, a, c);
+    block_of(rows, vectors, by_row, p, odd, a, c);
     a += rows * p->a_row;
     c += rows * p->c_row;
   }
