@@ -16,8 +16,7 @@
 /** C = A B or C += A B for one panel of columns. Element (m, k) of A is a[m * a_row + k * a_step],
  * of which one stride is 1; row k of B is b[k * b_row ...], row m of C is c[m * c_row ...]. The
  * depth may come in several runs, of A a_run and of B b_run apart. Each element of C is one chain
- * of multiply-adds in the order of runs and k. C = A B may take the place of A if c_row is a_row,
- * a_step is 1 and the panel is no wider. */
+ * of multiply-adds in the order of runs and k. */
 struct product {
   size_t rows, runs, depth; /* depth: of one run */
   size_t vectors;           /* of the panel: 1 or 2 */

@@ -7,35 +7,35 @@
 
 #define CACHE_LINE 16 /* floats */
 
-/** A rectangle of places of one or two cache lines, and how far it has been asked for. */
+/** A rectangle of places of some cache lines, and how far it has been asked for. */
 struct ahead {
   const float *at;               /* the next place */
   size_t left, column;           /* places that are left; the next one's in its row */
   size_t columns, step, to_next; /* places of a row; floats between them, and behind the last */
-  bool two;
+  size_t lines;                  /* of a place */
 };
 
 /** Of so many rows and columns of places, `step` and `row_stride` floats apart. */
 static inline struct ahead ahead_of(const float *first, size_t rows, size_t columns, size_t step,
-                                    size_t row_stride, bool two) {
+                                    size_t row_stride, size_t lines) {
   return (struct ahead){.at = first,
                         .left = rows * columns,
                         .columns = columns,
                         .step = step,
                         .to_next = row_stride - columns * step,
-                        .two = two};
+                        .lines = lines};
 }
 
 /** Rows of neighbouring floats. */
 static inline struct ahead ahead_of_rows(const float *first, size_t rows, size_t row_floats,
                                          size_t row_stride) {
-  return ahead_of(first, rows, row_floats / (2 * CACHE_LINE), 2 * CACHE_LINE, row_stride, true);
+  return ahead_of(first, rows, row_floats / (2 * CACHE_LINE), 2 * CACHE_LINE, row_stride, 2);
 }
 
-/** What an epilogue writes. */
-static inline struct ahead ahead_of_output(const struct epilogue *e) {
+/** So many channels of what an epilogue writes. */
+static inline struct ahead ahead_of_output(const struct epilogue *e, size_t channels) {
   return ahead_of(e->y, e->rows, e->columns, e->pixel_stride, e->row_stride,
-                  e->channels > CACHE_LINE);
+                  (channels + CACHE_LINE - 1) / CACHE_LINE);
 }
 
 /** Asks for some places more, to write them or to read. */
@@ -47,11 +47,9 @@ static inline __attribute__((always_inline)) void ahead_ask(struct ahead *ahead,
     size_t run = size_least(places, ahead->columns - ahead->column);
     places -= run;
     ahead->column += run;
-    for (; run; run--, ahead->at += ahead->step) {
-      __builtin_prefetch(ahead->at, write, 2);
-      if (ahead->two)
-        __builtin_prefetch(ahead->at + CACHE_LINE, write, 2);
-    }
+    for (; run; run--, ahead->at += ahead->step)
+      for (size_t i = 0; i < ahead->lines; i++)
+        __builtin_prefetch(ahead->at + i * CACHE_LINE, write, 2);
     if (ahead->column == ahead->columns) {
       ahead->column = 0;
       ahead->at += ahead->to_next;

@@ -1,60 +1,49 @@
 /* The Winograd form of a filter. A task takes a block of tiles: it gathers and transforms their
- * input channels bit by bit into a matrix for each point (tiles x input channels), and for each
- * panel of output channels multiplies all of them by the transformed weights and transforms the
- * result back. The last panel's result takes the place of what it is made of. */
+ * input channels bit by bit into a matrix for each point (tiles x input channels), multiplies one
+ * point's after the other by the transformed weights, and transforms the result back. What a point
+ * gives takes the place of the point before, so that a block fills little of the second cache. */
 #include "winograd.h"
 
 #include "ahead.h"
 #include "shortcut.h"
 
-#define BLOCK_TILES_MAX 24
-#define BLOCK_TILES_MIN 8
-/* Transformed, a block's tiles leave room in the second cache for a panel's weights and output. */
-#define BLOCK_FLOATS ((size_t)128 << 10)
-#define BLOCK_ACROSS 8 /* tiles side by side: a square has the least border to gather twice */
-#define ROWS_AHEAD   2 /* of pixels: each asks for the one below when it is read */
+#define BLOCK_TILES 24
+/* Transformed weights up to this stay in the second cache beside a block of tiles. Of more, each
+ * block reads all from further away, and the more tiles it has the less often: as many as fit. */
+#define WEIGHTS_STAY    ((size_t)160 << 10) /* floats */
+#define LARGE_FLOATS    ((size_t)190 << 10)
+#define LARGE_TILES_MAX 40
+#define LARGE_TILES_MIN 8
+#define BLOCK_ACROSS    8 /* tiles side by side: a square has the least border to gather twice */
+#define ROWS_AHEAD      2 /* of pixels: each asks for the one below when it is read */
 
-/* How a worker's scratch is laid out, in floats from its start: gathered pixels, points of the
- * input, points of a panel of output that is not the last. */
+/* How a worker's scratch is laid out, in floats: gathered pixels, then a matrix of tiles for each
+ * point and one more, of which the products use the first and the input the last ones. */
 struct workspace {
-  float *pixels;
-  size_t input, output, end;
-  size_t input_row, input_step, output_step;
+  float *pixels, *output, *input;
+  size_t row, step; /* from a tile to the next, and from a point to the next */
 };
 
-static struct workspace workspace_of(const struct filter_job *job) {
-  const struct simd *simd = job->filter->simd;
+/* What is in front of the matrices: gathered pixels, or what a shortcut leaves. */
+static size_t pixels_floats(const struct filter_job *job) {
   struct tile_reader reader = filter_tile_reader(job);
-  size_t tiles = (size_t)(job->split.block_rows * job->split.block_columns);
-  size_t points = job->filter->winograd->points;
-  struct workspace w = {.input_row = simd_round(simd, job->filter->in_channels)};
-  w.input_step = tiles * w.input_row + TILES_GAP;
-  w.output_step = tiles * simd->panel + TILES_GAP;
-  w.input = tiles_scratch(&reader, job->split.block_columns);
-  if (job->target->shortcut)
-    w.input = size_most(w.input,
-                        shortcut_scratch(job->target->shortcut,
-                                         job->split.block_columns * job->filter->winograd->tile));
-  w.output = w.input + points * w.input_step;
-  w.end = w.output;
-  if (job->split.panels > 1 || simd->panel > w.input_row)
-    w.end += points * w.output_step;
-  return w;
+  size_t floats = tiles_scratch(&reader, job->split.block_columns);
+  if (!job->target->shortcut)
+    return floats;
+  int columns = job->split.block_columns * job->filter->winograd->tile;
+  return size_most(floats, shortcut_scratch(job->target->shortcut, columns));
 }
 
-/* Where a panel of output has its points, and floats between them and between tiles. */
-struct panel_points {
-  float *first;
-  size_t step, row;
-};
-
-static struct panel_points panel_points(const struct filter *filter, size_t panel, bool last,
-                                        const struct workspace *w) {
-  size_t width =
-      simd_panel_vectors(filter->simd, filter->out_channels, panel) * filter->simd->lanes;
-  if (last && width <= w->input_row)
-    return (struct panel_points){w->pixels + w->input, w->input_step, w->input_row};
-  return (struct panel_points){w->pixels + w->output, w->output_step, width};
+static struct workspace workspace_of(const struct filter_job *job, float *scratch) {
+  const struct simd *simd = job->filter->simd;
+  const struct filter_split *split = &job->split;
+  size_t panels = (split->panels + split->slices - 1) / split->slices;
+  struct workspace w = {.pixels = scratch};
+  w.row = size_most(simd_round(simd, job->filter->in_channels), panels * simd->panel);
+  w.step = (size_t)(split->block_rows * split->block_columns) * w.row + TILES_GAP;
+  w.output = scratch + pixels_floats(job);
+  w.input = w.output + w.step;
+  return w;
 }
 
 static struct filter_task task_at(const struct filter_job *job, size_t number) {
@@ -63,11 +52,10 @@ static struct filter_task task_at(const struct filter_job *job, size_t number) {
                         tiles_in(job->target->columns, tile));
 }
 
-/* What is asked for while a panel is multiplied. */
+/* What is asked for while points are multiplied. */
 struct needs {
-  struct epilogue output;
   struct ahead y, residual;
-  struct ahead shortcut; /* what it reads for that */
+  struct ahead shortcut; /* what it reads */
   struct ahead input;    /* what the worker's next task probably reads first */
 };
 
@@ -86,30 +74,66 @@ static void look_ahead(const struct filter_job *job, size_t number, struct needs
   needs->input = ahead_of_rows(input->x + at, (size_t)rows, (size_t)columns * channels, line);
 }
 
-static void multiply_points(const struct filter *filter, size_t tiles, size_t panel,
-                            const struct panel_points *to, const struct workspace *w,
-                            struct needs *needs) {
+/* The rectangle of a panel of output that a task writes. */
+static struct epilogue task_epilogue(const struct filter_job *job, const struct filter_task *task,
+                                     size_t panel) {
+  const int tile = job->filter->winograd->tile;
+  int row = task->row * tile, column = task->column * tile;
+  int rows = task->rows * tile, rows_left = job->target->rows - row;
+  int columns = task->columns * tile, columns_left = job->target->columns - column;
+  struct epilogue epilogue;
+  filter_epilogue(job, task, panel, row, column, rows < rows_left ? rows : rows_left,
+                  columns < columns_left ? columns : columns_left, &epilogue);
+  return epilogue;
+}
+
+/* What a task writes, and reads to write it. */
+static void look_at_output(const struct filter_job *job, const struct filter_task *task,
+                           struct needs *needs) {
+  const struct epilogue output = task_epilogue(job, task, task->first_panel);
+  size_t first = task->first_panel * job->filter->simd->panel;
+  size_t end = size_least(task->end_panel * job->filter->simd->panel, job->filter->out_channels);
+  needs->y = needs->residual = ahead_of_output(&output, end - first);
+  needs->residual.at = output.residual;
+  if (!output.residual || output.residual == output.y)
+    needs->residual.left = 0;
+  if (!job->target->shortcut)
+    return;
+  size_t channels = job->target->shortcut->in_channels;
+  needs->shortcut = ahead_of_rows(shortcut_input(job, task), output.rows, output.columns * channels,
+                                  (size_t)job->target->width * channels);
+}
+
+static void multiply_point(const struct filter *filter, const struct filter_task *task,
+                           size_t point, const struct workspace *w) {
+  const size_t in = filter->in_channels, panel_floats = filter->simd->panel;
+  for (size_t panel = task->first_panel; panel < task->end_panel; panel++) {
+    size_t vectors = simd_panel_vectors(filter->simd, filter->out_channels, panel);
+    size_t width = vectors * filter->simd->lanes;
+    struct product product = {
+        .runs = 1,
+        .rows = (size_t)(task->rows * task->columns),
+        .depth = in,
+        .vectors = vectors,
+        .a = w->input + point * w->step,
+        .a_row = w->row,
+        .a_step = 1,
+        .b = filter_panel(filter, panel, filter->winograd->points * in) + point * in * width,
+        .b_row = width,
+        .c = w->output + point * w->step + (panel - task->first_panel) * panel_floats,
+        .c_row = w->row,
+    };
+    filter->simd->product(&product);
+  }
+}
+
+static void multiply_points(const struct filter *filter, const struct filter_task *task,
+                            const struct workspace *w, struct needs *needs) {
   const size_t points = filter->winograd->points;
   const size_t output = needs->y.left / points + 1, shortcut = needs->shortcut.left / points + 1,
                input = needs->input.left / points + 1;
-  size_t vectors = simd_panel_vectors(filter->simd, filter->out_channels, panel);
-  size_t width = vectors * filter->simd->lanes;
-  const float *weights = filter_panel(filter, panel, points * filter->in_channels);
   for (size_t point = 0; point < points; point++) {
-    struct product product = {
-        .runs = 1,
-        .rows = tiles,
-        .depth = filter->in_channels,
-        .vectors = vectors,
-        .a = w->pixels + w->input + point * w->input_step,
-        .a_row = w->input_row,
-        .a_step = 1,
-        .b = weights + point * filter->in_channels * width,
-        .b_row = width,
-        .c = to->first + point * to->step,
-        .c_row = to->row,
-    };
-    filter->simd->product(&product);
+    multiply_point(filter, task, point, w);
     ahead_ask(&needs->y, output, 1);
     ahead_ask(&needs->residual, output, 0);
     ahead_ask(&needs->shortcut, shortcut, 0);
@@ -117,61 +141,38 @@ static void multiply_points(const struct filter *filter, size_t tiles, size_t pa
   }
 }
 
-/* The rectangle of a panel of output that a task writes. */
-static void task_epilogue(const struct filter_job *job, const struct filter_task *task,
-                          size_t panel, struct epilogue *epilogue) {
-  const int tile = job->filter->winograd->tile;
-  int row = task->row * tile, column = task->column * tile;
-  int rows = task->rows * tile, rows_left = job->target->rows - row;
-  int columns = task->columns * tile, columns_left = job->target->columns - column;
-  filter_epilogue(job, task, panel, row, column, rows < rows_left ? rows : rows_left,
-                  columns < columns_left ? columns : columns_left, epilogue);
-}
-
-/* The output of a task's panel is written next, and from now on asked for. */
-static void look_at_output(const struct filter_job *job, const struct filter_task *task,
-                           size_t panel, struct needs *needs) {
-  struct epilogue *output = &needs->output;
-  task_epilogue(job, task, panel, output);
-  needs->y = needs->residual = ahead_of_output(output);
-  needs->residual.at = output->residual;
-  if (!output->residual || output->residual == output->y)
-    needs->residual.left = 0;
-  if (!job->target->shortcut)
-    return;
-  size_t channels = job->target->shortcut->in_channels;
-  needs->shortcut =
-      ahead_of_rows(shortcut_input(job, task), output->rows, output->columns * channels,
-                    (size_t)job->target->width * channels);
-}
-
 static void winograd_task(void *argument, size_t number, unsigned worker) {
   const struct filter_job *job = argument;
   struct filter_task task = task_at(job, number);
-  struct workspace w = workspace_of(job);
-  w.pixels = job->scratch + worker * job->worker_floats;
+  if (task.first_panel >= task.end_panel) /* slices may be more than it takes */
+    return;
+  struct workspace w = workspace_of(job, job->scratch + worker * job->worker_floats);
   struct tile_reader reader = filter_tile_reader(job);
   struct tile_block block = {task.image,   task.row, task.column,    task.rows,
                              task.columns, 0,        reader.channels};
   struct needs needs = {0};
   size_t next = number + 1, tasks = filter_tasks(job);
   look_ahead(job, next < tasks ? next : number, &needs);
-  tiles_read(&reader, &block, w.pixels, w.pixels + w.input, w.input_step, w.input_row);
+  look_at_output(job, &task, &needs);
+  tiles_read(&reader, &block, w.pixels, w.input, w.step, w.row);
+  multiply_points(job->filter, &task, &w, &needs);
   for (size_t panel = task.first_panel; panel < task.end_panel; panel++) {
-    look_at_output(job, &task, panel, &needs);
-    struct panel_points points = panel_points(job->filter, panel, panel + 1 == task.end_panel, &w);
-    multiply_points(job->filter, (size_t)(task.rows * task.columns), panel, &points, &w, &needs);
-    if (job->target->shortcut)
-      shortcut_write(job, &task, panel, &needs.output, w.pixels);
-    filter_write_tiles(job, &task, panel, points.first, points.step, points.row);
+    if (job->target->shortcut) {
+      struct epilogue output = task_epilogue(job, &task, panel);
+      shortcut_write(job, &task, panel, &output, w.pixels);
+    }
+    filter_write_tiles(job, &task, panel,
+                       w.output + (panel - task.first_panel) * job->filter->simd->panel, w.step,
+                       w.row);
   }
 }
 
 static int block_tiles(const struct filter *filter) {
-  size_t tiles = BLOCK_FLOATS / (filter->winograd->points * filter->in_channels);
-  return tiles < BLOCK_TILES_MIN   ? BLOCK_TILES_MIN
-         : tiles > BLOCK_TILES_MAX ? BLOCK_TILES_MAX
-                                   : (int)tiles;
+  size_t points = filter->winograd->points, in = filter->in_channels, out = filter->out_channels;
+  if (points * in * out <= WEIGHTS_STAY)
+    return BLOCK_TILES;
+  size_t tiles = LARGE_FLOATS / (points * size_most(in, out));
+  return (int)size_most(size_least(tiles, LARGE_TILES_MAX), LARGE_TILES_MIN);
 }
 
 enum vqct_status winograd_run(const struct filter *filter, const struct conv_input *input,
@@ -182,6 +183,8 @@ enum vqct_status winograd_run(const struct filter *filter, const struct conv_inp
   const int tile = filter->winograd->tile;
   filter_split(filter, tiles_in(target->rows, tile), tiles_in(target->columns, tile),
                block_tiles(filter), BLOCK_ACROSS, &job.split);
-  job.worker_floats = simd_round(filter->simd, workspace_of(&job).end);
+  size_t matrices = filter->winograd->points + 1;
+  job.worker_floats =
+      simd_round(filter->simd, pixels_floats(&job) + matrices * workspace_of(&job, NULL).step);
   return filter_job_run(&job, winograd_task, exec);
 }
