@@ -120,7 +120,7 @@ struct simd {
   /** The least and the second least score of each column (a panel each); infinity for none. */
   void (*least_scores)(const struct scores *, float *first, float *second);
   /** The first row at or after `from` with a score that is not above its column's limit; rows where
-   * there is none. NaN is above nothing. */
+   * there is none. NaN is above nothing if the limit is infinite, and may else be passed over. */
   size_t (*next_score)(const struct scores *, const float *limits, size_t from);
   void (*norm_sums)(const struct norm_sums *);
   void (*norm_input)(const struct norm_input *);

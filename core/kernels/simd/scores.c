@@ -5,10 +5,11 @@
 
 #include <math.h>
 
-#define GROUP ((size_t)4) /* rows that are looked at together */
+#define GROUP ((size_t)8) /* rows that are looked at together */
 
 ALWAYS_INLINE vector score(const struct scores *s, size_t row, size_t v) {
-  return s->squares[row] - 2.0F * load(s->products + (row * 2 + v) * LANES);
+  return minus_product(broadcast(2), load(s->products + (row * 2 + v) * LANES),
+                       broadcast(s->squares[row]));
 }
 
 void SIMD_NAME(least_scores)(const struct scores *s, float *first, float *second) {
@@ -25,29 +26,24 @@ void SIMD_NAME(least_scores)(const struct scores *s, float *first, float *second
   }
 }
 
-/* Whether all scores of a row are above their limits. */
-ALWAYS_INLINE vector_bits above(const struct scores *s, size_t row, const float *limits) {
-  return (score(s, row, 0) > load(limits)) & (score(s, row, 1) > load(limits + LANES));
-}
-
-ALWAYS_INLINE bool all(vector_bits bits) {
-  int both = -1;
-  for (size_t i = 0; i < LANES; i++)
-    both &= bits[i];
-  return both;
+/* Whether all scores of some rows are above their limits. A NaN is passed over, which only a limit
+ * of infinity comes with. */
+ALWAYS_INLINE bool above(const struct scores *s, size_t row, const size_t rows,
+                         const float *limits) {
+  vector least[2] = {score(s, row, 0), score(s, row, 1)};
+  UNROLL for (size_t i = 1; i < rows; i++) {
+    UNROLL for (size_t v = 0; v < 2; v++) {
+      least[v] = lesser(score(s, row + i, v), least[v]);
+    }
+  }
+  return all_of((least[0] > load(limits)) & (least[1] > load(limits + LANES)));
 }
 
 size_t SIMD_NAME(next_score)(const struct scores *s, const float *limits, size_t from) {
   size_t row = from;
-  for (; row + GROUP <= s->rows; row += GROUP) {
-    vector_bits bits = above(s, row, limits);
-    UNROLL for (size_t i = 1; i < GROUP; i++) {
-      bits &= above(s, row + i, limits);
-    }
-    if (!all(bits))
-      break;
-  }
-  while (row < s->rows && all(above(s, row, limits)))
+  while (row + GROUP <= s->rows && above(s, row, GROUP, limits))
+    row += GROUP;
+  while (row < s->rows && above(s, row, 1, limits))
     row++;
   return row;
 }

@@ -88,6 +88,19 @@ ALWAYS_INLINE vector lesser(vector a, vector b) {
 #endif
 }
 
+/** Whether all numbers have all bits set; none may have only some. */
+ALWAYS_INLINE bool all_of(vector_bits bits) {
+#if defined(SIMD_ISA_avx512)
+  return _mm512_movepi32_mask((__m512i)bits) == 0xFFFF;
+#elif defined(SIMD_ISA_avx2)
+  return _mm256_movemask_ps((__m256)bits) == 0xFF;
+#elif defined(__SSE2__)
+  return _mm_movemask_ps((__m128)bits) == 0xF;
+#else
+  return vminvq_u32((uint32x4_t)bits) != 0;
+#endif
+}
+
 /** a * b + c, rounded once where the instruction set can. The compiler makes none by itself
  * (-ffp-contract=off), since it would choose differently for each set. */
 ALWAYS_INLINE vector multiply_add(vector a, vector b, vector c) {
