@@ -1,6 +1,8 @@
 /* The direct form of a filter: for each row of taps, pixels times (taps of the row, channels),
  * which lie side by side in memory once the input has been gathered with zeros around it. */
 #include "direct.h"
+
+#include "ahead.h"
 #include "gather.h"
 
 #define BLOCK_PIXELS 96 /* of output; the input for them stays in the second cache */
@@ -18,10 +20,11 @@ static struct region block_region(const struct filter *filter, const struct filt
   };
 }
 
-/* One panel of the block's output, without bias, into values. */
+/* One panel of the block's output, without bias, into values; y, where it goes then, is asked for
+ * row by row. */
 static void block_product(const struct filter *filter, const struct filter_task *task,
                           const struct region *region, const float *pixels, const float *weights,
-                          size_t vectors, float *values) {
+                          size_t vectors, float *values, struct ahead y) {
   size_t depth = (size_t)filter->kernel_columns * filter->in_channels;
   size_t width = vectors * filter->simd->lanes, stride = (size_t)filter->stride;
   size_t line = (size_t)region->columns * filter->in_channels;
@@ -45,6 +48,7 @@ static void block_product(const struct filter *filter, const struct filter_task 
             .c_row = width,
             .accumulate = tap_row > 0 || first > 0,
         };
+        ahead_ask(&y, (size_t)task->columns, 1);
         filter->simd->product(&product);
       }
 }
@@ -63,9 +67,9 @@ static void direct_task(void *argument, size_t number, unsigned worker) {
   for (size_t panel = task.first_panel; panel < task.end_panel; panel++) {
     size_t vectors = simd_panel_vectors(filter->simd, filter->out_channels, panel);
     struct epilogue epilogue;
-    block_product(filter, &task, &region, pixels, filter_panel(filter, panel, depth), vectors,
-                  values);
     filter_epilogue(job, &task, panel, task.row, task.column, task.rows, task.columns, &epilogue);
+    block_product(filter, &task, &region, pixels, filter_panel(filter, panel, depth), vectors,
+                  values, ahead_of_output(&epilogue, epilogue.channels));
     filter->simd->epilogue(values, vectors * filter->simd->lanes, &epilogue);
   }
 }
