@@ -39,16 +39,15 @@ struct both_job {
   size_t in, out;         /* channels, filled up to whole vectors */
   size_t x_step, dy_step; /* floats between points */
   size_t sums_floats;     /* of a group */
-  size_t dx_step;         /* floats between points of a panel of dx */
   size_t scratch_floats, worker_floats;
-  float *scratch; /* of each worker: gathered pixels, points of x, dy and dx */
+  float *scratch; /* of each worker: gathered pixels, points of x and of dy */
   float *sums;    /* group, point, panel of input channels, output channel, panel's columns */
 };
 
 /* The blocks that a task works on at a time, and its memory. */
 struct band {
   size_t first, count, tiles;
-  float *x_points, *dy_points, *dx_points, *sums;
+  float *x_points, *dy_points, *sums; /* points of dx take the place of those of x */
   bool accumulate;
 };
 
@@ -96,10 +95,10 @@ static void multiply_weights(const struct both_job *job, const struct band *band
   }
 }
 
-static void multiply_input(const struct both_job *job, const struct band *band, size_t panel,
-                           size_t vectors) {
+static void multiply_input(const struct both_job *job, const struct band *band, size_t panel) {
   const struct filter *filter = &job->filter;
-  size_t width = vectors * filter->simd->lanes;
+  const size_t vectors = simd_panel_vectors(filter->simd, job->in, panel);
+  const size_t width = vectors * filter->simd->lanes;
   const size_t points = job->algorithm->points;
   const float *weights = filter_panel(filter, panel, points * filter->in_channels);
   for (size_t point = 0; point < points; point++) {
@@ -113,13 +112,13 @@ static void multiply_input(const struct both_job *job, const struct band *band, 
         .a_step = 1,
         .b = weights + point * filter->in_channels * width,
         .b_row = width,
-        .c = band->dx_points + point * job->dx_step,
-        .c_row = width,
+        .c = band->x_points + point * job->x_step + panel * filter->simd->panel,
+        .c_row = job->in,
     };
-    if (is_idle(job, point))
-      memset(product.c, 0, band->tiles * width * sizeof *product.c);
-    else
+    if (!is_idle(job, point))
       filter->simd->product(&product);
+    else if (panel == 0) /* for all of them */
+      memset(product.c, 0, band->tiles * job->in * sizeof *product.c);
   }
 }
 
@@ -158,7 +157,7 @@ static struct epilogue tile_epilogue(const struct both_job *job, size_t image, i
 static void write_tile(const struct both_job *job, const struct epilogue *e, const float *points) {
   const struct simd *simd = job->gradient->simd;
   if (!job->gradient->input->upsample) {
-    job->algorithm->output(points, job->dx_step, e);
+    job->algorithm->output(points, job->x_step, e);
     return;
   }
   float tile[OUTPUT_NUMBERS];
@@ -166,7 +165,7 @@ static void write_tile(const struct both_job *job, const struct epilogue *e, con
   whole.y = tile;
   whole.row_stride = (size_t)job->algorithm->tile * simd->panel;
   whole.pixel_stride = simd->panel;
-  job->algorithm->output(points, job->dx_step, &whole);
+  job->algorithm->output(points, job->x_step, &whole);
   fold_tile(tile, whole.row_stride, simd->panel, e);
 }
 
@@ -178,21 +177,21 @@ static void prefetch_tile(const struct epilogue *e, int factor) {
         __builtin_prefetch(e->y + i * e->row_stride + j * e->pixel_stride + c, 1, 2);
 }
 
-/* Writes a panel of the band's tiles from their points, or (width 0) prefetches where they go. */
+/* Writes a panel of the band's tiles from their points, or only prefetches where they go. */
 static void write_panel(const struct both_job *job, const struct band *band, size_t panel,
-                        size_t width) {
-  const float *points = band->dx_points;
+                        const bool prefetch) {
+  const float *points = band->x_points + panel * job->gradient->simd->panel;
   const int factor = job->gradient->input->upsample ? 2 : 1, tile = job->algorithm->tile;
   for (size_t i = band->first; i < band->first + band->count; i++) {
     struct tile_block block = tile_grid_block(&job->grid, i);
     for (int row = 0; row < block.rows; row++)
-      for (int column = 0; column < block.columns; column++, points += width) {
+      for (int column = 0; column < block.columns; column++, points += job->in) {
         struct epilogue e = tile_epilogue(job, block.image, (block.row + row) * tile,
                                           (block.column + column) * tile, panel);
-        if (width)
-          write_tile(job, &e, points);
-        else
+        if (prefetch)
           prefetch_tile(&e, factor);
+        else
+          write_tile(job, &e, points);
       }
   }
 }
@@ -207,7 +206,6 @@ static void group_task(void *argument, size_t group, unsigned worker) {
   struct band band = {.first = job->blocks * group / job->groups};
   band.x_points = scratch + job->scratch_floats;
   band.dy_points = band.x_points + points * job->x_step;
-  band.dx_points = band.dy_points + points * job->dy_step;
   band.sums = job->sums + group * job->sums_floats;
   for (; band.first < end; band.first += band.count, band.accumulate = true) {
     band.count = size_least(end - band.first, most);
@@ -215,10 +213,9 @@ static void group_task(void *argument, size_t group, unsigned worker) {
     read_band(job, &band, scratch);
     multiply_weights(job, &band);
     for (size_t panel = 0; panel < simd_panels(simd, job->in); panel++) {
-      size_t vectors = simd_panel_vectors(simd, job->in, panel);
-      write_panel(job, &band, panel, 0);
-      multiply_input(job, &band, panel, vectors);
-      write_panel(job, &band, panel, vectors * simd->lanes);
+      write_panel(job, &band, panel, true);
+      multiply_input(job, &band, panel);
+      write_panel(job, &band, panel, false);
     }
   }
 }
@@ -291,9 +288,7 @@ static bool take_memory(struct both_job *job, const struct exec *exec) {
   job->scratch_floats = size_most(x, dy);
   job->x_step = job->band_tiles * job->in + TILES_GAP;
   job->dy_step = job->band_tiles * job->out + TILES_GAP;
-  job->dx_step = job->band_tiles * simd->panel + TILES_GAP;
-  job->worker_floats =
-      job->scratch_floats + job->algorithm->points * (job->x_step + job->dy_step + job->dx_step);
+  job->worker_floats = job->scratch_floats + job->algorithm->points * (job->x_step + job->dy_step);
   job->sums_floats = job->algorithm->points * simd_panels(simd, job->in) * simd->panel * job->out;
   job->scratch =
       arena_alloc(exec->arena, pool_workers(exec->pool) * job->worker_floats * sizeof(float));
