@@ -17,7 +17,7 @@
 
 #define CHANNELS_MIN   8    /* below, the transforms cost more than they save */
 #define BAND_PIXELS    1152 /* of x: the points of both stay in the second cache */
-#define BLOCK_ROWS     2    /* tiles of a block, which is gathered at once */
+#define BLOCK_ROWS     2    /* tiles of a block, of which a row is gathered at once */
 #define BLOCK_COLUMNS  8
 #define GROUPS_MAX     8
 #define TILES_MIN      512 /* of 4 x 4 in the batch; fewer would leave a team without work */

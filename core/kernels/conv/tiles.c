@@ -1,6 +1,6 @@
-/* An input without a prologue is transformed where it lies, tile by tile, except at the edges. Of
- * any other a whole block is gathered into scratch first, so that the prologue is computed once for
- * windows that overlap.
+/* An input without a prologue is transformed where it lies, tile by tile, except at the edges. Any
+ * other is gathered into scratch first, a row of a block's tiles at a time, so that the prologue is
+ * computed once for windows that overlap.
  */
 #include "tiles.h"
 

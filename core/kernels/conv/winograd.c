@@ -7,15 +7,15 @@
 #include "ahead.h"
 #include "shortcut.h"
 
-#define BLOCK_TILES 24
-/* Transformed weights up to this stay in the second cache beside a block of tiles. Of more, each
- * block reads all from further away, and the more tiles it has the less often: as many as fit. */
+#define BLOCK_TILES     24
+#define BLOCK_TILES_MIN 8
+#define BLOCK_FLOATS    ((size_t)190 << 10) /* of all points, which fit the second cache */
+/* Transformed weights up to this stay there as well. Of more, each block reads all from further
+ * away, and the more tiles it has the less often. */
 #define WEIGHTS_STAY    ((size_t)160 << 10) /* floats */
-#define LARGE_FLOATS    ((size_t)190 << 10)
 #define LARGE_TILES_MAX 40
-#define LARGE_TILES_MIN 8
 #define BLOCK_ACROSS    8 /* tiles side by side: a square has the least border to gather twice */
-#define ROWS_AHEAD      2 /* of pixels: each asks for the one below when it is read */
+#define ROWS_AHEAD      2 /* of pixels: gathered, each asks for the one below */
 
 /* How a worker's scratch is laid out, in floats: gathered pixels, then a matrix of tiles for each
  * point and one more, of which the products use the first and the input the last ones. */
@@ -23,6 +23,16 @@ struct workspace {
   float *pixels, *output, *input;
   size_t row, step; /* from a tile to the next, and from a point to the next */
 };
+
+static size_t tile_floats(const struct filter_job *job) {
+  const struct simd *simd = job->filter->simd;
+  size_t panels = (job->split.panels + job->split.slices - 1) / job->split.slices;
+  return size_most(simd_round(simd, job->filter->in_channels), panels * simd->panel);
+}
+
+static size_t matrix_floats(const struct filter_job *job) {
+  return (size_t)(job->split.block_rows * job->split.block_columns) * tile_floats(job) + TILES_GAP;
+}
 
 /* What is in front of the matrices: gathered pixels, or what a shortcut leaves. */
 static size_t pixels_floats(const struct filter_job *job) {
@@ -35,12 +45,7 @@ static size_t pixels_floats(const struct filter_job *job) {
 }
 
 static struct workspace workspace_of(const struct filter_job *job, float *scratch) {
-  const struct simd *simd = job->filter->simd;
-  const struct filter_split *split = &job->split;
-  size_t panels = (split->panels + split->slices - 1) / split->slices;
-  struct workspace w = {.pixels = scratch};
-  w.row = size_most(simd_round(simd, job->filter->in_channels), panels * simd->panel);
-  w.step = (size_t)(split->block_rows * split->block_columns) * w.row + TILES_GAP;
+  struct workspace w = {.pixels = scratch, .row = tile_floats(job), .step = matrix_floats(job)};
   w.output = scratch + pixels_floats(job);
   w.input = w.output + w.step;
   return w;
@@ -69,6 +74,8 @@ static void look_ahead(const struct filter_job *job, size_t number, struct needs
   int columns = (task.columns * algorithm->step + border) / factor;
   int rows = ROWS_AHEAD < input->height - row ? ROWS_AHEAD : input->height - row;
   columns = columns < input->width - column ? columns : input->width - column;
+  if (rows <= 0 || columns <= 0) /* padding alone */
+    return;
   size_t channels = job->filter->in_channels, line = (size_t)input->width * channels;
   size_t at = (task.image * (size_t)input->height + (size_t)row) * line + (size_t)column * channels;
   needs->input = ahead_of_rows(input->x + at, (size_t)rows, (size_t)columns * channels, line);
@@ -169,10 +176,9 @@ static void winograd_task(void *argument, size_t number, unsigned worker) {
 
 static int block_tiles(const struct filter *filter) {
   size_t points = filter->winograd->points, in = filter->in_channels, out = filter->out_channels;
-  if (points * in * out <= WEIGHTS_STAY)
-    return BLOCK_TILES;
-  size_t tiles = LARGE_FLOATS / (points * size_most(in, out));
-  return (int)size_most(size_least(tiles, LARGE_TILES_MAX), LARGE_TILES_MIN);
+  size_t most = points * in * out <= WEIGHTS_STAY ? BLOCK_TILES : LARGE_TILES_MAX;
+  size_t tiles = BLOCK_FLOATS / (points * size_most(in, out));
+  return (int)size_most(size_least(tiles, most), BLOCK_TILES_MIN);
 }
 
 enum vqct_status winograd_run(const struct filter *filter, const struct conv_input *input,
@@ -185,6 +191,6 @@ enum vqct_status winograd_run(const struct filter *filter, const struct conv_inp
                block_tiles(filter), BLOCK_ACROSS, &job.split);
   size_t matrices = filter->winograd->points + 1;
   job.worker_floats =
-      simd_round(filter->simd, pixels_floats(&job) + matrices * workspace_of(&job, NULL).step);
+      simd_round(filter->simd, pixels_floats(&job) + matrices * matrix_floats(&job));
   return filter_job_run(&job, winograd_task, exec);
 }

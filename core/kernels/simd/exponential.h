@@ -2,6 +2,7 @@
 #ifndef KERNELS_EXPONENTIAL_H
 #define KERNELS_EXPONENTIAL_H
 
+#include "size.h"
 #include "vector.h"
 
 /* x, but of no greater size than the bound. A NaN may become the bound. */
@@ -58,7 +59,13 @@ ALWAYS_INLINE vector inverse(vector d) {
   return multiply_add(multiply_add(error, error, error), r, r);
 }
 
-#define SWISH_GROUP 8 /* vectors, at most */
+#define SWISH_GROUP  8    /* vectors, at most */
+#define STRIP_FLOATS 4096 /* which stay in the first cache */
+
+/* Pixels whose vectors of the same channels follow one another. */
+ALWAYS_INLINE size_t swish_strip(size_t channels) {
+  return size_most(STRIP_FLOATS / channels, SWISH_GROUP);
+}
 
 /* d = 1 + e^-x of `count` vectors. All of them take a step before any takes the next, as in what
  * is made of d: within one, every operation waits for the one before, and a processor looks ahead

@@ -41,9 +41,9 @@ ALWAYS_INLINE void sum_some(const struct norm_sums *n, struct channels *channels
   }
 }
 
-/* `count` channels from channel c on of all pixels. */
-ALWAYS_INLINE void sum_pixels(const struct norm_sums *n, size_t c, const size_t count,
-                              const bool swished) {
+/* `count` channels from channel c on of pixels `pixel` to end - 1. */
+ALWAYS_INLINE void sum_pixels(const struct norm_sums *n, size_t pixel, size_t end, size_t c,
+                              const size_t count, const bool swished) {
   struct channels channels = {
       .first = c,
       .count = count,
@@ -54,11 +54,10 @@ ALWAYS_INLINE void sum_pixels(const struct norm_sums *n, size_t c, const size_t 
     channels.scale = load_some(n->scale + c, count);
     channels.shift = load_some(n->shift + c, count);
   }
-  size_t i = 0;
-  for (; i + SWISH_GROUP <= n->pixels; i += SWISH_GROUP)
-    sum_some(n, &channels, i, SWISH_GROUP, swished);
-  for (; i < n->pixels; i++)
-    sum_some(n, &channels, i, 1, swished);
+  for (; pixel + SWISH_GROUP <= end; pixel += SWISH_GROUP)
+    sum_some(n, &channels, pixel, SWISH_GROUP, swished);
+  for (; pixel < end; pixel++)
+    sum_some(n, &channels, pixel, 1, swished);
   store_some(n->sums + c, channels.sum, count);
   store_some(n->products + c, channels.product, count);
 }
@@ -66,10 +65,14 @@ ALWAYS_INLINE void sum_pixels(const struct norm_sums *n, size_t c, const size_t 
 ALWAYS_INLINE void sum_all(const struct norm_sums *job, const bool swished) {
   const struct norm_sums n = *job; /* which stores cannot change */
   const size_t whole = n.channels / LANES * LANES;
-  for (size_t c = 0; c < whole; c += LANES)
-    sum_pixels(&n, c, LANES, swished);
-  if (whole < n.channels)
-    sum_pixels(&n, whole, n.channels - whole, swished);
+  const size_t strip = swish_strip(n.channels);
+  for (size_t pixel = 0, end; pixel < n.pixels; pixel = end) {
+    end = size_least(n.pixels, pixel + strip);
+    for (size_t c = 0; c < whole; c += LANES)
+      sum_pixels(&n, pixel, end, c, LANES, swished);
+    if (whole < n.channels)
+      sum_pixels(&n, pixel, end, whole, n.channels - whole, swished);
+  }
 }
 
 void SIMD_NAME(norm_sums)(const struct norm_sums *n) {

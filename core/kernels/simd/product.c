@@ -3,15 +3,17 @@
  * chain of multiply-adds for an element, so that results do not depend on how rows are grouped. */
 #include "vector.h"
 
-/* Bytes from the first row of A to odd-numbered ones. An address adds 1, 2, 4 or 8 times a register
- * to another, so that all rows are reached from one that moves along the depth: one for each row
- * would not fit the registers. */
+/* Bytes from the first row of A to odd-numbered ones. An address of x86 adds 1, 2, 4 or 8 times a
+ * register to another, so that all rows are reached from one that moves along the depth: one for
+ * each row would not fit the registers, of which others have more. */
 #define ODD_ROWS (ROWS / 2)
 
 /* Tells the compiler that it cannot compute other numbers from these once for all steps. */
 ALWAYS_INLINE void hold_rows(const size_t rows, size_t odd[ODD_ROWS]) {
   UNROLL for (size_t i = 0; 2 * i + 1 < rows; i++) {
+#if defined(__x86_64__)
     __asm__("" : "+r"(odd[i]));
+#endif
   }
 }
 

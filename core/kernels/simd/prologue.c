@@ -2,8 +2,6 @@
  * some pixels go through together (exponential.h). */
 #include "exponential.h"
 
-#define STRIP ((size_t)64) /* pixels, whose vectors of some channels follow one another */
-
 struct channels {
   size_t first, count;
   vector scale, shift;
@@ -44,8 +42,9 @@ ALWAYS_INLINE void change_pixels(const struct prologue *p, size_t pixel, size_t 
 ALWAYS_INLINE void run(const struct prologue *job, const bool scaled, const bool swished) {
   const struct prologue p = *job; /* which stores cannot change */
   const size_t whole = p.channels / LANES * LANES;
+  const size_t strip = swish_strip(p.channels);
   for (size_t pixel = 0, end; pixel < p.pixels; pixel = end) {
-    end = p.pixels - pixel < STRIP ? p.pixels : pixel + STRIP;
+    end = size_least(p.pixels, pixel + strip);
     for (size_t c = 0; c < whole; c += LANES)
       change_pixels(&p, pixel, end, c, LANES, scaled, swished);
     if (whole < p.channels)

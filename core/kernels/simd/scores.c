@@ -26,8 +26,8 @@ void SIMD_NAME(least_scores)(const struct scores *s, float *first, float *second
   }
 }
 
-/* Whether all scores of some rows are above their limits. A NaN is passed over, which only a limit
- * of infinity comes with. */
+/* Whether all scores of some rows are above their limits. One of NaN may be passed over, which is
+ * chosen only where limits are infinite. */
 ALWAYS_INLINE bool above(const struct scores *s, size_t row, const size_t rows,
                          const float *limits) {
   vector least[2] = {score(s, row, 0), score(s, row, 1)};

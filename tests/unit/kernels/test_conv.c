@@ -14,19 +14,21 @@ struct conv_case {
 };
 
 static const struct conv_case cases[] = {
-    {{3, 20, 3, 1, 1, 1}, 2, 9, 14, false, false, false},  /* direct: few input channels */
-    {{1, 5, 3, 1, 1, 1}, 3, 1, 1, true, false, true},      /* one pixel, one channel */
-    {{2, 33, 3, 1, 1, 1}, 1, 2, 35, true, true, false},    /* a panel and one column */
-    {{8, 3, 3, 1, 1, 1}, 1, 13, 6, true, false, false},    /* Winograd, few output channels */
-    {{17, 49, 3, 1, 1, 1}, 2, 7, 11, true, false, true},   /* no multiple of a vector */
-    {{16, 16, 3, 1, 1, 1}, 2, 5, 9, false, true, false},   /* upsampling */
-    {{16, 16, 3, 1, 0, 0}, 1, 12, 9, false, false, false}, /* no padding */
-    {{16, 16, 3, 1, 2, 0}, 1, 6, 6, true, false, false},   /* uneven padding */
-    {{70, 16, 3, 1, 1, 1}, 1, 37, 41, false, false, true}, /* several blocks, two gathers */
-    {{260, 24, 3, 1, 1, 1}, 1, 6, 7, true, false, true},   /* wide */
-    {{257, 40, 3, 1, 1, 1}, 3, 18, 21, true, false, true}, /* wide, several bands and blocks */
-    {{260, 24, 3, 1, 1, 1}, 1, 4, 5, true, false, true},   /* wide, but too small an image */
-    {{12, 20, 3, 2, 0, 1}, 2, 15, 18, true, false, false}, /* downsampling, uneven padding */
+    {{3, 20, 3, 1, 1, 1}, 2, 9, 14, false, false, false},   /* direct: few input channels */
+    {{1, 5, 3, 1, 1, 1}, 3, 1, 1, true, false, true},       /* one pixel, one channel */
+    {{2, 33, 3, 1, 1, 1}, 1, 2, 35, true, true, false},     /* a panel and one column */
+    {{8, 3, 3, 1, 1, 1}, 1, 13, 6, true, false, false},     /* Winograd, few output channels */
+    {{17, 49, 3, 1, 1, 1}, 2, 7, 11, true, false, true},    /* no multiple of a vector */
+    {{16, 16, 3, 1, 1, 1}, 2, 5, 9, false, true, false},    /* upsampling */
+    {{16, 16, 3, 1, 0, 0}, 1, 12, 9, false, false, false},  /* no padding */
+    {{16, 16, 3, 1, 0, 0}, 1, 25, 29, false, false, false}, /* backward, a block reads zeros alone
+                                                             */
+    {{16, 16, 3, 1, 2, 0}, 1, 6, 6, true, false, false},    /* uneven padding */
+    {{70, 16, 3, 1, 1, 1}, 1, 37, 41, false, false, true},  /* several blocks, two gathers */
+    {{260, 24, 3, 1, 1, 1}, 1, 6, 7, true, false, true},    /* wide */
+    {{257, 40, 3, 1, 1, 1}, 3, 18, 21, true, false, true},  /* wide, several bands and blocks */
+    {{260, 24, 3, 1, 1, 1}, 1, 4, 5, true, false, true},    /* wide, but too small an image */
+    {{12, 20, 3, 2, 0, 1}, 2, 15, 18, true, false, false},  /* downsampling, uneven padding */
     {{12, 20, 3, 2, 1, 1}, 1, 8, 9, false, false, false},
     {{136, 16, 3, 1, 1, 1}, 1, 9, 10, true, false, true},  /* tiles of 4 x 4 */
     {{260, 24, 3, 1, 1, 1}, 1, 7, 9, false, true, false},  /* wide, upsampling */
