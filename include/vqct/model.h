@@ -104,7 +104,7 @@ enum vqct_status vqct_encode(struct vqct_session *session, const uint8_t *const 
 
 /** The same, and the vectors that were quantised: encodings[i] has room for h * w * Z numbers,
  * position after position; tokens and vectors are the same, bit for bit, for every batch size,
- * thread count and order of images. */
+ * thread count and order of images, on every processor with fused multiply-add. */
 enum vqct_status vqct_encode_vectors(struct vqct_session *session, const uint8_t *const *pixels,
                                      size_t images, uint32_t height, uint32_t width,
                                      uint32_t *const *tokens, float *const *encodings,

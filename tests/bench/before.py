@@ -3,8 +3,8 @@
 
     before.py BUILD REVISION [--threads 2] [--batches 1,8] [--rounds 5] [--seconds 1] [--steps 4] [MODEL...]
 
-BUILD is this tree's build directory. MODEL is a file or the name of a preset (default: the model that
-ships, and the preset vqct-f16). Both versions take turns in every round and the least time of all
+BUILD is this tree's build directory. MODEL is a file that both can read, or the name of a preset (default: those
+of TRAINING). Both versions take turns in every round and the least time of all
 rounds counts. `ratio` is the past's time by the present's. `share` is what the present does of what
 the processor can (tests/bench/peak.c), operations counted as plain convolutions do them: minimal
 filtering saves some, so the share may exceed 1. Training: `--steps` of each preset of TRAINING a round
@@ -14,13 +14,14 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TRAINING = {"vqct-f8-small": (8, 128), "vqct-f16": (1, 256)}  # preset to batch and side
-MODELS = [os.path.join(ROOT, "models", "vqct-small.safetensors"), "vqct-f16"]
+MODELS = list(TRAINING)
 
 
 def run(*argv, **options):
@@ -101,6 +102,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=1)
     parser.add_argument("--steps", type=int, default=4)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the other tree is removed then, too
     vqct = os.path.join(options.build, "vqct")
     peak = float(run(os.path.join(options.build, "tests", "bench", "peak"), str(options.threads)))
     print(f"peak of {options.threads} threads: {peak:.0f} GFLOP/s\n")

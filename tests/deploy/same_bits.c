@@ -108,5 +108,7 @@ static void run_preset(const char *name) {
 int main(void) {
   run_preset("vqct-tiny");
   run_preset("vqct-f8-small");
+  run_preset("vqct-small");
+  run_preset("vqct-small-f16");
   return 0;
 }

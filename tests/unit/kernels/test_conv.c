@@ -150,7 +150,7 @@ static struct conv_input input_of(const struct conv_case *c, const struct number
 }
 
 static struct result run_kernels(const struct conv_case *c, const struct numbers *n,
-                                 const struct exec *exec) {
+                                 struct conv_use use, const struct exec *exec) {
   struct result r = {unset_floats(n->output),
                      unset_floats(n->input),
                      calloc(n->weights, sizeof(float)),
@@ -160,7 +160,8 @@ static struct result run_kernels(const struct conv_case *c, const struct numbers
   struct conv *conv;
   struct conv_input input = input_of(c, n);
   struct conv_output output = {r.y, c->residual ? n->residual : NULL, 1, r.sums, r.squares, NULL};
-  const struct conv_use use = {.simd = exec->simd, .upsample = c->upsample};
+  use.simd = exec->simd;
+  use.upsample = c->upsample;
   ck_assert_int_eq(conv_new(&c->shape, n->weight, n->bias, &use, &conv, NULL), VQCT_OK);
   ck_assert_int_eq(conv_forward(conv, &input, &output, exec), VQCT_OK);
   conv_free(conv);
@@ -201,7 +202,7 @@ START_TEST(test_values) {
   struct wanted w = plain_loops(c, &n);
   struct place place;
   place_open(&place, 2, simd);
-  struct result r = run_kernels(c, &n, &place.exec);
+  struct result r = run_kernels(c, &n, (struct conv_use){0}, &place.exec);
   ck_assert_double_lt(relative_error(r.y, w.y, n.output), TOLERANCE);
   ck_assert_double_lt(relative_error(r.dx, w.dx, n.input), TOLERANCE);
   ck_assert_double_lt(relative_error(r.dweight, w.dweight, n.weights), TOLERANCE);
@@ -238,7 +239,7 @@ START_TEST(test_same_for_all_threads) {
   for (unsigned threads = 1; threads <= 3; threads++) {
     struct place place;
     place_open(&place, threads, simd_best(NULL));
-    struct result r = run_kernels(c, &n, &place.exec);
+    struct result r = run_kernels(c, &n, (struct conv_use){0}, &place.exec);
     place_close(&place);
     if (threads == 1) {
       first = r;
@@ -252,9 +253,12 @@ START_TEST(test_same_for_all_threads) {
 }
 END_TEST
 
+static const struct conv_use uses[] = {{0}, {.precise = true}, {.few = true}};
+enum { USES = sizeof uses / sizeof *uses };
+
 /* Tokens are the same on every processor with fused multiply-add. */
 START_TEST(test_same_for_all_fused) {
-  const struct conv_case *c = &cases[_i];
+  const struct conv_case *c = &cases[_i / USES];
   struct numbers n = make_numbers(c);
   struct result first = {0};
   for (enum cpu_isa isa = CPU_AVX2; isa < CPU_ISA_COUNT; isa++) {
@@ -263,7 +267,7 @@ START_TEST(test_same_for_all_fused) {
       break;
     struct place place;
     place_open(&place, 2, simd);
-    struct result r = run_kernels(c, &n, &place.exec);
+    struct result r = run_kernels(c, &n, uses[_i % USES], &place.exec);
     place_close(&place);
     if (isa == CPU_AVX2) {
       first = r;
@@ -282,7 +286,7 @@ START_TEST(test_same_for_all_batches) {
   struct numbers n = make_numbers(c);
   struct place place;
   place_open(&place, 2, simd_best(NULL));
-  struct result whole = run_kernels(c, &n, &place.exec);
+  struct result whole = run_kernels(c, &n, (struct conv_use){0}, &place.exec);
   struct conv *conv;
   const struct conv_use use = {.upsample = c->upsample};
   ck_assert_int_eq(conv_new(&c->shape, n.weight, n.bias, &use, &conv, NULL), VQCT_OK);
@@ -321,7 +325,7 @@ START_TEST(test_in_place_and_update) {
   struct numbers n = make_numbers(&c);
   struct place place;
   place_open(&place, 2, simd_best(NULL));
-  struct result r = run_kernels(&c, &n, &place.exec);
+  struct result r = run_kernels(&c, &n, (struct conv_use){0}, &place.exec);
   float *other = normal_floats(n.weights, 20);
   struct conv *conv;
   ck_assert_int_eq(conv_new(&c.shape, other, n.bias, NULL, &conv, NULL), VQCT_OK);
@@ -449,7 +453,7 @@ START_TEST(test_nan_is_kept) {
   struct place place;
   place_open(&place, 1, simd);
   n.x[(3 * 8 + 3) * 16 + 5] = NAN;
-  struct result r = run_kernels(&c, &n, &place.exec);
+  struct result r = run_kernels(&c, &n, (struct conv_use){0}, &place.exec);
   ck_assert(isnan(r.y[(3 * 8 + 3) * 16]));
   ck_assert(isnan(r.sums[0]));
   place_close(&place);
@@ -464,7 +468,7 @@ int main(void) {
   tcase_set_timeout(group, 60);
   tcase_add_loop_test(group, test_values, 0, CASES * CPU_ISA_COUNT);
   tcase_add_loop_test(group, test_same_for_all_threads, 0, CASES);
-  tcase_add_loop_test(group, test_same_for_all_fused, 0, CASES);
+  tcase_add_loop_test(group, test_same_for_all_fused, 0, CASES * USES);
   tcase_add_loop_test(group, test_same_for_all_batches, 0, CASES);
   tcase_add_test(group, test_in_place_and_update);
   tcase_add_loop_test(group, test_shortcut, 0, CASES * CPU_ISA_COUNT);

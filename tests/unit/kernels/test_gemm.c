@@ -99,6 +99,19 @@ START_TEST(test_values) {
 }
 END_TEST
 
+START_TEST(test_same_for_all_fused) {
+  const struct simd *avx2 = simd_for_test(CPU_AVX2), *avx512 = simd_for_test(CPU_AVX512);
+  if (!avx2 || !avx512)
+    return;
+  struct matrices m = make_matrices(&cases[_i]);
+  float *one = run_product(&m, 1, avx2), *other = run_product(&m, 1, avx512);
+  ck_assert_int_eq(memcmp(one, other, m.c_count * sizeof *one), 0);
+  free(one);
+  free(other);
+  free_matrices(&m);
+}
+END_TEST
+
 /* A row of the result is the same whatever other rows and columns there are. */
 START_TEST(test_rows_alone) {
   struct matrices m = make_matrices(&cases[_i]);
@@ -134,6 +147,7 @@ int main(void) {
   Suite *suite = suite_create("gemm");
   TCase *group = tcase_create("gemm");
   tcase_add_loop_test(group, test_values, 0, CASES * CPU_ISA_COUNT);
+  tcase_add_loop_test(group, test_same_for_all_fused, 0, CASES);
   tcase_add_loop_test(group, test_rows_alone, 0, CASES);
   tcase_add_test(group, test_too_little_scratch);
   suite_add_tcase(suite, group);

@@ -105,6 +105,34 @@ START_TEST(test_swish_accuracy) {
 }
 END_TEST
 
+/* Swish of a number has the same bits wherever products are fused, and whatever stands beside it.
+ */
+START_TEST(test_swish_same_for_all_fused) {
+  enum { COUNT = 1 << 16 };
+  const struct simd *simd[] = {simd_for_test(CPU_AVX2), simd_for_test(CPU_AVX512)};
+  if (!simd[0] || !simd[1])
+    return;
+  float *x = normal_floats(COUNT, 1), *y[2];
+  for (int i = 0; i < COUNT; i++)
+    x[i] *= 20;
+  for (int i = 0; i < 2; i++) {
+    y[i] = unset_floats(COUNT);
+    struct prologue prologue = {.x = x,
+                                .pixels = i ? 1 : COUNT / 16,
+                                .x_stride = 16,
+                                .channels = i ? COUNT : 16,
+                                .swish = true,
+                                .to = y[i],
+                                .to_stride = i ? COUNT : 16};
+    simd[i]->prologue(&prologue);
+  }
+  ck_assert_int_eq(memcmp(y[0], y[1], COUNT * sizeof *y[0]), 0);
+  free(x);
+  free(y[0]);
+  free(y[1]);
+}
+END_TEST
+
 static const float ends[][2] = {
     {100, 100}, {3e38F, 3e38F}, {INFINITY, INFINITY}, {0, 0}, {-100, 0}, {-3e4F, 0},
 };
@@ -131,6 +159,7 @@ int main(void) {
   TCase *group = tcase_create("norm");
   tcase_add_loop_test(group, test_norm_and_swish, 0, CASES * CPU_ISA_COUNT);
   tcase_add_loop_test(group, test_swish_accuracy, 0, CPU_ISA_COUNT);
+  tcase_add_test(group, test_swish_same_for_all_fused);
   tcase_add_loop_test(group, test_swish_ends, 0, CPU_ISA_COUNT);
   suite_add_tcase(suite, group);
   SRunner *runner = srunner_create(suite);
