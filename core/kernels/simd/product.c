@@ -10,11 +10,14 @@
 
 /* Tells the compiler that it cannot compute other numbers from these once for all steps. */
 ALWAYS_INLINE void hold_rows(const size_t rows, size_t odd[ODD_ROWS]) {
-  UNROLL for (size_t i = 0; 2 * i + 1 < rows; i++) {
 #if defined(__x86_64__)
+  UNROLL for (size_t i = 0; 2 * i + 1 < rows; i++) {
     __asm__("" : "+r"(odd[i]));
-#endif
   }
+#else
+  (void)rows;
+  (void)odd;
+#endif
 }
 
 /* Number i of a step, rows apart as found. */
