@@ -3,8 +3,8 @@
 
     before.py BUILD REVISION [--threads 2] [--batches 1,8] [--rounds 5] [--seconds 1] [--steps 4] [MODEL...]
 
-BUILD is this tree's build directory. MODEL is a file that both can read, or the name of a preset (default: those
-of TRAINING). Both versions take turns in every round and the least time of all
+BUILD is this tree's build directory. MODEL is a file that both can read, or the name of a preset
+(default: those of TRAINING). Both versions take turns in every round and the least time of all
 rounds counts. `ratio` is the past's time by the present's. `share` is what the present does of what
 the processor can (tests/bench/peak.c), operations counted as plain convolutions do them: minimal
 filtering saves some, so the share may exceed 1. Training: `--steps` of each preset of TRAINING a round

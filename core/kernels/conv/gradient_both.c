@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "ahead.h"
 #include "filter_pack.h"
 #include "size.h"
 #include "tiles.h"
@@ -23,7 +24,6 @@
 #define TILES_MIN      512 /* of 4 x 4 in the batch; fewer would leave a team without work */
 #define CHANNELS_MAX   64  /* above, transforming twice costs little beside the products, */
 #define UPSAMPLED_MAX  128 /* and a third fewer products repays the memory for groups to here */
-#define CACHE_LINE     16  /* floats */
 #define TILE_MAX       6
 #define OUTPUT_NUMBERS ((size_t)TILE_MAX * TILE_MAX * PANEL_MAX) /* of a tile */
 
@@ -170,18 +170,19 @@ static void write_tile(const struct both_job *job, const struct epilogue *e, con
 }
 
 /* Asks for the memory of a tile, which the product leaves time to fetch. */
-static void prefetch_tile(const struct epilogue *e, int factor) {
-  for (size_t i = 0; i < e->rows / (size_t)factor; i++)
-    for (size_t j = 0; j < e->columns / (size_t)factor; j++)
-      for (size_t c = 0; c < e->channels; c += CACHE_LINE)
-        __builtin_prefetch(e->y + i * e->row_stride + j * e->pixel_stride + c, 1, 2);
+static void prefetch_tile(const struct epilogue *e, size_t factor) {
+  struct epilogue tile = *e;
+  tile.rows /= factor;
+  tile.columns /= factor;
+  struct ahead ahead = ahead_of_output(&tile, tile.channels);
+  ahead_ask(&ahead, ahead.left, 1);
 }
 
 /* Writes a panel of the band's tiles from their points, or only prefetches where they go. */
 static void write_panel(const struct both_job *job, const struct band *band, size_t panel,
                         const bool prefetch) {
   const float *points = band->x_points + panel * job->gradient->simd->panel;
-  const int factor = job->gradient->input->upsample ? 2 : 1, tile = job->algorithm->tile;
+  const int tile = job->algorithm->tile;
   for (size_t i = band->first; i < band->first + band->count; i++) {
     struct tile_block block = tile_grid_block(&job->grid, i);
     for (int row = 0; row < block.rows; row++)
@@ -189,7 +190,7 @@ static void write_panel(const struct both_job *job, const struct band *band, siz
         struct epilogue e = tile_epilogue(job, block.image, (block.row + row) * tile,
                                           (block.column + column) * tile, panel);
         if (prefetch)
-          prefetch_tile(&e, factor);
+          prefetch_tile(&e, job->gradient->input->upsample ? 2 : 1);
         else
           write_tile(job, &e, points);
       }

@@ -21,8 +21,7 @@ static const struct conv_case cases[] = {
     {{17, 49, 3, 1, 1, 1}, 2, 7, 11, true, false, true},    /* no multiple of a vector */
     {{16, 16, 3, 1, 1, 1}, 2, 5, 9, false, true, false},    /* upsampling */
     {{16, 16, 3, 1, 0, 0}, 1, 12, 9, false, false, false},  /* no padding */
-    {{16, 16, 3, 1, 0, 0}, 1, 25, 29, false, false, false}, /* backward, a block reads zeros alone
-                                                             */
+    {{16, 16, 3, 1, 0, 0}, 1, 25, 29, false, false, false}, /* of dy a block reads zeros alone */
     {{16, 16, 3, 1, 2, 0}, 1, 6, 6, true, false, false},    /* uneven padding */
     {{70, 16, 3, 1, 1, 1}, 1, 37, 41, false, false, true},  /* several blocks, two gathers */
     {{260, 24, 3, 1, 1, 1}, 1, 6, 7, true, false, true},    /* wide */
